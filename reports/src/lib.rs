@@ -1,1 +1,3 @@
-//! placeholder
+//! The evidence of a run: its record, its statistics, and the pages that show them.
+
+pub mod record;

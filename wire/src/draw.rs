@@ -38,7 +38,7 @@ impl Draws {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let value = self.nth(self.n);
         self.n += 1;
         value
@@ -50,12 +50,12 @@ impl Draws {
     /// If `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "a draw below 0 has no value");
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// The next number in `[0, 1)`, with 53 random bits.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// True with probability `p` (clamped to 0..=1).
@@ -85,16 +85,16 @@ impl rand::TryRng for Draws {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok((self.next() >> 32) as u32)
+        Ok((self.draw() >> 32) as u32)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.next())
+        Ok(self.draw())
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.draw().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
         Ok(())
@@ -109,7 +109,7 @@ mod tests {
     fn streams_of_other_keys_differ_and_equal_keys_agree() {
         let a: Vec<u64> = (0..8).map(|n| Draws::new(1, "x", 2).nth(n)).collect();
         let mut again = Draws::new(1, "x", 2);
-        assert_eq!(a, (0..8).map(|_| again.next()).collect::<Vec<_>>());
+        assert_eq!(a, (0..8).map(|_| again.draw()).collect::<Vec<_>>());
         assert_ne!(a[0], Draws::new(2, "x", 2).nth(0));
         assert_ne!(a[0], Draws::new(1, "y", 2).nth(0));
         assert_ne!(a[0], Draws::new(1, "x", 3).nth(0));

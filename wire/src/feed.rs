@@ -1,1 +1,26 @@
-//! t
+//! What sources and clients say.
+//!
+//! - **v1**: the source greets with the text `Connected`, the client's first message is `{"userKey":"K","symbol":"EURUSD,GBPUSD"}`, and every
+//!   tick is a JSON object with a `symbol`. The source limits connections per key and says so in-band ([`KEY_LIMIT_TEXT`]).
+//! - **raw**: any message, everything to everyone.
+//! - **`windtunnel.v1`** ([`crate::ws::SUBPROTOCOL`]): what a client that offers the subprotocol gets from the proxy instead of the source's own
+//!   bytes, see [`Strong`].
+
+mod strong;
+mod v1;
+
+pub use self::strong::{GapReason, Kind, Strong, StrongError};
+pub use self::v1::{GREETING, KEY_LIMIT_TEXT, Request, RequestError, SYMBOLS_MAX, symbol_of};
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol that a source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TraderMade-style v1: greeting, one subscription message, JSON ticks with a `symbol`.
+    #[default]
+    V1,
+    /// Any message; everything to everyone.
+    Raw,
+}

@@ -35,5 +35,4 @@ macro_rules! select {
 }
 
 #[doc(hidden)]
-#[expect(clippy::disallowed_macros, reason = "the one place where it is wrapped")]
 pub use tokio::select as __select;

@@ -1,1 +1,171 @@
-//! t
+//! Self-verifying payloads: tick n of a symbol is f(seed, symbol, n), the same on every instance of the source.
+//!
+//! ```text
+//! {"symbol":"EURUSD","ts":"1767225600100","bid":1.48213,"ask":1.48221,"mid":1.0000000001}
+//!            |             |                   |             |              `-- n, ten digits after the point
+//!            |             |                   `------------ `-- five digits of a hash of (seed, symbol, n)
+//!            |             `-- the instant at which tick n is due, in milliseconds: n times the period
+//!            `-- the symbol
+//! ```
+//!
+//! Tick n is due at wall-clock time n times the period (counted from [`ORIGIN_US`]). So all instances of a source, and a restarted one, agree on
+//! which tick is due now without talking to one another, as replicas of a market feed do. A receiver reads n from the payload, and one that
+//! knows the seed checks every byte.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::id::Symbol;
+use crate::net::WallTime;
+
+/// 2026-01-01 00:00 UTC in microseconds since 1970: tick 0 of every symbol was due then.
+pub const ORIGIN_US: u64 = 1_767_225_600_000_000;
+
+/// The greatest n that a payload can carry (ten digits): 31 years at ten ticks a second.
+pub const N_MAX: u64 = 9_999_999_999;
+
+/// When the ticks of a symbol are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    period_us: u64,
+}
+
+impl Schedule {
+    /// Ticks of one symbol this far apart. At least one millisecond: the feed's time stamps are no finer.
+    ///
+    /// # Errors
+    /// If the period is shorter than a millisecond, or longer than a day.
+    pub fn every(period: Duration) -> Result<Self, ScheduleError> {
+        if period < Duration::from_millis(1) || period > Duration::from_secs(86_400) {
+            return Err(ScheduleError(period));
+        }
+        Ok(Self { period_us: u64::try_from(period.as_micros()).unwrap_or(u64::MAX) })
+    }
+
+    /// Microseconds between two ticks of one symbol.
+    #[must_use]
+    pub fn period_us(self) -> u64 {
+        self.period_us
+    }
+
+    /// The instant at which tick `n` is due.
+    #[must_use]
+    pub fn due(self, n: u64) -> WallTime {
+        WallTime(ORIGIN_US.saturating_add(n.saturating_mul(self.period_us)))
+    }
+
+    /// The first tick that is due at `now` or later.
+    #[must_use]
+    pub fn next(self, now: WallTime) -> u64 {
+        now.as_micros().saturating_sub(ORIGIN_US).div_ceil(self.period_us)
+    }
+}
+
+/// The period is shorter than a millisecond or longer than a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ticks of one symbol {0:?} apart: must be from 1 ms to a day; for a higher rate use more symbols")]
+pub struct ScheduleError(Duration);
+
+/// A decoded tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// Its symbol.
+    pub symbol: Symbol,
+    /// Its number.
+    pub n: u64,
+}
+
+impl Tick {
+    /// The payload in the v1 feed's form.
+    ///
+    /// # Panics
+    /// If `n` passes [`N_MAX`].
+    #[must_use]
+    pub fn encode(&self, seed: u64, schedule: Schedule) -> String {
+        assert!(self.n <= N_MAX, "tick number {} does not fit into a payload", self.n);
+        let (bid, ask) = self.prices(seed);
+        let mut text = String::with_capacity(112);
+        write!(
+            text,
+            r#"{{"symbol":"{}","ts":"{}","bid":1.{:05},"ask":1.{:05},"mid":1.{:010}}}"#,
+            self.symbol,
+            schedule.due(self.n).as_micros() / 1000,
+            bid,
+            ask,
+            self.n
+        )
+        .expect("writing to a string cannot fail");
+        text
+    }
+
+    /// The five digits of the bid and of the ask.
+    fn prices(&self, seed: u64) -> (u64, u64) {
+        let mut key = [0_u8; crate::id::SYMBOL_BYTES_MAX + 8];
+        let name = self.symbol.as_str().as_bytes();
+        key[..name.len()].copy_from_slice(name);
+        key[crate::id::SYMBOL_BYTES_MAX..].copy_from_slice(&self.n.to_le_bytes());
+        let hash = xxh3_64_with_seed(&key, seed);
+        (hash % 100_000, (hash >> 32) % 100_000)
+    }
+
+    /// Reads the symbol and the number from a payload, whatever its seed. None where the text is not a tick of ours.
+    #[must_use]
+    pub fn decode(payload: &str) -> Option<Self> {
+        let symbol = Symbol::new(payload.strip_prefix(r#"{"symbol":""#)?.split_once('"')?.0).ok()?;
+        let digits = payload.strip_suffix('}')?.rsplit_once(r#""mid":1."#)?.1;
+        if digits.len() != 10 {
+            return None;
+        }
+        Some(Self { symbol, n: digits.parse().ok()? })
+    }
+
+    /// Whether the payload is, byte for byte but for its time stamp, the tick that it claims to be under this seed.
+    #[must_use]
+    pub fn verify(payload: &str, seed: u64) -> bool {
+        let Some(tick) = Self::decode(payload) else { return false };
+        let (bid, ask) = tick.prices(seed);
+        let mut tail = String::with_capacity(64);
+        write!(tail, r#""bid":1.{bid:05},"ask":1.{ask:05},"mid":1.{:010}}}"#, tick.n)
+            .expect("writing to a string cannot fail");
+        payload.ends_with(&tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_survives_the_wire_and_any_changed_digit_is_seen() {
+        let schedule = Schedule::every(Duration::from_millis(100)).unwrap();
+        let tick = Tick { symbol: Symbol::new("EURUSD").unwrap(), n: 17 };
+        let text = tick.encode(1, schedule);
+        assert!(text.starts_with(r#"{"symbol":"EURUSD","ts":"1767225601700","bid":1."#), "{text}");
+        assert!(text.ends_with(r#""mid":1.0000000017}"#), "{text}");
+        assert_eq!(Tick::decode(&text), Some(tick));
+        assert!(Tick::verify(&text, 1));
+        assert!(!Tick::verify(&text, 2));
+        assert!(!Tick::verify(&text.replace("17}", "18}"), 1));
+        assert!(!Tick::verify(&text.replace("EURUSD", "EURUSX"), 1));
+    }
+
+    #[test]
+    fn what_is_not_a_tick_is_none() {
+        for text in ["", "{}", "Connected", r#"{"symbol":"A","mid":1.5}"#, r#"{"symbol":"","mid":1.0000000001}"#] {
+            assert_eq!(Tick::decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn due_instants_and_numbers_are_inverse() {
+        let schedule = Schedule::every(Duration::from_micros(33_333)).unwrap();
+        for n in [0, 1, 2, 1000, 123_456_789] {
+            let due = schedule.due(n);
+            assert_eq!(schedule.next(due), n);
+            assert_eq!(schedule.next(WallTime(due.0 + 1)), n + 1);
+        }
+        assert!(Schedule::every(Duration::from_micros(999)).is_err());
+    }
+}

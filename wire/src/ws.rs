@@ -118,11 +118,11 @@ impl<F: FnOnce(&Asked) -> Answer> Callback for &mut Decide<F> {
         self.asked = Some(asked);
         match answer {
             Answer::Accept { subprotocol } => {
-                if let Some(word) = subprotocol {
-                    if let Ok(value) = HeaderValue::from_str(&word) {
-                        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-                        self.chosen = Some(word);
-                    }
+                if let Some(word) = subprotocol
+                    && let Ok(value) = HeaderValue::from_str(&word)
+                {
+                    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+                    self.chosen = Some(word);
                 }
                 Ok(response)
             }

@@ -1,0 +1,95 @@
+//! What a run leaves behind in words that machines read: `verdict.json` and its parts.
+//!
+//! Everything but fields named `wall_*` is byte-identical for the same build, scenario and seed.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of these files' schema.
+pub const SCHEMA: u32 = 1;
+
+/// How a judgement came out. Weak evidence is never a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Checked often enough, and it held.
+    Pass,
+    /// Not checked often enough to say, or the scenario did not reach what it is about.
+    Inconclusive,
+    /// Broken.
+    Fail,
+}
+
+impl Outcome {
+    /// The worse of two: fail before inconclusive before pass.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+/// One scenario run judged: `verdict.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// `sim`, `turmoil` or `sockets`.
+    pub engine: String,
+    /// The planted bug, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+    /// The sum over all invariants and reached states.
+    pub verdict: Outcome,
+    /// Hash over every event with its time, in hexadecimal.
+    pub trace_hash: String,
+    /// Events in the record.
+    pub events: u64,
+    /// Length of the run in its own time.
+    pub sim_seconds: f64,
+    /// Length of the run on the wall.
+    pub wall_seconds: f64,
+    /// Every invariant, in the order of the scenario file.
+    pub invariants: Vec<Invariant>,
+    /// What the scenario had to reach to mean anything, with how often it did.
+    pub reached: Vec<Reached>,
+}
+
+/// One invariant judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invariant {
+    /// Its name, in kebab-case: `symbol-order`.
+    pub name: String,
+    /// How it came out.
+    pub verdict: Outcome,
+    /// How often it was really checked.
+    pub checked: u64,
+    /// One line on what was found: the measured figure against its bound.
+    pub summary: String,
+    /// How often it was broken; `violations` holds the first of them only.
+    pub broken: u64,
+    /// The first violations, in the order of time.
+    pub violations: Vec<Violation>,
+}
+
+/// One breach, with its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// When, in microseconds since the run began.
+    pub at_us: u64,
+    /// What was seen and what was expected.
+    pub message: String,
+    /// Numbers of the events that show it (lines of `events.jsonl`, from 0), the last of them the breach itself.
+    pub events: Vec<u64>,
+}
+
+/// A state that the scenario is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Its name: `fault:upstream-kill`, `slow-client-dropped`.
+    pub name: String,
+    /// How often it was reached; 0 makes the run inconclusive.
+    pub times: u64,
+}

@@ -1,0 +1,198 @@
+//! The strong contract's messages from proxy to client, subprotocol `windtunnel.v1`: JSON text, one object each.
+//!
+//! ```text
+//! {"type":"live","symbol":"EURUSD","epoch":3,"seq":17,"data":{"symbol":"EURUSD","ts":...}}
+//! {"type":"gap","symbol":"EURUSD","epoch":3,"from":18,"to":25,"reason":"overflow"}
+//! {"type":"gap","symbol":"EURUSD","epoch":3,"from":26,"to":null,"reason":"reset"}      the epoch is over; an unknown number is missing
+//! {"type":"live","symbol":"EURUSD","epoch":4,"seq":1,"data":...}
+//! ```
+//!
+//! `(epoch, seq)` is the proxy's own stamp, per symbol: seq grows by one with every message that the proxy received of that symbol in that epoch, whether or
+//! not this client got it. So a client may start at any seq; from there on each seq of an epoch is either delivered or named in a gap, and a new epoch
+//! begins only after a gap with reason `reset` closed the old one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::Symbol;
+
+/// How a message came to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The newest value at the time of subscribing.
+    Snapshot,
+    /// As it happened.
+    Live,
+    /// From the proxy's memory, after a resume.
+    Replay,
+}
+
+/// Why messages are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// Newer values replaced them while the client was slow.
+    Conflated,
+    /// The client's queue was full.
+    Overflow,
+    /// The proxy lost its source and moved to another instance: the epoch ends, and it cannot know how many it missed.
+    Reset,
+    /// A resume could not be served in full.
+    Resume,
+}
+
+/// One message of the strong contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strong<'a> {
+    /// A source's message with its stamp.
+    Data {
+        /// How it came.
+        kind: Kind,
+        /// Its symbol.
+        symbol: Symbol,
+        /// The epoch: counts the proxy's changes of source.
+        epoch: u64,
+        /// Its number within symbol and epoch, from 1.
+        seq: u64,
+        /// The source's own text.
+        data: Cow<'a, str>,
+    },
+    /// Messages that will not come.
+    Gap {
+        /// Their symbol.
+        symbol: Symbol,
+        /// Their epoch.
+        epoch: u64,
+        /// The first missing seq.
+        from: u64,
+        /// The last missing seq; None where the epoch is over and the number unknown.
+        to: Option<u64>,
+        /// Why.
+        reason: GapReason,
+    },
+}
+
+/// A text is not a message of the strong contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a windtunnel.v1 message: {0}")]
+pub struct StrongError(String);
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "type", borrow)]
+    what: Cow<'a, str>,
+    symbol: Symbol,
+    epoch: u64,
+    seq: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+    reason: Option<GapReason>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl<'a> Strong<'a> {
+    /// The message. JSON data stands as it is; any other text becomes a JSON string.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(200);
+        match self {
+            Strong::Data { kind, symbol, epoch, seq, data } => {
+                let kind = match kind {
+                    Kind::Snapshot => "snapshot",
+                    Kind::Live => "live",
+                    Kind::Replay => "replay",
+                };
+                write!(text, r#"{{"type":"{kind}","symbol":"{symbol}","epoch":{epoch},"seq":{seq},"data":"#)
+                    .expect("writing to a string cannot fail");
+                if is_json_object(data) {
+                    text.push_str(data);
+                } else {
+                    text.push_str(&serde_json::to_string(data.as_ref()).expect("a string always serialises"));
+                }
+                text.push('}');
+            }
+            Strong::Gap { symbol, epoch, from, to, reason } => {
+                let reason = match reason {
+                    GapReason::Conflated => "conflated",
+                    GapReason::Overflow => "overflow",
+                    GapReason::Reset => "reset",
+                    GapReason::Resume => "resume",
+                };
+                let to = to.map_or_else(|| "null".to_owned(), |to| to.to_string());
+                write!(
+                    text,
+                    r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":"{reason}"}}"#
+                )
+                .expect("writing to a string cannot fail");
+            }
+        }
+        text
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`StrongError`] says what is wrong.
+    pub fn decode(text: &'a str) -> Result<Self, StrongError> {
+        let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| StrongError(error.to_string()))?;
+        let missing = |field: &str| StrongError(format!("{} without {field}", wire.what));
+        let kind = match wire.what.as_ref() {
+            "snapshot" => Kind::Snapshot,
+            "live" => Kind::Live,
+            "replay" => Kind::Replay,
+            "gap" => {
+                let from = wire.from.ok_or_else(|| missing("from"))?;
+                let reason = wire.reason.ok_or_else(|| missing("reason"))?;
+                return Ok(Strong::Gap { symbol: wire.symbol, epoch: wire.epoch, from, to: wire.to, reason });
+            }
+            other => return Err(StrongError(format!("unknown type {other:?}"))),
+        };
+        let raw = wire.data.ok_or_else(|| missing("data"))?.get();
+        let data = if raw.starts_with('"') {
+            Cow::Owned(serde_json::from_str::<String>(raw).map_err(|error| StrongError(error.to_string()))?)
+        } else {
+            Cow::Borrowed(raw)
+        };
+        let seq = wire.seq.ok_or_else(|| missing("seq"))?;
+        Ok(Strong::Data { kind, symbol: wire.symbol, epoch: wire.epoch, seq, data })
+    }
+}
+
+fn is_json_object(text: &str) -> bool {
+    text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(message: &Strong<'_>, expect: &str) {
+        let text = message.encode();
+        assert_eq!(text, expect);
+        assert_eq!(&Strong::decode(&text).unwrap(), message);
+    }
+
+    #[test]
+    fn messages_survive_the_wire() {
+        let symbol = Symbol::new("EURUSD").unwrap();
+        let data = |text| Strong::Data { kind: Kind::Live, symbol, epoch: 3, seq: 17, data: Cow::Borrowed(text) };
+        check(&data(r#"{"a":1}"#), r#"{"type":"live","symbol":"EURUSD","epoch":3,"seq":17,"data":{"a":1}}"#);
+        check(&data(r#"{"a":1"#), r#"{"type":"live","symbol":"EURUSD","epoch":3,"seq":17,"data":"{\"a\":1"}"#);
+        check(
+            &Strong::Gap { symbol, epoch: 3, from: 18, to: None, reason: GapReason::Reset },
+            r#"{"type":"gap","symbol":"EURUSD","epoch":3,"from":18,"to":null,"reason":"reset"}"#,
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        for text in ["", "{}", r#"{"type":"live","symbol":"A","epoch":1}"#, r#"{"type":"x","symbol":"A","epoch":1}"#] {
+            assert!(Strong::decode(text).is_err(), "{text}");
+        }
+    }
+}
