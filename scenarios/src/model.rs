@@ -1,0 +1,381 @@
+//! A scenario as its file says it: TOML with `schema = 1`.
+//!
+//! Three steps, three types: text -> [`Scenario`] (this module: every key known, every value in range) -> [`crate::plan::Plan`] (hosts, addresses,
+//! programs, faults in order of time, all numbers fixed) -> a run. Unknown keys and impossible values are errors with line, column and what was probably
+//! meant, see [`crate::parse`].
+
+use serde::Deserialize;
+
+use crate::check::Objectives;
+use crate::span::Span;
+
+/// The version of the file format.
+pub const SCHEMA: u32 = 1;
+
+/// One scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// Must be [`SCHEMA`].
+    pub schema: u32,
+    /// In kebab-case; the file's name without `.toml`.
+    pub name: String,
+    /// What it is about and why it matters, for a person.
+    pub about: String,
+    /// Words to select it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Clients arrive, nothing is judged by latency. Default 2 s.
+    #[serde(default = "default_warmup")]
+    pub warmup: Span,
+    /// Load and faults: fault times count from its beginning.
+    pub steady: Span,
+    /// After the last fault ended: everything must come right. Default 3 s.
+    #[serde(default = "default_recovery")]
+    pub recovery: Span,
+    /// The network between all hosts.
+    #[serde(default)]
+    pub network: Network,
+    /// The instances of the source.
+    pub sources: Sources,
+    /// The proxy under test.
+    pub proxy: Proxy,
+    /// Groups of clients.
+    pub clients: Vec<Clients>,
+    /// What goes wrong, in any order.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+    /// CPU costs; none: CPU is free, and no latency objective may be set on queueing.
+    #[serde(default)]
+    pub service_time: Option<ServiceTime>,
+    /// What must hold.
+    pub check: Objectives,
+    /// What must have happened for the run to mean anything, see [`Reach`].
+    #[serde(default)]
+    pub reach: Vec<Reach>,
+    /// Engines that can express it besides `sim`.
+    #[serde(default)]
+    pub engines: Vec<Engine>,
+}
+
+fn default_warmup() -> Span {
+    Span::from_millis(2_000)
+}
+
+fn default_recovery() -> Span {
+    Span::from_millis(3_000)
+}
+
+/// What runs a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Our simulator.
+    #[default]
+    Sim,
+    /// turmoil's own.
+    Turmoil,
+    /// Real processes on loopback.
+    Sockets,
+}
+
+/// Every link between two hosts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Network {
+    /// One way. Default fixed 500 us.
+    pub latency: Latency,
+    /// Bits per second and direction; none: unlimited.
+    pub bandwidth: Option<u64>,
+    /// Share of segments lost, each a delay (retransmission). 0..1, default 0.
+    pub loss: f64,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { latency: Latency::Fixed(Span::from_micros(500)), bandwidth: None, loss: 0.0 }
+    }
+}
+
+/// One-way delay of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Latency {
+    /// Always the same.
+    Fixed(Span),
+    /// Evenly between the two.
+    Uniform(Span, Span),
+    /// Log-normal: median, and the ratio of the 99th percentile to the median.
+    LogNormal {
+        /// The median.
+        median: Span,
+        /// p99 / median, above 1.
+        tail: f64,
+    },
+}
+
+/// The source: several instances that send the same ticks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Sources {
+    /// Instances, 1..=64: hosts `source-0`, `source-1`, ...
+    pub count: u16,
+    /// What they speak. Default `v1`.
+    #[serde(default)]
+    pub mode: SourceMode,
+    /// Symbols, 1..=1000: `S0000`, `S0001`, ... Default 4.
+    #[serde(default = "default_symbols")]
+    pub symbols: u32,
+    /// Between two ticks of one symbol, at least 1 ms. Default 100 ms.
+    #[serde(default = "default_period")]
+    pub period: Span,
+    /// Connections per key; none: no limit.
+    #[serde(default)]
+    pub key_limit: Option<u32>,
+}
+
+fn default_symbols() -> u32 {
+    4
+}
+
+fn default_period() -> Span {
+    Span::from_millis(100)
+}
+
+/// What a source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceMode {
+    /// The v1 feed protocol.
+    #[default]
+    V1,
+    /// Sends every message back.
+    Echo,
+}
+
+/// The proxy under test.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Proxy {
+    /// Instances, 1..=16: hosts `proxy-0`, ... Each knows all sources. Default 1.
+    #[serde(default = "default_one")]
+    pub count: u16,
+    /// `fanout` or `relay`.
+    pub mode: ProxyMode,
+    /// Open client sessions admitted; none: the proxy's default.
+    #[serde(default)]
+    pub clients_max: Option<u32>,
+    /// Bytes queued per client; none: the proxy's default.
+    #[serde(default)]
+    pub queue_bytes: Option<u64>,
+    /// What becomes of a client whose queue is full; none: the proxy's default.
+    #[serde(default)]
+    pub slow_client: Option<SlowClient>,
+    /// A source that has said nothing for so long, though it ticked before, is given up; none: the proxy's default.
+    #[serde(default)]
+    pub stale_after: Option<Span>,
+}
+
+fn default_one() -> u16 {
+    1
+}
+
+/// How the proxy serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyMode {
+    /// One upstream leg for all clients.
+    Fanout,
+    /// One upstream leg for each client.
+    Relay,
+}
+
+/// The policy for slow clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlowClient {
+    /// The oldest queued message goes first.
+    DropOldest,
+    /// The client is closed with 1013.
+    Disconnect,
+}
+
+/// A group of like clients.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Clients {
+    /// A word for charts and faults.
+    pub name: String,
+    /// How many, 1..=20000.
+    pub count: u32,
+    /// When the group begins to arrive, from the beginning of the run. Default 0.
+    #[serde(default)]
+    pub start: Span,
+    /// How it arrives. Default a ramp over one second.
+    #[serde(default = "default_arrival")]
+    pub arrival: Arrival,
+    /// How long each client stays; none: to the end of the run.
+    #[serde(default)]
+    pub stay: Option<Span>,
+    /// Symbols that each client draws from the source's; none: all.
+    #[serde(default)]
+    pub symbols_each: Option<u32>,
+    /// Share that asks for the strong contract, 0..=1. Default 0.
+    #[serde(default)]
+    pub strong: f64,
+    /// How fast they read. Default `full`.
+    #[serde(default)]
+    pub reader: Reader,
+    /// Bytes of the clients' receive buffers; none: the engine's default. Small ones make slow readers felt soon.
+    #[serde(default)]
+    pub recv_buffer: Option<usize>,
+    /// Whether they come again after a loss or a refusal (exponential backoff from 100 ms to 5 s with full jitter). Default true.
+    #[serde(default = "default_true")]
+    pub reconnect: bool,
+    /// Requests per second and client, open loop, for `echo` sources.
+    #[serde(default)]
+    pub requests_per_s: Option<f64>,
+    /// Hosts that the group is spread over. Default: one for each 250 clients.
+    #[serde(default)]
+    pub hosts: Option<u16>,
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_arrival() -> Arrival {
+    Arrival::Ramp(Span::from_millis(1_000))
+}
+
+/// How a group arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// All at once.
+    Burst,
+    /// Evenly over this time.
+    Ramp(Span),
+    /// Poisson, this many a second.
+    Poisson(f64),
+}
+
+/// How fast clients read.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reader {
+    /// As fast as bytes come.
+    #[default]
+    Full,
+    /// This many bytes a second.
+    BytesPerS(u64),
+    /// Not at all from this long after connecting.
+    StopsAfter(Span),
+}
+
+/// One fault: what, where, from when, for how long.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fault {
+    /// From the beginning of the steady phase.
+    pub at: Span,
+    /// How long; then the host starts again, thaws, or the link heals. None: to the end.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Span>,
+    /// What.
+    pub kind: FaultKind,
+    /// A host (`source-1`, `proxy-0`), or for links two of them (`proxy-0/source-1`). `source-active` is the source that carries a proxy's leg when the fault starts.
+    pub target: String,
+}
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The process dies: its kernel says FIN or RST. With `for`, it starts again afterwards.
+    Kill,
+    /// The machine goes dark: silence. With `for`, it boots again afterwards and answers RST to what it has forgotten.
+    PowerOff,
+    /// The process stops running; its kernel lives on.
+    Freeze,
+    /// A link carries nothing; what was sent arrives after the heal.
+    Stall,
+}
+
+impl FaultKind {
+    /// The word in files and events.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            FaultKind::Kill => "kill",
+            FaultKind::PowerOff => "power-off",
+            FaultKind::Freeze => "freeze",
+            FaultKind::Stall => "stall",
+        }
+    }
+}
+
+/// CPU cost on one kind of host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServiceTime {
+    /// Of the proxy, for each segment sent or received.
+    pub proxy_per_segment: Span,
+}
+
+/// A state that the run must have reached, with how often at least. Too seldom: inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reach {
+    /// Which.
+    pub state: State,
+    /// How often at least. Default 1.
+    #[serde(default = "default_once")]
+    pub at_least: u64,
+}
+
+fn default_once() -> u64 {
+    1
+}
+
+/// What can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// A fault hit a source that carried a leg of a proxy.
+    FaultOnActiveSource,
+    /// A proxy moved to another source: a leg went down and a later one came up.
+    Failover,
+    /// A client was turned away by admission.
+    ClientShed,
+    /// A message to a slow client was dropped.
+    MessageDropped,
+    /// A slow client was closed.
+    SlowClientClosed,
+    /// A strong client was told of a gap.
+    GapTold,
+    /// A client's session opened.
+    ClientOpened,
+    /// A message was delivered, or an echo came back.
+    Delivered,
+    /// A killed or dark host came back.
+    HostRestarted,
+}
+
+impl State {
+    /// The word in files and records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            State::FaultOnActiveSource => "fault-on-active-source",
+            State::Failover => "failover",
+            State::ClientShed => "client-shed",
+            State::MessageDropped => "message-dropped",
+            State::SlowClientClosed => "slow-client-closed",
+            State::GapTold => "gap-told",
+            State::ClientOpened => "client-opened",
+            State::Delivered => "delivered",
+            State::HostRestarted => "host-restarted",
+        }
+    }
+}
