@@ -1,0 +1,189 @@
+//! A scenario with a seed, worked out: which hosts there are, who runs where, what happens when. Pure, and equal for equal input.
+
+use std::time::Duration;
+
+use wire::id::{ClientId, Symbol};
+
+use crate::model::{Clients, Engine, Fault, FaultKind, Reader, Scenario};
+
+/// Port of every source.
+pub const SOURCE_PORT: u16 = 9000;
+/// Port of every proxy.
+pub const PROXY_PORT: u16 = 8000;
+/// Clients that share a host where the scenario does not say.
+const CLIENTS_PER_HOST: u32 = 250;
+
+/// One run, worked out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// Hosts of clients, in order of the groups.
+    pub client_hosts: Vec<ClientHost>,
+    /// What the driver does, in order of time; ends before begins at one instant.
+    pub steps: Vec<Step>,
+    /// When the steady phase begins.
+    pub steady_at: Duration,
+    /// When the recovery phase begins.
+    pub recovery_at: Duration,
+    /// When the run ends.
+    pub end_at: Duration,
+}
+
+/// A host that carries a stretch of a group's clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHost {
+    /// Its name: the group's with a number.
+    pub name: String,
+    /// Place of its group in the scenario.
+    pub group: usize,
+    /// Its first client.
+    pub first: ClientId,
+    /// How many clients it carries.
+    pub count: u32,
+    /// Place of its first client within the group, for arrival times.
+    pub offset: u32,
+}
+
+/// One move of the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// From the beginning of the run.
+    pub at: Duration,
+    /// Place of the fault in the scenario.
+    pub fault: usize,
+    /// Whether it begins or ends.
+    pub begins: bool,
+}
+
+impl Plan {
+    /// Works a checked scenario out.
+    #[must_use]
+    pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        let steady_at = scenario.warmup.as_duration();
+        let recovery_at = steady_at + scenario.steady.as_duration();
+        let end_at = recovery_at + scenario.recovery.as_duration();
+        let mut steps: Vec<Step> = scenario
+            .faults
+            .iter()
+            .enumerate()
+            .flat_map(|(fault, Fault { at, lasts, .. })| {
+                let begin = steady_at + at.as_duration();
+                let end = lasts.map(|lasts| Step { at: begin + lasts.as_duration(), fault, begins: false });
+                std::iter::once(Step { at: begin, fault, begins: true }).chain(end)
+            })
+            .collect();
+        steps.sort_by_key(|step| (step.at, step.begins, step.fault));
+        Self {
+            client_hosts: client_hosts(&scenario.clients),
+            scenario: scenario.clone(),
+            seed,
+            steps,
+            steady_at,
+            recovery_at,
+            end_at,
+        }
+    }
+
+    /// Names of the sources' hosts.
+    pub fn source_hosts(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.scenario.sources.count).map(source_host)
+    }
+
+    /// Names of the proxies' hosts.
+    pub fn proxy_hosts(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.scenario.proxy.count).map(proxy_host)
+    }
+
+    /// All clients together.
+    #[must_use]
+    pub fn clients(&self) -> u32 {
+        self.scenario.clients.iter().map(|group| group.count).sum()
+    }
+
+    /// The symbols of the source.
+    #[must_use]
+    pub fn symbols(&self) -> Vec<Symbol> {
+        (0..self.scenario.sources.symbols).map(Symbol::numbered).collect()
+    }
+
+    /// The clients that read slowly, as half-open ranges.
+    #[must_use]
+    pub fn slow_clients(&self) -> Vec<std::ops::Range<u32>> {
+        let mut first = 0;
+        let mut slow = Vec::new();
+        for group in &self.scenario.clients {
+            if group.reader != Reader::Full {
+                slow.push(first..first + group.count);
+            }
+            first += group.count;
+        }
+        slow
+    }
+
+    /// Whether the engine can express this scenario; if not, what it lacks.
+    ///
+    /// # Errors
+    /// A line that names the first thing that it cannot do.
+    pub fn expressible(&self, engine: Engine) -> Result<(), String> {
+        if engine != Engine::Turmoil {
+            return Ok(());
+        }
+        if let Some(fault) = self
+            .scenario
+            .faults
+            .iter()
+            .find(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::Stall))
+        {
+            return Err(format!("turmoil cannot express the fault {:?}: it has kill and stall only", fault.kind.word()));
+        }
+        if self.scenario.network.bandwidth.is_some() || self.scenario.network.loss > 0.0 {
+            return Err("turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned());
+        }
+        if self.scenario.clients.iter().any(|group| group.reader != Reader::Full) {
+            return Err("turmoil's buffers count writes, not bytes: slow readers mean nothing there".to_owned());
+        }
+        if self.scenario.service_time.is_some() && !self.scenario.engines.contains(&Engine::Turmoil) {
+            return Err("turmoil has no service time".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The host of a source.
+#[must_use]
+pub fn source_host(index: u16) -> String {
+    format!("source-{index}")
+}
+
+/// The host of a proxy.
+#[must_use]
+pub fn proxy_host(index: u16) -> String {
+    format!("proxy-{index}")
+}
+
+fn client_hosts(groups: &[Clients]) -> Vec<ClientHost> {
+    let mut hosts = Vec::new();
+    let mut first = 0;
+    for (group, clients) in groups.iter().enumerate() {
+        let count = clients.hosts.map_or_else(|| clients.count.div_ceil(CLIENTS_PER_HOST), u32::from).max(1);
+        for host in 0..count {
+            // Spread evenly: host h carries clients [count * h / hosts, count * (h + 1) / hosts).
+            let from = (u64::from(clients.count) * u64::from(host) / u64::from(count)) as u32;
+            let to = (u64::from(clients.count) * u64::from(host + 1) / u64::from(count)) as u32;
+            if from < to {
+                hosts.push(ClientHost {
+                    name: format!("{}-{host}", clients.name),
+                    group,
+                    first: ClientId(first + from),
+                    count: to - from,
+                    offset: from,
+                });
+            }
+        }
+        first += clients.count;
+    }
+    hosts
+}

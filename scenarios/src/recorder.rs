@@ -1,0 +1,268 @@
+//! The record of one simulated run: stamps each event, hashes it, feeds checkers and metrics, and keeps the whole only on request.
+
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use reports::metrics::Collector;
+use reports::record::Reached;
+use wire::event::{Event, Sink, Timed};
+use wire::id::{LegId, SourceId};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::check::Bench;
+use crate::model::{FaultKind, State};
+use crate::plan::Plan;
+
+/// A sink for all programs of a run.
+pub struct Recorder {
+    inner: Mutex<Inner>,
+    now_us: fn() -> u64,
+}
+
+struct Inner {
+    hash: Xxh3,
+    count: u64,
+    last_us: u64,
+    open: bool,
+    bench: Bench,
+    collector: Collector,
+    states: States,
+    kept: Option<Vec<Timed>>,
+}
+
+/// What a finished record holds.
+pub struct Recorded {
+    /// Hash over all events with their times.
+    pub trace_hash: u64,
+    /// Their number.
+    pub events: u64,
+    /// The time of the last.
+    pub last_us: u64,
+    /// The checkers, not yet finished.
+    pub bench: Bench,
+    /// The metrics, not yet finished.
+    pub collector: Collector,
+    /// How often each state was reached.
+    pub reached: Vec<(State, u64)>,
+    /// All events, if they were to be kept.
+    pub kept: Option<Vec<Timed>>,
+}
+
+impl Recorder {
+    /// A record with a clock (microseconds since the run began).
+    #[must_use]
+    pub fn new(plan: &Plan, bench: Bench, collector: Collector, keep: bool, now_us: fn() -> u64) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                hash: Xxh3::with_seed(plan.seed),
+                count: 0,
+                last_us: 0,
+                open: true,
+                bench,
+                collector,
+                states: States::new(plan.scenario.sources.count),
+                kept: keep.then(Vec::new),
+            }),
+            now_us,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while recording fails the run anyway; the record up to there is still good evidence.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source that carries most legs now (the first of them), if any carries one.
+    #[must_use]
+    pub fn active_source(&self) -> Option<SourceId> {
+        self.lock().states.active_source()
+    }
+
+    /// Takes no further events: what happens while a run is torn down is not part of it.
+    pub fn close(&self) {
+        self.lock().open = false;
+    }
+
+    /// Ends the record and takes what it holds.
+    #[must_use]
+    pub fn take(&self) -> Recorded {
+        let mut inner = self.lock();
+        inner.open = false;
+        Recorded {
+            trace_hash: inner.hash.digest(),
+            events: inner.count,
+            last_us: inner.last_us,
+            bench: std::mem::take(&mut inner.bench),
+            collector: std::mem::take(&mut inner.collector),
+            reached: inner.states.reached(),
+            kept: inner.kept.take(),
+        }
+    }
+}
+
+impl Sink for Recorder {
+    fn record(&self, mut event: Event) {
+        let at_us = (self.now_us)();
+        let mut inner = self.lock();
+        if !inner.open {
+            return;
+        }
+        inner.states.number_leg(&mut event);
+        at_us.hash(&mut inner.hash);
+        event.hash(&mut inner.hash);
+        inner.count += 1;
+        inner.last_us = at_us;
+        inner.states.observe(&event);
+        inner.bench.observe(at_us, &event);
+        inner.collector.observe(at_us, &event);
+        if let Some(kept) = &mut inner.kept {
+            kept.push(Timed { at_us, event });
+        }
+    }
+}
+
+/// Which states the run reached, and what is needed to know it.
+struct States {
+    counts: Vec<(State, u64)>,
+    sources: Vec<SourceState>,
+    legs_down: u64,
+}
+
+#[derive(Default, Clone)]
+struct SourceState {
+    open: u32,
+    /// Legs numbered so far, over restarts.
+    next_leg: u32,
+    /// What a restarted source's own numbers are raised by.
+    base_leg: u32,
+    down: bool,
+}
+
+impl States {
+    fn new(sources: u16) -> Self {
+        const ALL: [State; 9] = [
+            State::FaultOnActiveSource,
+            State::Failover,
+            State::ClientShed,
+            State::MessageDropped,
+            State::SlowClientClosed,
+            State::GapTold,
+            State::ClientOpened,
+            State::Delivered,
+            State::HostRestarted,
+        ];
+        Self {
+            counts: ALL.iter().map(|state| (*state, 0)).collect(),
+            sources: vec![SourceState::default(); usize::from(sources)],
+            legs_down: 0,
+        }
+    }
+
+    fn reached(&self) -> Vec<(State, u64)> {
+        self.counts.clone()
+    }
+
+    fn bump(&mut self, state: State) {
+        if let Some(entry) = self.counts.iter_mut().find(|entry| entry.0 == state) {
+            entry.1 += 1;
+        }
+    }
+
+    fn active_source(&self) -> Option<SourceId> {
+        let most = self.sources.iter().map(|source| source.open).max().filter(|most| *most > 0)?;
+        let index = self.sources.iter().position(|source| source.open == most)?;
+        u16::try_from(index).ok().map(SourceId)
+    }
+
+    /// A source counts its legs from 0 in each life; the record counts them over all lives.
+    fn number_leg(&mut self, event: &mut Event) {
+        let (source, leg) = match event {
+            Event::SourceOpen { source, leg, .. }
+            | Event::SourceSubscribe { source, leg, .. }
+            | Event::SourceSend { source, leg, .. }
+            | Event::SourceClose { source, leg, .. } => (source, leg),
+            _ => return,
+        };
+        if let Some(state) = self.sources.get_mut(source.index()) {
+            *leg = LegId(leg.0 + state.base_leg);
+            state.next_leg = state.next_leg.max(leg.0 + 1);
+        }
+    }
+
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::ClientDeliver { .. } | Event::ClientEcho { .. } => self.bump(State::Delivered),
+            Event::ClientOpen { .. } => self.bump(State::ClientOpened),
+            Event::ClientGap { .. } => self.bump(State::GapTold),
+            Event::ProxyShed { .. } => self.bump(State::ClientShed),
+            Event::ProxyDrop { .. } => self.bump(State::MessageDropped),
+            Event::ProxyClientClose { why: wire::event::Why::Slow | wire::event::Why::Overflow, .. } => {
+                self.bump(State::SlowClientClosed);
+            }
+            Event::ProxyLegDown { local: Some(_), .. } => self.legs_down += 1,
+            Event::ProxyLegUp { .. } if self.legs_down > 0 => {
+                self.legs_down -= 1;
+                self.bump(State::Failover);
+            }
+            Event::SourceOpen { source, .. } => {
+                if let Some(state) = self.sources.get_mut(source.index()) {
+                    state.open += 1;
+                }
+            }
+            Event::SourceClose { source, .. } => {
+                if let Some(state) = self.sources.get_mut(source.index()) {
+                    state.open = state.open.saturating_sub(1);
+                }
+            }
+            Event::FaultStart { kind, target, .. } => self.fault_starts(kind, target),
+            Event::FaultStop { .. } => self.fault_stops(),
+            _ => {}
+        }
+    }
+
+    fn fault_starts(&mut self, kind: &str, target: &str) {
+        let Some(index) = target
+            .rsplit('/')
+            .next()
+            .and_then(|name| name.strip_prefix("source-"))
+            .and_then(|number| number.parse::<usize>().ok())
+        else {
+            return;
+        };
+        let Some(state) = self.sources.get_mut(index) else { return };
+        let hit = state.open > 0;
+        if kind == FaultKind::Kill.word() || kind == FaultKind::PowerOff.word() {
+            // It reports nothing any more: its legs are gone, and its next life numbers them from 0.
+            state.open = 0;
+            state.base_leg = state.next_leg;
+            state.down = true;
+        }
+        if hit {
+            self.bump(State::FaultOnActiveSource);
+        }
+    }
+
+    fn fault_stops(&mut self) {
+        // The driver ends one fault at a time; a host that was down is up again.
+        let mut restarted = false;
+        for state in &mut self.sources {
+            restarted |= std::mem::take(&mut state.down);
+        }
+        if restarted {
+            self.bump(State::HostRestarted);
+        }
+    }
+}
+
+/// The states that a scenario asks for, as they stand in a verdict.
+#[must_use]
+pub fn reached(plan: &Plan, counts: &[(State, u64)]) -> Vec<(Reached, u64)> {
+    plan.scenario
+        .reach
+        .iter()
+        .map(|reach| {
+            let times = counts.iter().find(|entry| entry.0 == reach.state).map_or(0, |entry| entry.1);
+            (Reached { name: reach.state.word().to_owned(), times }, reach.at_least)
+        })
+        .collect()
+}
