@@ -16,7 +16,7 @@ use crate::feed::{GapReason, Kind};
 use crate::id::{ClientId, LegId, ProxyId, SessionId, SourceId, Symbol};
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A source accepted a connection and finished its handshake.
