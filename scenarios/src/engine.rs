@@ -1,0 +1,171 @@
+//! Runs a plan and judges it. One run is one fresh thread; nothing of one run is seen by the next.
+//!
+//! ```text
+//!   Plan --> hosts (sources, proxies, clients, driver) --> engine --> events --> Recorder --> checkers, metrics, hash
+//! ```
+//!
+//! The hosts run the same functions that the programs run: `mock_upstream::serve`, `proxy::serve`, `loadgen::run`.
+
+mod cast;
+mod simulated;
+mod turmoil;
+
+use std::time::Duration;
+
+use reports::metrics::Metrics;
+use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
+use wire::event::Timed;
+
+use crate::model::Engine;
+use crate::mutants::Mutant;
+use crate::plan::Plan;
+use crate::recorder::{self, Recorded};
+
+/// How to run a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Which world.
+    pub engine: Engine,
+    /// A planted bug.
+    pub mutant: Option<&'static Mutant>,
+    /// Keep all events (memory: about 100 bytes each).
+    pub keep_events: bool,
+}
+
+/// A run, judged.
+#[derive(Debug)]
+pub struct Run {
+    /// The verdict; `wall_seconds` is filled in by whoever holds a clock.
+    pub verdict: Verdict,
+    /// For charts.
+    pub metrics: Metrics,
+    /// All events, if they were to be kept.
+    pub events: Option<Vec<Timed>>,
+    /// Lines for `log.txt`: what the engine counted.
+    pub log: String,
+}
+
+/// The harness failed, not the proxy: exit code 70. (A panic in the proxy is the proxy's failure and stands in the verdict.)
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine cannot express the scenario.
+    #[error("engine {engine} cannot run {scenario}: {why}")]
+    NotExpressible {
+        /// Which engine.
+        engine: &'static str,
+        /// Which scenario.
+        scenario: String,
+        /// What it lacks.
+        why: String,
+    },
+    /// The engine itself failed.
+    #[error("engine {engine} failed in {scenario} with seed {seed}: {why}")]
+    Failed {
+        /// Which engine.
+        engine: &'static str,
+        /// Which scenario.
+        scenario: String,
+        /// Which seed.
+        seed: u64,
+        /// How.
+        why: String,
+    },
+}
+
+impl Engine {
+    /// The word in files and on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Engine::Sim => "sim",
+            Engine::Turmoil => "turmoil",
+            Engine::Sockets => "sockets",
+        }
+    }
+}
+
+/// What an engine hands over.
+struct Ended {
+    recorded: Recorded,
+    end_us: u64,
+    /// A program failed: a panic or an error, which is a violation of its own.
+    broken: Option<String>,
+    log: String,
+    engine_hash: u64,
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// [`EngineError`] where the engine cannot run it or fails itself.
+pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
+    let engine = options.engine.word();
+    plan.expressible(options.engine).map_err(|why| EngineError::NotExpressible {
+        engine,
+        scenario: plan.scenario.name.clone(),
+        why,
+    })?;
+    let failed =
+        |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
+    let ended = match options.engine {
+        Engine::Sim => simulated::run(plan, options).map_err(failed)?,
+        Engine::Turmoil => turmoil::run(plan, options).map_err(failed)?,
+        Engine::Sockets => {
+            return Err(EngineError::NotExpressible {
+                engine,
+                scenario: plan.scenario.name.clone(),
+                why: "scenario files do not run over sockets yet; start the three programs by hand".to_owned(),
+            });
+        }
+    };
+    Ok(judge(plan, options, ended))
+}
+
+fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
+    let Ended { recorded, end_us, broken, log, engine_hash } = ended;
+    let reached = recorder::reached(plan, &recorded.reached);
+    let metrics = recorded.collector.finish(end_us);
+    let mut invariants = recorded.bench.finish(end_us);
+    invariants.push(programs_live(end_us, recorded.events, broken));
+    let mut verdict = invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
+    if reached.iter().any(|(reached, at_least)| reached.times < *at_least) {
+        verdict = verdict.and(Outcome::Inconclusive);
+    }
+    // Two hashes, one of what the programs saw and one of what the network carried: a run is the same run if both agree.
+    let trace_hash = format!("{:016x}{:016x}", recorded.trace_hash, engine_hash);
+    Run {
+        verdict: Verdict {
+            schema: SCHEMA,
+            scenario: plan.scenario.name.clone(),
+            seed: plan.seed,
+            engine: options.engine.word().to_owned(),
+            mutant: options.mutant.map(|mutant| mutant.name.to_owned()),
+            verdict,
+            trace_hash,
+            events: recorded.events,
+            sim_seconds: Duration::from_micros(end_us).as_secs_f64(),
+            wall_seconds: 0.0,
+            invariants,
+            reached: reached.into_iter().map(|(reached, _)| reached).collect(),
+        },
+        metrics,
+        events: recorded.kept,
+        log,
+    }
+}
+
+/// No program under test panicked, gave up or hung.
+fn programs_live(end_us: u64, events: u64, broken: Option<String>) -> Invariant {
+    let summary = if broken.is_some() { "a program failed" } else { "no program panicked or gave up" };
+    Invariant {
+        name: "programs-live".to_owned(),
+        verdict: if broken.is_some() { Outcome::Fail } else { Outcome::Pass },
+        checked: 1,
+        summary: summary.to_owned(),
+        broken: u64::from(broken.is_some()),
+        violations: broken
+            .map(|message| reports::record::Violation { at_us: end_us, message, events: vec![events.saturating_sub(1)] })
+            .into_iter()
+            .collect(),
+    }
+}

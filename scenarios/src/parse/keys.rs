@@ -1,0 +1,259 @@
+//! Every key of a scenario file.
+
+use super::format::{Choice, Key, Kind, Table, Without};
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000 * MS;
+const HOUR: u64 = 3_600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+
+const fn key(name: &'static str, kind: Kind, without: Without, about: &'static str) -> Key {
+    Key { name, kind, without, about }
+}
+
+const fn word(word: &'static str, about: &'static str) -> Choice {
+    Choice { word, with: None, about }
+}
+
+const fn with(word: &'static str, kind: Kind, about: &'static str) -> Choice {
+    Choice { word, with: Some(kind), about }
+}
+
+/// The whole file.
+pub static SCENARIO: Table = Table {
+    about: "One scenario.",
+    keys: &[
+        key("schema", Kind::Whole(1, 1), Without::Wrong, "The version of this format."),
+        key("name", Kind::Text, Without::Wrong, "In kebab-case; the file's name without `.toml`."),
+        key("about", Kind::Text, Without::Wrong, "What it is about and why it matters, for a person."),
+        key("tags", Kind::List(&Kind::Text), Without::Default("[]"), "Words to select it by (`run --tag`)."),
+        key(
+            "warmup",
+            Kind::Span(0, HOUR),
+            Without::Default("\"2s\""),
+            "Clients arrive; latency is not judged. The run begins with it.",
+        ),
+        key("steady", Kind::Span(100 * MS, DAY), Without::Wrong, "Load and faults. Fault times count from its beginning."),
+        key(
+            "recovery",
+            Kind::Span(0, HOUR),
+            Without::Default("\"3s\""),
+            "After the steady phase: whatever still lasts is over, and everything must come right.",
+        ),
+        key("network", Kind::Table(&NETWORK), Without::Means("500us everywhere, unlimited, no loss"), "Every link between two hosts."),
+        key("sources", Kind::Table(&SOURCES), Without::Wrong, "The instances of the source, which send the same ticks."),
+        key("proxy", Kind::Table(&PROXY), Without::Wrong, "The proxy under test."),
+        key("clients", Kind::List(&Kind::Table(&CLIENTS)), Without::Wrong, "Groups of like clients, at least one."),
+        key("faults", Kind::List(&Kind::Table(&FAULT)), Without::Means("nothing goes wrong"), "What goes wrong, in any order."),
+        key(
+            "service-time",
+            Kind::Table(&SERVICE_TIME),
+            Without::Means("CPU is free, and no objective may stand on queueing"),
+            "What CPU work costs in virtual time.",
+        ),
+        key("check", Kind::Table(&super::objectives::CHECK), Without::Wrong, "What must hold."),
+        key(
+            "reach",
+            Kind::List(&Kind::Table(&REACH)),
+            Without::Means("nothing in particular"),
+            "States that the run must have reached to mean anything; else it is inconclusive, not green.",
+        ),
+        key(
+            "engines",
+            Kind::List(&Kind::OneOf(ENGINE)),
+            Without::Default("[]"),
+            "Engines that can express it besides `sim`, which always can.",
+        ),
+    ],
+};
+
+const ENGINE: &[Choice] = &[
+    word("sim", "Our simulator."),
+    word("turmoil", "turmoil's own: kills and stalls only, no slow readers, no bandwidth, no loss."),
+    word("sockets", "Real processes on loopback."),
+];
+
+static NETWORK: Table = Table {
+    about: "Every link between two hosts.",
+    keys: &[
+        key("latency", Kind::OneOf(LATENCY), Without::Default("{ fixed = \"500us\" }"), "Delay of a link, one way."),
+        key("bandwidth", Kind::Whole(1, u64::MAX), Without::Means("unlimited"), "Bits per second and direction."),
+        key(
+            "loss",
+            Kind::Number(0.0, 1.0),
+            Without::Default("0.0"),
+            "Share of segments lost. Each loss is a delay (retransmission), never missing bytes.",
+        ),
+    ],
+};
+
+const LATENCY: &[Choice] = &[
+    with("fixed", Kind::Span(0, 60 * SECOND), "Always the same."),
+    with("uniform", Kind::Pair(&Kind::Span(0, 60 * SECOND)), "Evenly between the two."),
+    with("log-normal", Kind::Table(&LOG_NORMAL), "Most near the median, some far above."),
+];
+
+static LOG_NORMAL: Table = Table {
+    about: "A log-normal delay.",
+    keys: &[
+        key("median", Kind::Span(1, 60 * SECOND), Without::Wrong, "Half of the delays are below."),
+        key("tail", Kind::Number(1.0, 1_000.0), Without::Wrong, "The 99th percentile divided by the median, above 1."),
+    ],
+};
+
+static SOURCES: Table = Table {
+    about: "The source: several instances that send the same ticks.",
+    keys: &[
+        key("count", Kind::Whole(1, 64), Without::Wrong, "Instances: hosts `source-0`, `source-1`, ..."),
+        key("mode", Kind::OneOf(SOURCE_MODE), Without::Default("\"v1\""), "What they speak."),
+        key("symbols", Kind::Whole(1, 1_000), Without::Default("4"), "Symbols `S0000`, `S0001`, ..."),
+        key("period", Kind::Span(MS, HOUR), Without::Default("\"100ms\""), "Between two ticks of one symbol."),
+        key(
+            "key-limit",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("no limit"),
+            "Connections that one instance allows for one key.",
+        ),
+    ],
+};
+
+const SOURCE_MODE: &[Choice] =
+    &[word("v1", "The v1 feed protocol: ticks of symbols."), word("echo", "Sends every message back; needs `relay`.")];
+
+static PROXY: Table = Table {
+    about: "The proxy under test.",
+    keys: &[
+        key("count", Kind::Whole(1, 16), Without::Default("1"), "Instances: hosts `proxy-0`, ... Each knows all sources."),
+        key("mode", Kind::OneOf(PROXY_MODE), Without::Wrong, "How it serves."),
+        key(
+            "clients-max",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Open client sessions that one instance admits.",
+        ),
+        key("queue-bytes", Kind::Whole(1, 1 << 40), Without::Means("the proxy's default"), "Bytes queued for one client at most."),
+        key(
+            "slow-client",
+            Kind::OneOf(SLOW_CLIENT),
+            Without::Means("the proxy's default"),
+            "What becomes of a client whose queue is full.",
+        ),
+        key(
+            "stale-after",
+            Kind::Span(MS, HOUR),
+            Without::Means("the proxy's default"),
+            "A source that ticked and then says nothing for so long is given up. Longer than `sources.period`.",
+        ),
+    ],
+};
+
+const PROXY_MODE: &[Choice] =
+    &[word("fanout", "One upstream leg for all clients."), word("relay", "One upstream leg for each client.")];
+
+const SLOW_CLIENT: &[Choice] = &[
+    word("drop-oldest", "The oldest queued message goes first."),
+    word("disconnect", "The client is closed with 1013."),
+];
+
+static CLIENTS: Table = Table {
+    about: "A group of like clients.",
+    keys: &[
+        key("name", Kind::Text, Without::Wrong, "A word in kebab-case for charts; its hosts are `NAME-0`, `NAME-1`, ..."),
+        key("count", Kind::Whole(1, 20_000), Without::Wrong, "How many."),
+        key("start", Kind::Span(0, DAY), Without::Default("\"0s\""), "When the group begins to arrive, from the beginning of the run."),
+        key("arrival", Kind::OneOf(ARRIVAL), Without::Default("{ ramp = \"1s\" }"), "How it arrives."),
+        key("stay", Kind::Span(MS, DAY), Without::Means("to the end of the run"), "How long each client stays."),
+        key("symbols-each", Kind::Whole(1, 1_000), Without::Means("all"), "Symbols that each client draws from the source's."),
+        key(
+            "strong",
+            Kind::Number(0.0, 1.0),
+            Without::Default("0.0"),
+            "Share of the group that asks for the strong contract (numbered messages, gap notices, resume).",
+        ),
+        key("reader", Kind::OneOf(READER), Without::Default("\"full\""), "How fast they read."),
+        key(
+            "recv-buffer",
+            Kind::Whole(256, 1 << 30),
+            Without::Means("the engine's default"),
+            "Bytes of each client's receive buffer. A small one makes a slow reader felt soon.",
+        ),
+        key(
+            "reconnect",
+            Kind::Flag,
+            Without::Default("true"),
+            "Whether they come again after a loss or a refusal: exponential backoff from 100 ms to 5 s, full jitter.",
+        ),
+        key(
+            "requests-per-s",
+            Kind::Number(0.001, 10_000.0),
+            Without::Means("none are sent"),
+            "Requests per second and client, open loop; for `echo` sources only.",
+        ),
+        key("hosts", Kind::Whole(1, 1_000), Without::Means("one for each 250 clients"), "Hosts that the group is spread over."),
+    ],
+};
+
+const ARRIVAL: &[Choice] = &[
+    word("burst", "All at once."),
+    with("ramp", Kind::Span(MS, DAY), "Evenly over this time."),
+    with("poisson", Kind::Number(0.001, 100_000.0), "At random, this many a second on average."),
+];
+
+const READER: &[Choice] = &[
+    word("full", "As fast as bytes come."),
+    with("bytes-per-s", Kind::Whole(1, 1 << 40), "This many bytes a second."),
+    with("stops-after", Kind::Span(0, DAY), "Not at all from this long after connecting."),
+];
+
+static FAULT: Table = Table {
+    about: "One fault.",
+    keys: &[
+        key("at", Kind::Span(0, DAY), Without::Wrong, "When it begins, from the beginning of the steady phase."),
+        key(
+            "for",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of the run"),
+            "How long it lasts; then the host starts again or thaws, or the link heals. Must end within the steady phase.",
+        ),
+        key("kind", Kind::OneOf(FAULT_KIND), Without::Wrong, "What goes wrong."),
+        key(
+            "target",
+            Kind::Text,
+            Without::Wrong,
+            "A host (`source-1`, `proxy-0`), or for `stall` a link (`proxy-0/source-1`). `source-active` is the source that carries most legs \
+             when the fault begins.",
+        ),
+    ],
+};
+
+const FAULT_KIND: &[Choice] = &[
+    word("kill", "The process dies; its kernel says FIN or RST. With `for`, it starts again afterwards."),
+    word("power-off", "The machine goes dark: silence. With `for`, it boots again and answers RST to what it has forgotten."),
+    word("freeze", "The process stops running; its kernel lives on and acknowledges."),
+    word("stall", "A link carries nothing; what was sent arrives after the heal."),
+];
+
+static SERVICE_TIME: Table = Table {
+    about: "CPU costs in virtual time.",
+    keys: &[key("proxy-per-segment", Kind::Span(1, SECOND), Without::Wrong, "Of the proxy, for each segment sent or received.")],
+};
+
+static REACH: Table = Table {
+    about: "A state that the run must have reached.",
+    keys: &[
+        key("state", Kind::OneOf(STATE), Without::Wrong, "Which."),
+        key("at-least", Kind::Whole(1, u64::MAX), Without::Default("1"), "How often at least."),
+    ],
+};
+
+const STATE: &[Choice] = &[
+    word("fault-on-active-source", "A fault hit a source that carried a leg of a proxy."),
+    word("failover", "A proxy moved to another source: a leg went down and a later one came up."),
+    word("client-shed", "A client was turned away by admission."),
+    word("message-dropped", "A message to a slow client was dropped."),
+    word("slow-client-closed", "A slow client was closed."),
+    word("gap-told", "A strong client was told of a gap."),
+    word("client-opened", "A client's session opened."),
+    word("delivered", "A message was delivered, or an echo came back."),
+    word("host-restarted", "A killed or dark host came back."),
+];
