@@ -1,0 +1,287 @@
+//! The program `windtunnel`: the command line and its exit codes.
+
+mod run;
+mod select;
+mod twice;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::Engine;
+
+/// Exit codes, the same for all commands.
+pub mod exit {
+    /// Everything held.
+    pub const PASSED: u8 = 0;
+    /// An invariant or objective is broken.
+    pub const BROKEN: u8 = 1;
+    /// Nothing, or too little, was checked.
+    pub const INCONCLUSIVE: u8 = 2;
+    /// Usage, or a bad scenario file or capsule.
+    pub const USAGE: u8 = 64;
+    /// A bug in the harness.
+    pub const HARNESS: u8 = 70;
+    /// Input or output failed.
+    pub const IO: u8 = 74;
+}
+
+/// A wind tunnel for WebSocket proxies: real proxy, feed servers and clients in a deterministic network simulator.
+#[derive(Debug, Parser)]
+#[command(
+    name = "windtunnel",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 passed, 1 an invariant is broken, 2 inconclusive, 64 usage or bad file, 70 harness bug, 74 I/O."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The catalogue of scenarios
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run scenarios and judge them (default: the whole catalogue, seeds 1..3)
+    Run(RunArgs),
+    /// Lint scenario files: file:line:column, what is wrong, what was probably meant
+    Check {
+        /// Scenario files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// A scenario as a timeline in text
+    Explain {
+        /// A scenario of the catalogue, or a file
+        scenario: String,
+    },
+    /// JSON Schema of scenario files
+    Schema,
+    /// Run a capsule again and compare
+    Replay {
+        /// A capsule.json from a run folder
+        capsule: PathBuf,
+    },
+    /// Determinism check: each run in a fresh process against the same run in this one, after fifty others
+    Twice(TwiceArgs),
+    /// The planted bugs that prove the checkers
+    Mutants {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of the three programs, from this build
+    #[command(disable_help_flag = true)]
+    Role {
+        /// `proxy`, `mock-upstream` or `loadgen`
+        role: Role,
+        /// Its own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// One run without a report: prints its hash (used by `twice`)
+    #[command(hide = true)]
+    Trace {
+        scenario: String,
+        #[arg(long)]
+        seed: u64,
+        #[arg(long, value_enum, default_value_t = EngineArg::Sim)]
+        engine: EngineArg,
+        /// Write all events here
+        #[arg(long)]
+        events: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Proxy,
+    MockUpstream,
+    Loadgen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineArg {
+    /// Our simulator
+    Sim,
+    /// turmoil's, where it can express the scenario
+    Turmoil,
+    /// Real processes on loopback
+    Sockets,
+}
+
+impl From<EngineArg> for Engine {
+    fn from(arg: EngineArg) -> Self {
+        match arg {
+            EngineArg::Sim => Engine::Sim,
+            EngineArg::Turmoil => Engine::Turmoil,
+            EngineArg::Sockets => Engine::Sockets,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportsArg {
+    /// For every run
+    All,
+    /// For failing runs and the first seed of each scenario
+    First,
+    /// For failing runs
+    Failed,
+    /// None
+    None,
+}
+
+/// Which scenarios and seeds.
+#[derive(Debug, Args)]
+struct SelectArgs {
+    /// Scenarios of the catalogue by name, or scenario files; default: the whole catalogue
+    scenarios: Vec<String>,
+    /// Only scenarios with this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// One seed
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Seeds from A to B, both included
+    #[arg(long, value_parser = select::seeds, default_value = "1..3")]
+    seeds: select::Seeds,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Which world
+    #[arg(long, value_enum, default_value_t = EngineArg::Sim)]
+    engine: EngineArg,
+    /// Runs at the same time; default: one for each core
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Begin no further run after this long (runs left out make the result inconclusive)
+    #[arg(long, value_parser = humantime::parse_duration)]
+    time_budget: Option<Duration>,
+    /// A run that takes longer than this on the wall is a bug in the harness
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
+    watchdog: Duration,
+    /// The run folder; default: target/windtunnel/TIME-NAME, with a link `latest` beside it
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A planted bug, see `windtunnel mutants`
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Which runs get a report.html with charts
+    #[arg(long, value_enum, default_value_t = ReportsArg::First)]
+    reports: ReportsArg,
+    /// Write events.jsonl for every run, not only for failing ones
+    #[arg(long)]
+    events: bool,
+    /// Print the verdict line only
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Print summary.json
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct TwiceArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Which world
+    #[arg(long, value_enum, default_value_t = EngineArg::Sim)]
+    engine: EngineArg,
+    /// Runs at the same time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+}
+
+/// Why a command ended early: a line for a person, and the exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: exit::USAGE, message: message.into() }
+    }
+
+    fn io(message: impl Into<String>) -> Self {
+        Self { code: exit::IO, message: message.into() }
+    }
+
+    fn harness(message: impl Into<String>) -> Self {
+        Self { code: exit::HARNESS, message: message.into() }
+    }
+}
+
+/// Runs the program; the first argument is its own name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { exit::PASSED };
+            // Where even the message cannot be written, the exit code still speaks.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let outcome = match cli.command {
+        Command::List { json } => select::list(json),
+        Command::Run(args) => run::run(args),
+        Command::Check { files } => select::check(&files),
+        Command::Explain { scenario } => select::explain(&scenario),
+        Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
+        Command::Replay { capsule } => run::replay(&capsule),
+        Command::Twice(args) => twice::twice(args),
+        Command::Mutants { json } => select::mutants(json),
+        Command::Role { role, args } => return play(role, args),
+        Command::Trace { scenario, seed, engine, events } => {
+            twice::trace(&scenario, seed, engine.into(), events.as_deref())
+        }
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("windtunnel: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints to standard output; a closed pipe ends quietly.
+fn print(text: &str) -> Result<u8, Failure> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::io(format!("failed to write to standard output: {error}")))
+        }
+        _ => Ok(exit::PASSED),
+    }
+}
+
+fn play(role: Role, args: Vec<OsString>) -> ExitCode {
+    let name = match role {
+        Role::Proxy => "proxy",
+        Role::MockUpstream => "mock-upstream",
+        Role::Loadgen => "loadgen",
+    };
+    let args = std::iter::once(OsString::from(name)).chain(args);
+    match role {
+        Role::Proxy => proxy::program::main(args),
+        Role::MockUpstream => mock_upstream::program::main(args),
+        Role::Loadgen => loadgen::program::main(args),
+    }
+}

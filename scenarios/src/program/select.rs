@@ -1,0 +1,191 @@
+//! Which scenarios and seeds; and the commands that only look at them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, SelectArgs, exit, print};
+use crate::catalogue;
+use crate::model::Scenario;
+use crate::mutants;
+
+/// Seeds from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seeds {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// The most seeds of one command.
+const SEEDS_MAX: u64 = 1_000_000;
+
+/// Reads `A..B`.
+pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
+    let (first, last) = text.split_once("..").ok_or("expected A..B, both included, such as 1..10")?;
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| format!("{text:?} is not a seed (a u64)"));
+    let (first, last) = (number(first)?, number(last.trim_start_matches('='))?);
+    if last < first {
+        return Err(format!("the last seed {last} comes before the first {first}"));
+    }
+    if last - first >= SEEDS_MAX {
+        return Err(format!("more than {SEEDS_MAX} seeds"));
+    }
+    Ok(Seeds { first, last })
+}
+
+/// A scenario with its text.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    pub(super) scenario: Scenario,
+    pub(super) text: String,
+}
+
+fn parse(file: &str, text: String) -> Result<Chosen, Failure> {
+    match crate::parse::parse(file, &text) {
+        Ok(scenario) => Ok(Chosen { scenario, text }),
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(format!("bad scenario file\n{}", lines.join("\n"))))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::io(format!("failed to read scenario file {}: {error}", path.display())))
+}
+
+/// A scenario by name, or by the path of its file.
+pub(super) fn one(word: &str) -> Result<Chosen, Failure> {
+    let path = Path::new(word);
+    if path.extension().is_some_and(|extension| extension == "toml") || word.contains(std::path::MAIN_SEPARATOR) {
+        return parse(word, read(path)?);
+    }
+    match catalogue::find(word) {
+        Ok(entry) => parse(&format!("catalogue/{}.toml", entry.name), entry.text.to_owned()),
+        Err(unknown) => Err(Failure::usage(format!("{unknown}; see `windtunnel list`, or give the path of a .toml file"))),
+    }
+}
+
+/// The scenarios and seeds asked for.
+pub(super) fn choose(args: &SelectArgs) -> Result<(Vec<Chosen>, Seeds), Failure> {
+    let mut chosen = if args.scenarios.is_empty() {
+        catalogue::all().iter().map(|entry| one(entry.name)).collect::<Result<Vec<_>, _>>()?
+    } else {
+        args.scenarios.iter().map(|word| one(word)).collect::<Result<Vec<_>, _>>()?
+    };
+    if let Some(tag) = &args.tag {
+        chosen.retain(|chosen| chosen.scenario.tags.contains(tag));
+        if chosen.is_empty() {
+            return Err(Failure::usage(format!("no scenario has the tag {tag:?}; see `windtunnel list`")));
+        }
+    }
+    let seeds = args.seed.map_or(args.seeds, |seed| Seeds { first: seed, last: seed });
+    Ok((chosen, seeds))
+}
+
+/// First sentence of a text.
+fn headline(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.split_once(". ") {
+        Some((first, _)) => format!("{first}."),
+        None => text,
+    }
+}
+
+pub(super) fn list(json: bool) -> Result<u8, Failure> {
+    let chosen = catalogue::all().iter().map(|entry| one(entry.name)).collect::<Result<Vec<_>, _>>()?;
+    if json {
+        let rows: Vec<serde_json::Value> = chosen
+            .iter()
+            .map(|Chosen { scenario, .. }| {
+                serde_json::json!({
+                    "name": scenario.name,
+                    "about": scenario.about.trim(),
+                    "tags": scenario.tags,
+                    "engines": std::iter::once("sim").chain(scenario.engines.iter().map(|engine| engine.word())).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        return print(&format!("{:#}", serde_json::Value::from(rows)));
+    }
+    let mut text = String::new();
+    for Chosen { scenario, .. } in &chosen {
+        let _ = writeln!(text, "{}  [{}]", scenario.name, scenario.tags.join(", "));
+        for line in textwrap::wrap(&headline(&scenario.about), textwrap::Options::new(78)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    print(&text)
+}
+
+pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
+    let mut text = String::new();
+    let mut bad = 0;
+    for file in files {
+        let shown = file.display().to_string();
+        match crate::parse::parse(&shown, &read(file)?) {
+            Ok(_) => {
+                let _ = writeln!(text, "{shown}: good");
+            }
+            Err(problems) => {
+                bad += problems.len();
+                for problem in problems {
+                    let _ = writeln!(text, "{problem}");
+                }
+            }
+        }
+    }
+    print(&text)?;
+    Ok(if bad == 0 { exit::PASSED } else { exit::USAGE })
+}
+
+pub(super) fn explain(word: &str) -> Result<u8, Failure> {
+    print(&crate::explain::explain(&one(word)?.scenario))
+}
+
+pub(super) fn mutants(json: bool) -> Result<u8, Failure> {
+    if json {
+        let rows: Vec<serde_json::Value> = mutants::all()
+            .iter()
+            .map(|mutant| {
+                serde_json::json!({
+                    "name": mutant.name, "about": mutant.about, "scenario": mutant.scenario,
+                    "must": mutant.must, "may": mutant.may,
+                })
+            })
+            .collect();
+        return print(&format!("{:#}", serde_json::Value::from(rows)));
+    }
+    let mut text = String::new();
+    for mutant in mutants::all() {
+        let _ = writeln!(text, "{}  (in {})", mutant.name, mutant.scenario);
+        for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
+            let _ = writeln!(text, "  {line}");
+        }
+        let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
+        if !mutant.may.is_empty() {
+            let _ = writeln!(text, "  may be blamed:  {}", mutant.may.join(", "));
+        }
+    }
+    print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_closed_range() {
+        assert_eq!(seeds("1..3"), Ok(Seeds { first: 1, last: 3 }));
+        assert_eq!(seeds("7..7"), Ok(Seeds { first: 7, last: 7 }));
+        for text in ["", "3", "3..1", "a..b", "1..", "0..18446744073709551615"] {
+            assert!(seeds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_headline_is_the_first_sentence() {
+        assert_eq!(headline("One\n two. Three."), "One two.");
+        assert_eq!(headline("One"), "One");
+    }
+}

@@ -1,0 +1,168 @@
+//! The determinism check: proof, not hope.
+
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{Failure, TwiceArgs, exit, print, select};
+use crate::campaign::{self, Job};
+use crate::engine::Options;
+use crate::model::Engine;
+
+/// Runs that are done in this process before those that count.
+const OTHERS: u64 = 50;
+
+/// Runs each (scenario, seed) in this process, after fifty others and with others at its side, and in a fresh process; compares the hashes of their events and
+/// segments.
+pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
+    let (chosen, seeds) = select::choose(&args.select)?;
+    let engine: Engine = args.engine.into();
+    let words: Vec<String> = if args.select.scenarios.is_empty() {
+        chosen.iter().map(|chosen| chosen.scenario.name.clone()).collect()
+    } else {
+        args.select.scenarios.clone()
+    };
+    let options = Options { engine, mutant: None, keep_events: false };
+    let mut jobs = Vec::new();
+    let mut names = Vec::new();
+    for (word, chosen) in words.iter().zip(&chosen) {
+        if engine == Engine::Turmoil && !chosen.scenario.engines.contains(&engine) {
+            continue;
+        }
+        for seed in seeds.first..=seeds.last {
+            jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options });
+            names.push(word.clone());
+        }
+    }
+    if jobs.is_empty() {
+        return Err(Failure::usage(format!("none of these scenarios names the engine {}", engine.word())));
+    }
+    busy(args.jobs)?;
+    let mut here: Vec<Option<(String, u64)>> = vec![None; jobs.len()];
+    let mut failed = None;
+    campaign::run(&jobs, args.jobs, None, |done| match done.result {
+        Ok(run) => here[done.index] = Some((run.verdict.trace_hash, run.verdict.events)),
+        Err(error) => failed = Some(error.to_string()),
+    });
+    if let Some(error) = failed {
+        return Err(Failure::harness(error));
+    }
+    let mut different = 0;
+    for ((job, word), here) in jobs.iter().zip(&names).zip(&here) {
+        let Some((hash, events)) = here else { return Err(Failure::harness("a run was lost")) };
+        let fresh = fresh(word, job.seed, engine, None)?;
+        let equal = fresh == *hash;
+        eprintln!("{} {} seed {}: {hash} ({events} events)", if equal { "equal" } else { "DIFFERENT" }, job.scenario.name, job.seed);
+        if !equal {
+            different += 1;
+            eprintln!("  fresh process: {fresh}");
+            eprintln!("  {}", first_difference(job, word, engine)?);
+        }
+    }
+    print(&format!(
+        "{} runs, each in a fresh process and in one that had done {OTHERS} others: {}",
+        jobs.len(),
+        if different == 0 { "all equal".to_owned() } else { format!("{different} different") }
+    ))?;
+    Ok(if different == 0 { exit::PASSED } else { exit::BROKEN })
+}
+
+/// Does fifty small runs, so that whatever a run could leave behind is there.
+fn busy(threads: usize) -> Result<(), Failure> {
+    let mut small = select::one("upstream-crash-mid-fanout")?;
+    small.scenario.warmup = crate::span::Span::from_millis(300);
+    small.scenario.recovery = crate::span::Span::from_millis(300);
+    small.scenario.steady = crate::span::Span::from_millis(700);
+    for fault in &mut small.scenario.faults {
+        fault.at = crate::span::Span::from_millis(200);
+        fault.lasts = fault.lasts.map(|_| crate::span::Span::from_millis(300));
+    }
+    let options = Options { engine: Engine::Sim, mutant: None, keep_events: false };
+    let jobs: Vec<Job> = (0..OTHERS)
+        .map(|seed| Job { scenario: small.scenario.clone(), text: String::new(), seed: 1_000 + seed, options })
+        .collect();
+    let mut failed = None;
+    campaign::run(&jobs, threads, None, |done| {
+        // These runs are too short to pass; only a harness that fails matters.
+        if let Err(error) = done.result {
+            failed = Some(error.to_string());
+        }
+    });
+    failed.map_or(Ok(()), |error| Err(Failure::harness(error)))
+}
+
+/// The hash of one run in a process of its own.
+fn fresh(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result<String, Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::io(format!("failed to find this program: {error}")))?;
+    let mut command = Command::new(program);
+    command.args(["trace", word, "--seed", &seed.to_string(), "--engine", engine.word()]);
+    if let Some(path) = events {
+        command.arg("--events").arg(path);
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Failure::io(format!("failed to start a fresh process: {error}")))?;
+    if !output.status.success() {
+        return Err(Failure::harness(format!("the fresh process for {word} seed {seed} ended with {}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs both sides again with their events, and names the first that differs.
+fn first_difference(job: &Job, word: &str, engine: Engine) -> Result<String, Failure> {
+    let io = |error: std::io::Error| Failure::io(format!("failed to compare events: {error}"));
+    let path = std::env::temp_dir().join(format!("windtunnel-{}-{}.jsonl", std::process::id(), job.seed));
+    fresh(word, job.seed, engine, Some(&path))?;
+    let again = Job { options: Options { keep_events: true, ..job.options }, ..job.clone() };
+    let run = campaign::one(&again).map_err(|error| Failure::harness(error.to_string()))?;
+    let theirs = BufReader::new(std::fs::File::open(&path).map_err(io)?);
+    let difference = differs(theirs, run.events.as_deref().unwrap_or_default());
+    std::fs::remove_file(&path).map_err(io)?;
+    difference.map_err(io)
+}
+
+/// The first line of a file of events that differs from the events given, in words.
+pub(super) fn differs(file: impl std::io::BufRead, events: &[wire::event::Timed]) -> std::io::Result<String> {
+    let mut lines = file.lines();
+    for (number, event) in events.iter().enumerate() {
+        let ours = serde_json::to_string(event)?;
+        match lines.next() {
+            Some(theirs) => {
+                let theirs = theirs?;
+                if theirs != ours {
+                    return Ok(format!("event {number} differs:\n    there {theirs}\n    here  {ours}"));
+                }
+            }
+            None => return Ok(format!("the other side ends before event {number}: {ours}")),
+        }
+    }
+    Ok(match lines.next() {
+        Some(theirs) => format!("this side ends before event {}: {}", events.len(), theirs?),
+        None => "all events are equal: only the segments on the wire differ".to_owned(),
+    })
+}
+
+/// One run, its hash on standard output.
+pub(super) fn trace(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result<u8, Failure> {
+    let chosen = select::one(word)?;
+    let options = Options { engine, mutant: None, keep_events: events.is_some() };
+    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options };
+    let run = campaign::one(&job).map_err(|error| Failure::harness(error.to_string()))?;
+    if let (Some(path), Some(events)) = (events, &run.events) {
+        write_events(path, events)
+            .map_err(|error| Failure::io(format!("failed to write events to {}: {error}", path.display())))?;
+    }
+    print(&run.verdict.trace_hash)
+}
+
+/// Writes `events.jsonl`.
+pub(super) fn write_events(path: &Path, events: &[wire::event::Timed]) -> std::io::Result<()> {
+    let mut out = BufWriter::new(std::fs::File::create(path)?);
+    for event in events {
+        serde_json::to_writer(&mut out, event)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
