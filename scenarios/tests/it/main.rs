@@ -1,0 +1,3 @@
+//! Tests of the whole: the tree's rules, the catalogue, the mutants, determinism, the command line.
+
+mod architecture;
