@@ -9,7 +9,7 @@
 //! *Shape* holds the tree against the table of keys in [`keys`]: unknown keys, missing keys, wrong types, values out of range. *Meaning* holds the values
 //! against one another: targets that do not exist, objectives that this scenario cannot check, states that it cannot reach.
 
-mod distance;
+pub(crate) mod distance;
 pub mod format;
 pub mod keys;
 mod meaning;
@@ -26,6 +26,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+pub(crate) use self::meaning::load::arrived_us;
+#[cfg(test)]
+pub(crate) use self::meaning::load::deliveries;
 use self::place::Lines;
 use crate::model::Scenario;
 

@@ -1,0 +1,110 @@
+//! The built-in scenarios: what every change must get through.
+
+use crate::parse::distance::nearest;
+
+/// One built-in scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, also its file's.
+    pub name: &'static str,
+    /// The file, see [`crate::parse`].
+    pub text: &'static str,
+}
+
+impl Entry {
+    /// The file's name for messages.
+    #[must_use]
+    pub fn file(&self) -> String {
+        format!("catalogue/{}.toml", self.name)
+    }
+}
+
+/// No built-in scenario bears this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no scenario \"{name}\" in the catalogue{}", .suggestion.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default())]
+pub struct Unknown {
+    /// What was asked for.
+    pub name: String,
+    /// The nearest name that exists, if one is near.
+    pub suggestion: Option<&'static str>,
+}
+
+macro_rules! entries {
+    ($($name:literal),* $(,)?) => {
+        &[$(Entry { name: $name, text: include_str!(concat!("../catalogue/", $name, ".toml")) }),*]
+    };
+}
+
+/// All, the plainest first: the order in which they run and are listed.
+static ALL: &[Entry] = entries![
+    "steady-fanout",
+    "upstream-crash-mid-fanout",
+    "upstream-silent-stall",
+    "connection-flood",
+    "slow-consumers",
+    "relay-balance",
+];
+
+/// The whole catalogue, in the order in which it runs.
+#[must_use]
+pub fn all() -> &'static [Entry] {
+    ALL
+}
+
+/// The scenario of that name.
+///
+/// # Errors
+/// [`Unknown`], with the nearest name.
+pub fn find(name: &str) -> Result<&'static Entry, Unknown> {
+    ALL.iter()
+        .find(|entry| entry.name == name)
+        .ok_or_else(|| Unknown { name: name.to_owned(), suggestion: nearest(name, ALL.iter().map(|entry| entry.name)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    #[test]
+    fn every_built_in_scenario_is_without_a_problem() {
+        for entry in all() {
+            if let Err(problems) = parse(&entry.file(), entry.text) {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                panic!("{}", lines.join("\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_in_the_catalogue() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/catalogue");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut known: Vec<String> = all().iter().map(|entry| format!("{}.toml", entry.name)).collect();
+        files.sort();
+        known.sort();
+        assert_eq!(files, known);
+    }
+
+    #[test]
+    fn no_built_in_scenario_is_costly() {
+        for entry in all() {
+            let scenario = parse(&entry.file(), entry.text).unwrap();
+            let deliveries = crate::parse::deliveries(&scenario);
+            assert!(deliveries <= 300_000.0, "{} plans {deliveries} deliveries", entry.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        assert_eq!(find("steady-fanout").unwrap().name, "steady-fanout");
+        assert_eq!(
+            find("slow-consumer").unwrap_err().to_string(),
+            "no scenario \"slow-consumer\" in the catalogue; did you mean \"slow-consumers\"?"
+        );
+        assert_eq!(find("zzz").unwrap_err().to_string(), "no scenario \"zzz\" in the catalogue");
+    }
+}

@@ -1,0 +1,192 @@
+//! The second pass: values held against one another.
+
+mod faults;
+pub(super) mod load;
+pub(super) mod reach;
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::Problems;
+use super::distance::did_you_mean;
+use super::place::{self, Step};
+use crate::model::{Engine, Latency, Scenario};
+use crate::plan::Plan;
+
+/// Tables of one kind at most: a file beyond is made by a program that has gone wrong.
+const ITEMS_MAX: usize = 200;
+
+/// A scenario on its way through the rules, with the tree that says where each value stands.
+pub(super) struct Rules<'a> {
+    pub(super) scenario: &'a Scenario,
+    tree: &'a Spanned<DeTable<'a>>,
+    problems: &'a mut Problems,
+}
+
+impl Rules<'_> {
+    /// Where the value at `path` stands.
+    fn span(&self, path: &[Step<'_>]) -> Range<usize> {
+        place::span(self.tree, path)
+    }
+
+    /// The value at `path` is wrong.
+    pub(super) fn wrong(&mut self, path: &[Step<'_>], message: impl Into<String>) {
+        let span = self.span(path);
+        self.problems.at(span, message.into());
+    }
+
+    /// The value at `path` is wrong, and this would do.
+    pub(super) fn wrong_but(&mut self, path: &[Step<'_>], message: impl Into<String>, hint: impl Into<String>) {
+        let span = self.span(path);
+        self.problems.hinted(span, message.into(), Some(hint.into()));
+    }
+
+    /// The value at `path` is wrong, and one of these may have been meant.
+    fn wrong_word<'w>(
+        &mut self,
+        path: &[Step<'_>],
+        message: String,
+        given: &str,
+        known: impl IntoIterator<Item = &'w str>,
+    ) {
+        let span = self.span(path);
+        self.problems.hinted(span, message, did_you_mean(given, known));
+    }
+}
+
+/// Holds a scenario of right shape against the rules that bind its parts together.
+pub(super) fn check(file: &str, scenario: &Scenario, tree: &Spanned<DeTable<'_>>, problems: &mut Problems) {
+    let mut rules = Rules { scenario, tree, problems };
+    names(file, &mut rules);
+    network(&mut rules);
+    for (key, count) in
+        [("clients", scenario.clients.len()), ("faults", scenario.faults.len()), ("reach", scenario.reach.len())]
+    {
+        if count > ITEMS_MAX {
+            rules.wrong(&[key.into(), ITEMS_MAX.into()], format!("{key} has {count} entries, {ITEMS_MAX} at most"));
+            // The rules below may compare each with each.
+            return;
+        }
+    }
+    load::check(&mut rules);
+    faults::check(&mut rules);
+    super::objectives::check(&mut rules);
+    reach::check(&mut rules);
+    engines(&mut rules);
+}
+
+fn names(file: &str, rules: &mut Rules<'_>) {
+    let name = &rules.scenario.name;
+    if !is_kebab(name) {
+        rules.wrong_but(&["name".into()], format!("name \"{name}\" is not in kebab-case"), kebab_hint(name));
+    } else if let Some(stem) = stem(file)
+        && stem != name
+    {
+        let hint = format!("rename the file to {name}.toml or write name = \"{stem}\"");
+        rules.wrong_but(&["name".into()], format!("name \"{name}\" differs from the file's, \"{stem}\""), hint);
+    }
+    if rules.scenario.about.trim().is_empty() {
+        rules.wrong(&["about".into()], "about is empty: say why this scenario matters");
+    }
+    for (index, tag) in rules.scenario.tags.iter().enumerate() {
+        if !is_kebab(tag) {
+            rules.wrong_but(
+                &["tags".into(), index.into()],
+                format!("tag \"{tag}\" is not in kebab-case"),
+                kebab_hint(tag),
+            );
+        }
+    }
+}
+
+/// The file's name without folders and `.toml`; none if it has no such ending.
+fn stem(file: &str) -> Option<&str> {
+    file.rsplit(['/', '\\']).next().and_then(|name| name.strip_suffix(".toml"))
+}
+
+/// Lower-case letters and digits in words joined by single hyphens, a letter first.
+fn is_kebab(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.split('-').all(|word| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+}
+
+/// The same in kebab-case, if that can be.
+fn kebab_hint(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
+    let kebab = spaced.split_whitespace().collect::<Vec<_>>().join("-");
+    if is_kebab(&kebab) {
+        format!("did you mean \"{kebab}\"?")
+    } else {
+        "lower-case words of letters and digits, joined by hyphens, a letter first".to_owned()
+    }
+}
+
+fn network(rules: &mut Rules<'_>) {
+    let latency = |last: &'static str| ["network".into(), "latency".into(), last.into()];
+    match rules.scenario.network.latency {
+        Latency::Uniform(low, high) if low > high => {
+            let message = format!("network.latency.uniform begins at {low} and ends before it, at {high}");
+            rules.wrong_but(&latency("uniform"), message, format!("did you mean [\"{high}\", \"{low}\"]?"));
+        }
+        Latency::LogNormal { tail, .. } if tail <= 1.0 => {
+            let path: [Step<'_>; 4] = ["network".into(), "latency".into(), "log-normal".into(), "tail".into()];
+            rules.wrong(&path, format!("network.latency.log-normal.tail is p99 / median and must be above 1, not {tail}"));
+        }
+        _ => {}
+    }
+    if rules.scenario.network.loss >= 1.0 {
+        rules.wrong_but(
+            &["network".into(), "loss".into()],
+            "network.loss of 1 never delivers anything",
+            "for an outage, use a fault of kind \"stall\"",
+        );
+    }
+}
+
+fn engines(rules: &mut Rules<'_>) {
+    let plan = Plan::new(rules.scenario, 0);
+    for (index, engine) in rules.scenario.engines.iter().enumerate() {
+        let path = ["engines".into(), index.into()];
+        if rules.scenario.engines[..index].contains(engine) {
+            rules.wrong(&path, format!("engine \"{}\" is named twice", word(*engine)));
+        } else if let Err(lack) = plan.expressible(*engine) {
+            rules.wrong_but(&path, lack, format!("take \"{}\" out of engines", word(*engine)));
+        }
+    }
+}
+
+fn word(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sim => "sim",
+        Engine::Turmoil => "turmoil",
+        Engine::Sockets => "sockets",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kebab_case_is_what_it_is() {
+        for good in ["a", "steady-fanout", "v1-feed2"] {
+            assert!(is_kebab(good), "{good}");
+        }
+        for bad in ["", "-", "a-", "-a", "a--b", "A", "a_b", "1a", "é"] {
+            assert!(!is_kebab(bad), "{bad}");
+        }
+        assert_eq!(kebab_hint("Steady Fan_out"), "did you mean \"steady-fan-out\"?");
+        assert_eq!(kebab_hint("1"), "lower-case words of letters and digits, joined by hyphens, a letter first");
+    }
+
+    #[test]
+    fn a_stem_is_the_name_without_folders_and_ending() {
+        assert_eq!(stem("catalogue/x.toml"), Some("x"));
+        assert_eq!(stem("x.toml"), Some("x"));
+        assert_eq!(stem("<stdin>"), None);
+    }
+}

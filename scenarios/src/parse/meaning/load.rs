@@ -1,0 +1,160 @@
+//! Sources, proxy and groups of clients: who speaks with whom, how much in all.
+
+use super::{Rules, is_kebab, kebab_hint};
+use crate::model::{Arrival, Clients, ProxyMode, Scenario, SourceMode};
+use crate::span::Span;
+
+/// Messages that all clients of a run may receive together, as planned: at a million a second the run takes most of a minute.
+pub(crate) const DELIVERIES_MAX: f64 = 50e6;
+/// Clients of all groups together.
+const CLIENTS_MAX: u64 = 100_000;
+/// Hosts of all groups together.
+const HOSTS_MAX: u64 = 2_000;
+
+pub(super) fn check(rules: &mut Rules<'_>) {
+    modes(rules);
+    groups(rules);
+    amount(rules);
+}
+
+fn modes(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let echo = scenario.sources.mode == SourceMode::Echo;
+    if echo && scenario.proxy.mode != ProxyMode::Relay {
+        rules.wrong_but(
+            &["sources".into(), "mode".into()],
+            "sources.mode \"echo\" needs proxy.mode \"relay\": an answer belongs to the client that asked",
+            "write proxy.mode = \"relay\" or sources.mode = \"v1\"",
+        );
+    }
+    if echo && scenario.clients.iter().all(|group| group.requests_per_s.is_none()) {
+        rules.wrong_but(
+            &["sources".into(), "mode".into()],
+            "sources.mode \"echo\" speaks only when spoken to, and no group sends requests",
+            "give a group requests-per-s",
+        );
+    }
+    if let Some(stale) = scenario.proxy.stale_after
+        && !echo
+        && stale <= scenario.sources.period
+    {
+        let message = format!(
+            "proxy.stale-after of {stale} gives healthy sources up: they tick every {}",
+            scenario.sources.period
+        );
+        rules.wrong_but(&["proxy".into(), "stale-after".into()], message, "some periods longer, at least");
+    }
+}
+
+fn groups(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    if scenario.clients.is_empty() {
+        rules.wrong_but(&["clients".into()], "there is no group of clients", "add one with [[clients]]");
+    }
+    for (index, group) in scenario.clients.iter().enumerate() {
+        let at = |key: &'static str| ["clients".into(), index.into(), key.into()];
+        let name = &group.name;
+        if !is_kebab(name) {
+            rules.wrong_but(&at("name"), format!("group \"{name}\" is not in kebab-case"), kebab_hint(name));
+        } else if name == "source" || name == "proxy" {
+            rules.wrong(&at("name"), format!("group \"{name}\" would share host names with the {name} itself"));
+        } else if scenario.clients[..index].iter().any(|earlier| earlier.name == *name) {
+            rules.wrong(&at("name"), format!("two groups are named \"{name}\""));
+        }
+        group_alone(rules, group, &at);
+    }
+}
+
+fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static str) -> [super::Step<'p>; 3]) {
+    let Scenario { sources, proxy, .. } = rules.scenario;
+    let name = &group.name;
+    if let Some(each) = group.symbols_each
+        && each > sources.symbols
+    {
+        let message = format!("group \"{name}\" draws {each} symbols each, and the source has {}", sources.symbols);
+        rules.wrong(&at("symbols-each"), message);
+    }
+    if group.requests_per_s.is_some() && sources.mode != SourceMode::Echo {
+        rules.wrong_but(
+            &at("requests-per-s"),
+            format!("group \"{name}\" sends requests, and the sources do not answer"),
+            "write sources.mode = \"echo\"",
+        );
+    }
+    if group.strong > 0.0 && (sources.mode == SourceMode::Echo || proxy.mode == ProxyMode::Relay) {
+        rules.wrong_but(
+            &at("strong"),
+            format!("group \"{name}\" asks for the strong contract, which a relay does not offer: it passes the source's bytes on"),
+            "write proxy.mode = \"fanout\" or strong = 0",
+        );
+    }
+    if let Some(hosts) = group.hosts
+        && u32::from(hosts) > group.count
+    {
+        let message = format!("group \"{name}\" has {hosts} hosts for {} clients", group.count);
+        rules.wrong(&at("hosts"), message);
+    }
+    let (start, arrived) = (group.start.as_micros(), arrived_us(group));
+    let (warmup, steady) = (rules.scenario.warmup.as_micros(), rules.scenario.steady.as_micros());
+    if start >= warmup + steady {
+        rules.wrong(&at("start"), format!("group \"{name}\" begins to arrive after the steady phase"));
+    } else if arrived > warmup + steady {
+        let message = format!(
+            "group \"{name}\" has not arrived when the steady phase ends: it needs until {}, which is at {}",
+            Span::from_micros(arrived),
+            Span::from_micros(warmup + steady)
+        );
+        rules.wrong(&at("arrival"), message);
+    }
+}
+
+/// When the last client of a group is planned to arrive, from the beginning of the run.
+pub(crate) fn arrived_us(group: &Clients) -> u64 {
+    let over_us = match group.arrival {
+        Arrival::Burst => 0,
+        Arrival::Ramp(span) => span.as_micros(),
+        // On average: chance decides.
+        Arrival::Poisson(rate) => (f64::from(group.count) / rate * 1e6) as u64,
+    };
+    group.start.as_micros().saturating_add(over_us)
+}
+
+fn amount(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let clients: u64 = scenario.clients.iter().map(|group| u64::from(group.count)).sum();
+    let hosts: u64 = scenario.clients.iter().map(|group| group.hosts.map_or(0, u64::from)).sum();
+    if clients > CLIENTS_MAX {
+        rules.wrong(&["clients".into()], format!("{clients} clients in all, {CLIENTS_MAX} at most"));
+    }
+    if hosts > HOSTS_MAX {
+        rules.wrong(&["clients".into()], format!("{hosts} hosts of clients in all, {HOSTS_MAX} at most"));
+    }
+    let deliveries = deliveries(scenario);
+    if deliveries > DELIVERIES_MAX {
+        let message = format!(
+            "about {:.0} million messages would be delivered, {:.0} million at most",
+            deliveries / 1e6,
+            DELIVERIES_MAX / 1e6
+        );
+        rules.wrong_but(&["clients".into()], message, "fewer clients or symbols-each, a longer sources.period, or a shorter steady");
+    }
+}
+
+/// Messages that all clients together are planned to receive, if all are admitted and nothing fails.
+pub(crate) fn deliveries(scenario: &Scenario) -> f64 {
+    let run_us = (scenario.warmup.as_micros() + scenario.steady.as_micros() + scenario.recovery.as_micros()) as f64;
+    let ticks_per_s = 1e6 / scenario.sources.period.as_micros().max(1) as f64;
+    scenario
+        .clients
+        .iter()
+        .map(|group| {
+            let there_us = (run_us - group.start.as_micros() as f64).max(0.0);
+            let there_us = group.stay.map_or(there_us, |stay| there_us.min(stay.as_micros() as f64));
+            let per_s = match scenario.sources.mode {
+                SourceMode::V1 => f64::from(group.symbols_each.unwrap_or(scenario.sources.symbols)) * ticks_per_s,
+                SourceMode::Echo => group.requests_per_s.unwrap_or(0.0),
+            };
+            f64::from(group.count) * per_s * there_us / 1e6
+        })
+        .sum()
+}

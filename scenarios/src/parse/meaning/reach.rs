@@ -1,0 +1,51 @@
+//! States that this scenario cannot reach: it could never be green.
+
+use super::Rules;
+use crate::model::{FaultKind, ProxyMode, Reader, Scenario, SlowClient, State};
+
+pub(super) fn check(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    for (index, reach) in scenario.reach.iter().enumerate() {
+        let path = ["reach".into(), index.into(), "state".into()];
+        if scenario.reach[..index].iter().any(|earlier| earlier.state == reach.state) {
+            rules.wrong(&path, format!("state \"{}\" is asked for twice", reach.state.word()));
+        } else if let Some(lack) = lacks(scenario, reach.state) {
+            let message = format!("state \"{}\" cannot be reached: {lack}", reach.state.word());
+            rules.wrong(&path, message);
+        }
+    }
+}
+
+/// What the scenario lacks to reach a state.
+fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
+    let faults = &scenario.faults;
+    let on_source = faults.iter().any(|fault| fault.target.contains("source-"));
+    let back = faults
+        .iter()
+        .any(|fault| matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff) && fault.lasts.is_some());
+    let slow = has_slow(scenario);
+    let can = match state {
+        State::ClientOpened | State::Delivered => true,
+        State::FaultOnActiveSource | State::Failover => on_source,
+        State::HostRestarted => back,
+        State::ClientShed => scenario.proxy.clients_max.is_some(),
+        State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
+        State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
+        State::GapTold => scenario.proxy.mode == ProxyMode::Fanout && scenario.clients.iter().any(|group| group.strong > 0.0),
+    };
+    let lack = match state {
+        State::ClientOpened | State::Delivered => "",
+        State::FaultOnActiveSource | State::Failover => "no fault hits a source or its link",
+        State::HostRestarted => "no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
+        State::ClientShed => "proxy.clients-max is not set",
+        State::MessageDropped => "it takes slow readers and proxy.slow-client = \"drop-oldest\"",
+        State::SlowClientClosed => "it takes slow readers and proxy.slow-client = \"disconnect\"",
+        State::GapTold => "no group has strong clients",
+    };
+    (!can).then_some(lack)
+}
+
+/// Whether a group reads slowly.
+pub(crate) fn has_slow(scenario: &Scenario) -> bool {
+    scenario.clients.iter().any(|group| group.reader != Reader::Full)
+}
