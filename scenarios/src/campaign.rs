@@ -1,7 +1,8 @@
 //! Many runs: scenarios times seeds, on a few threads, in a fixed order of results.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::engine::{self, EngineError, Options, Run};
@@ -30,41 +31,73 @@ pub struct Done {
     pub result: Result<Run, EngineError>,
 }
 
-/// Runs all jobs on `threads` threads and calls `each` on this thread as they are done (not in order). A failed run is run once more with its events kept: a
-/// deterministic run may be looked at as often as one likes. Jobs that have not begun when `budget` is over are left out; their number comes back.
+/// Bounds of a campaign.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Runs at the same time, at least 1.
+    pub threads: usize,
+    /// No further run begins after this long.
+    pub budget: Option<Duration>,
+    /// A run that takes longer than this on the wall hangs.
+    pub watchdog: Duration,
+}
+
+/// News from a campaign.
+#[derive(Debug)]
+pub enum News {
+    /// A run is done.
+    Done(Done),
+    /// The run of this job hangs: a bug in the harness. Its thread cannot be ended, so the process must be: write what there is, and exit.
+    Hangs(usize),
+}
+
+/// Runs all jobs and calls `each` on this thread as they are done (not in order). A failed run is run once more with its events kept: a deterministic run
+/// may be looked at as often as one likes. Gives the number of jobs left out because the budget was over.
 #[expect(
     clippy::disallowed_methods,
     reason = "the campaign stands outside all runs: it measures the wall and spreads runs over threads"
 )]
-pub fn run(jobs: &[Job], threads: usize, budget: Option<Duration>, mut each: impl FnMut(Done)) -> usize {
+pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
     let next = AtomicUsize::new(0);
-    let began = Instant::now();
     let skipped = AtomicUsize::new(0);
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let sender = Mutex::new(sender);
+    let began = Instant::now();
+    let under_way: Mutex<BTreeMap<usize, Instant>> = Mutex::default();
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, jobs.len().max(1)) {
-            let sender = sender.lock().map(|sender| sender.clone());
-            let Ok(sender) = sender else { continue };
-            let (next, skipped) = (&next, &skipped);
+        for _ in 0..bounds.threads.clamp(1, jobs.len().max(1)) {
+            let sender = sender.clone();
+            let (next, skipped, under_way) = (&next, &skipped, &under_way);
             scope.spawn(move || {
+                let clock = || under_way.lock().unwrap_or_else(PoisonError::into_inner);
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(index) else { return };
-                    if budget.is_some_and(|budget| began.elapsed() > budget) {
+                    if bounds.budget.is_some_and(|budget| began.elapsed() > budget) {
                         skipped.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }
-                    let done = Done { index, result: one(job) };
-                    if sender.send(done).is_err() {
+                    clock().insert(index, Instant::now());
+                    let result = one(job);
+                    clock().remove(&index);
+                    if sender.send(Done { index, result }).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        for done in receiver {
-            each(done);
+        loop {
+            match receiver.recv_timeout(Duration::from_secs(1)) {
+                Ok(done) => each(News::Done(done)),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let hanging = under_way.iter().find(|(_, since)| since.elapsed() > bounds.watchdog);
+                    if let Some((index, _)) = hanging {
+                        each(News::Hangs(*index));
+                    }
+                }
+            }
         }
     });
     skipped.into_inner()

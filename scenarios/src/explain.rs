@@ -16,10 +16,10 @@ pub const WIDTH: usize = 80;
 /// The scenario in text, at most [`WIDTH`] columns unless a single word is wider. Ends in a line break.
 ///
 /// ```text
-/// time              0s     2s                               22s       25s
-///                   |warmup|steady                          |recovery  |
-/// viewers           /=================================================
-/// kill source-active              ######
+/// time                      0s  2s                      22s 25s
+/// warmup, steady, recovery  wwwwssssssssssssssssssssssssrrrrrrr
+/// viewers                   //=================================
+/// kill source-active                  #####
 /// ```
 #[must_use]
 pub fn explain(scenario: &Scenario) -> String {
@@ -56,7 +56,7 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
     let (steady_at, recovery_at, end_at) = (us(plan.steady_at), us(plan.recovery_at), us(plan.end_at));
     let bar = Bar { end_us: end_at };
     page.row("time", &bar.scale(&[0, steady_at, recovery_at, end_at]));
-    page.row("phases", &bar.phases(&[("warmup", 0), ("steady", steady_at), ("recovery", recovery_at)]));
+    page.row("warmup, steady, recovery", &bar.stretches(&phases(steady_at, recovery_at, end_at)));
     for group in &scenario.clients {
         let start = group.start.as_micros();
         let arrived = words::arrived_us(group);
@@ -71,6 +71,12 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
     }
     let rest = if scenario.faults.is_empty() { "" } else { "   # fault" };
     page.row("", &format!("/ arriving   = there{rest}"));
+}
+
+/// Each phase in its own mark.
+fn phases(steady_at: u64, recovery_at: u64, end_at: u64) -> [(u64, u64, char); 3] {
+    // The last column is the end itself.
+    [(0, steady_at, 'w'), (steady_at, recovery_at, 's'), (recovery_at, end_at + end_at / 20, 'r')]
 }
 
 /// Text that grows by lines.

@@ -67,7 +67,7 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
     let mut problems: Vec<Problem> = problems
         .found
         .into_iter()
-        .map(|Found { span, message, hint }| {
+        .map(|Found { span, message, hint, .. }| {
             let (line, column) = lines.position(span.start);
             Problem { file: file.to_owned(), line, column, message, hint }
         })
@@ -84,16 +84,20 @@ fn read(file: &str, text: &str, problems: &mut Problems) -> Option<Scenario> {
     let (mut root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for error in errors {
-            problems.at(error.span().unwrap_or(0..0), error.message().to_owned());
+            let span = error.span().unwrap_or(0..0);
+            let bare = text.get(span.clone()).is_some_and(|at| at.starts_with(|c: char| c.is_ascii_alphabetic()));
+            let hint = (bare && error.message().starts_with("invalid ")).then(|| "text stands in quotes".to_owned());
+            problems.hinted(span, error.message().to_owned(), hint);
         }
         return None;
     }
     // Unknown keys are taken out of the tree, so that the rest can still be judged.
     shape::check(&mut root, problems);
+    let values_right = problems.found.iter().all(|found| found.unknown_key);
     let tree = root.clone();
     match Scenario::deserialize(toml::de::Deserializer::from(root)) {
         Ok(scenario) => {
-            meaning::check(file, &scenario, &tree, problems);
+            meaning::check(file, &scenario, &tree, values_right, problems);
             Some(scenario)
         }
         Err(error) => {
@@ -117,14 +121,20 @@ struct Found {
     span: Range<usize>,
     message: String,
     hint: Option<String>,
+    /// It can be left out of sight while the rest is judged.
+    unknown_key: bool,
 }
 
 impl Problems {
     fn at(&mut self, span: Range<usize>, message: String) {
-        self.found.push(Found { span, message, hint: None });
+        self.found.push(Found { span, message, hint: None, unknown_key: false });
     }
 
     fn hinted(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
-        self.found.push(Found { span, message, hint });
+        self.found.push(Found { span, message, hint, unknown_key: false });
+    }
+
+    fn unknown_key(&mut self, span: Range<usize>, key: &str, hint: String) {
+        self.found.push(Found { span, message: format!("unknown key \"{key}\""), hint: Some(hint), unknown_key: true });
     }
 }

@@ -4,7 +4,7 @@ use super::WIDTH;
 use crate::span::Span;
 
 /// Columns of a row's label.
-pub(super) const LABEL: usize = 24;
+pub(super) const LABEL: usize = 28;
 /// Columns of the bar beside it.
 const COLUMNS: usize = WIDTH - LABEL;
 
@@ -34,20 +34,6 @@ impl Bar {
             }
         }
         format!("{line:<width$}{end}", width = COLUMNS.saturating_sub(end.len()))
-    }
-
-    /// Names of phases between bars; a name that does not fit is cut.
-    pub(super) fn phases(&self, phases: &[(&str, u64)]) -> String {
-        let mut cells = vec![' '; COLUMNS];
-        for (index, (name, from)) in phases.iter().enumerate() {
-            let from = self.column(*from);
-            let to = phases.get(index + 1).map_or(COLUMNS - 1, |next| self.column(next.1));
-            for (cell, letter) in cells[from..to].iter_mut().zip(std::iter::once('|').chain(name.chars())) {
-                *cell = letter;
-            }
-        }
-        cells[COLUMNS - 1] = '|';
-        cells.into_iter().collect()
     }
 
     /// Stretches of time, each with its mark; the shortest still shows.

@@ -79,7 +79,7 @@ fn clients(group: &Clients) -> String {
         text += &format!(", staying {stay}");
     }
     if let Some(each) = group.symbols_each {
-        text += &format!(", {each} symbols each");
+        text += &format!(", {each} {} each", if each == 1 { "symbol" } else { "symbols" });
     }
     if group.strong > 0.0 {
         text += &format!(", {}% under the strong contract", group.strong * 100.0);
@@ -131,7 +131,7 @@ pub(super) fn reach(scenario: &Scenario) -> Vec<String> {
         .iter()
         .map(|reach| match reach.at_least {
             1 => reach.state.word().to_owned(),
-            times => format!("{}, {times} times", reach.state.word()),
+            times => format!("{}, at least {times} times", reach.state.word()),
         })
         .collect()
 }

@@ -84,6 +84,7 @@ impl fmt::Display for Kind {
         match *self {
             Kind::Text => f.write_str("text"),
             Kind::Flag => f.write_str("true or false"),
+            Kind::Whole(low, high) if low == high => write!(f, "{low}"),
             Kind::Whole(low, u64::MAX) => write!(f, "a whole number, at least {low}"),
             Kind::Whole(low, high) => write!(f, "a whole number, {low} to {high}"),
             Kind::Number(low, high) if high == f64::MAX => write!(f, "a number, at least {low}"),

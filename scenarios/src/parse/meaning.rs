@@ -57,7 +57,15 @@ impl Rules<'_> {
 }
 
 /// Holds a scenario of right shape against the rules that bind its parts together.
-pub(super) fn check(file: &str, scenario: &Scenario, tree: &Spanned<DeTable<'_>>, problems: &mut Problems) {
+///
+/// Unless all `values_right`, what follows from many values at once is not judged: it would blame them for the one that is out of range.
+pub(super) fn check(
+    file: &str,
+    scenario: &Scenario,
+    tree: &Spanned<DeTable<'_>>,
+    values_right: bool,
+    problems: &mut Problems,
+) {
     let mut rules = Rules { scenario, tree, problems };
     names(file, &mut rules);
     network(&mut rules);
@@ -71,6 +79,9 @@ pub(super) fn check(file: &str, scenario: &Scenario, tree: &Spanned<DeTable<'_>>
         }
     }
     load::check(&mut rules);
+    if values_right {
+        load::amount(&mut rules);
+    }
     faults::check(&mut rules);
     super::objectives::check(&mut rules);
     reach::check(&mut rules);

@@ -35,7 +35,7 @@ fn table(known: &'static Table, table: &mut DeTable<'_>, span: Range<usize>, nam
         meant.extend(nearest(&key, open.iter().copied()));
         let hint = did_you_mean(&key, open.iter().copied())
             .unwrap_or_else(|| did_you_mean_or_list(&key, known.keys.iter().map(|key| key.name)));
-        problems.hinted(span, format!("unknown key \"{key}\""), Some(hint));
+        problems.unknown_key(span, &key, hint);
         table.remove(key.as_str());
     }
     for key in known.keys.iter().filter(|key| key.without == Without::Wrong && !meant.contains(&key.name)) {
@@ -108,7 +108,7 @@ fn one_of(
             }
             None => {
                 let message = format!("{path} must be {kind}, not \"{word}\"");
-                problems.hinted(span, message, did_you_mean(word, words()));
+                problems.hinted(span, message, did_you_mean(word, words()).or_else(|| wrapped(choices, word)));
             }
         },
         DeValue::Table(table) if table.len() == 1 => {
@@ -130,6 +130,13 @@ fn one_of(
             problems.hinted(span, format!("{path} must be {kind}, not {}", shown(other)), hint);
         }
     }
+}
+
+/// A bare duration where one of the choices takes one.
+fn wrapped(choices: &[Choice], text: &str) -> Option<String> {
+    text.parse::<Span>().ok()?;
+    let choice = choices.iter().find(|choice| matches!(choice.with, Some(Kind::Span(..))))?;
+    Some(format!("write {{ {} = \"{text}\" }}", choice.word))
 }
 
 /// What would do instead.

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::record::{Outcome, Verdict};
 
 use super::{Failure, ReportsArg, RunArgs, exit, print, select, twice};
-use crate::campaign::{self, Job};
+use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
@@ -51,9 +51,14 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let progress = progress(&args, jobs.len());
     let mut verdicts: Vec<Option<Verdict>> = vec![None; jobs.len()];
     let mut trouble: Option<Failure> = None;
-    let skipped = campaign::run(&jobs, threads, args.time_budget, |event| {
-        let job = &jobs[event.index];
-        let result = event.result.map_err(|error| Failure::harness(error.to_string())).and_then(|run| {
+    let bounds = Bounds { threads, budget: args.time_budget, watchdog: args.watchdog };
+    let skipped = campaign::run(&jobs, bounds, |news| {
+        let done = match news {
+            News::Done(done) => done,
+            News::Hangs(index) => hang(&jobs[index], &mut folder, &verdicts),
+        };
+        let job = &jobs[done.index];
+        let result = done.result.map_err(|error| Failure::harness(error.to_string())).and_then(|run| {
             let failed = run.verdict.verdict != Outcome::Pass;
             let wanted = Wanted {
                 page: match args.reports {
@@ -70,7 +75,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         match result {
             Ok(verdict) => {
                 progress.done(&verdict);
-                verdicts[event.index] = Some(verdict);
+                verdicts[done.index] = Some(verdict);
             }
             Err(failure) => {
                 progress.say(&format!("windtunnel: {}", failure.message));
@@ -103,6 +108,21 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         Outcome::Pass if skipped == 0 && !verdicts.is_empty() => exit::PASSED,
         Outcome::Pass | Outcome::Inconclusive => exit::INCONCLUSIVE,
     })
+}
+
+/// Ends the process because a run hangs; what is done so far is written.
+fn hang(job: &Job, folder: &mut Folder, verdicts: &[Option<Verdict>]) -> ! {
+    let so_far: Vec<Verdict> = verdicts.iter().flatten().cloned().collect();
+    if let Err(error) = folder.finish(&so_far) {
+        eprintln!("windtunnel: {error}");
+    }
+    eprintln!(
+        "windtunnel: {} seed {} hangs on the wall: a bug in the harness; finished runs are in {}",
+        job.scenario.name,
+        job.seed,
+        folder.path().display()
+    );
+    std::process::exit(i32::from(exit::HARNESS))
 }
 
 /// For each failing run: what is broken, and the command that runs it again.

@@ -3,9 +3,10 @@
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::{Failure, TwiceArgs, exit, print, select};
-use crate::campaign::{self, Job};
+use crate::campaign::{self, Bounds, Done, Job, News};
 use crate::engine::Options;
 use crate::model::Engine;
 
@@ -40,9 +41,12 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     busy(args.jobs)?;
     let mut here: Vec<Option<(String, u64)>> = vec![None; jobs.len()];
     let mut failed = None;
-    campaign::run(&jobs, args.jobs, None, |done| match done.result {
-        Ok(run) => here[done.index] = Some((run.verdict.trace_hash, run.verdict.events)),
-        Err(error) => failed = Some(error.to_string()),
+    campaign::run(&jobs, bounds(args.jobs), |news| match news {
+        News::Done(Done { index, result: Ok(run) }) => {
+            here[index] = Some((run.verdict.trace_hash, run.verdict.events));
+        }
+        News::Done(Done { result: Err(error), .. }) => failed = Some(error.to_string()),
+        News::Hangs(index) => hang(&jobs[index]),
     });
     if let Some(error) = failed {
         return Err(Failure::harness(error));
@@ -82,13 +86,22 @@ fn busy(threads: usize) -> Result<(), Failure> {
         .map(|seed| Job { scenario: small.scenario.clone(), text: String::new(), seed: 1_000 + seed, options })
         .collect();
     let mut failed = None;
-    campaign::run(&jobs, threads, None, |done| {
+    campaign::run(&jobs, bounds(threads), |news| match news {
         // These runs are too short to pass; only a harness that fails matters.
-        if let Err(error) = done.result {
-            failed = Some(error.to_string());
-        }
+        News::Done(Done { result: Err(error), .. }) => failed = Some(error.to_string()),
+        News::Done(_) => {}
+        News::Hangs(index) => hang(&jobs[index]),
     });
     failed.map_or(Ok(()), |error| Err(Failure::harness(error)))
+}
+
+fn bounds(threads: usize) -> Bounds {
+    Bounds { threads, budget: None, watchdog: Duration::from_secs(300) }
+}
+
+fn hang(job: &Job) -> ! {
+    eprintln!("windtunnel: {} seed {} hangs on the wall: a bug in the harness", job.scenario.name, job.seed);
+    std::process::exit(i32::from(exit::HARNESS))
 }
 
 /// The hash of one run in a process of its own.

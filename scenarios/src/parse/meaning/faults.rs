@@ -95,6 +95,7 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, hosts: &[String]) 
 fn there(scenario: &Scenario) -> String {
     let range = |name: &str, count: u16| match count {
         1 => format!("{name}-0"),
+        2 => format!("{name}-0, {name}-1"),
         _ => format!("{name}-0 to {name}-{}", count - 1),
     };
     format!("{}, {SOURCE_ACTIVE}, {}", range("source", scenario.sources.count), range("proxy", scenario.proxy.count))

@@ -14,7 +14,6 @@ const HOSTS_MAX: u64 = 2_000;
 pub(super) fn check(rules: &mut Rules<'_>) {
     modes(rules);
     groups(rules);
-    amount(rules);
 }
 
 fn modes(rules: &mut Rules<'_>) {
@@ -100,7 +99,7 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
         rules.wrong(&at("start"), format!("group \"{name}\" begins to arrive after the steady phase"));
     } else if arrived > warmup + steady {
         let message = format!(
-            "group \"{name}\" has not arrived when the steady phase ends: it needs until {}, which is at {}",
+            "group \"{name}\" is still arriving, until {} of the run, when the steady phase ends at {}",
             Span::from_micros(arrived),
             Span::from_micros(warmup + steady)
         );
@@ -119,7 +118,8 @@ pub(crate) fn arrived_us(group: &Clients) -> u64 {
     group.start.as_micros().saturating_add(over_us)
 }
 
-fn amount(rules: &mut Rules<'_>) {
+/// How much there is in all.
+pub(super) fn amount(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
     let clients: u64 = scenario.clients.iter().map(|group| u64::from(group.count)).sum();
     let hosts: u64 = scenario.clients.iter().map(|group| group.hosts.map_or(0, u64::from)).sum();
