@@ -79,10 +79,8 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_in_the_catalogue() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/catalogue");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut files: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         let mut known: Vec<String> = all().iter().map(|entry| format!("{}.toml", entry.name)).collect();
         files.sort();
         known.sort();

@@ -93,7 +93,8 @@ impl Page {
     /// A row of the timeline; a long label keeps its end, where the target stands.
     fn row(&mut self, label: &str, bar: &str) {
         let over = label.chars().count().saturating_sub(LABEL - 1);
-        let cut: String = if over == 0 { label.to_owned() } else { "~".chars().chain(label.chars().skip(over + 1)).collect() };
+        let cut: String =
+            if over == 0 { label.to_owned() } else { "~".chars().chain(label.chars().skip(over + 1)).collect() };
         self.line(&format!("{cut:<LABEL$}{bar}"));
     }
 

@@ -62,7 +62,8 @@ fn kind_schema(kind: &'static Kind) -> Value {
             let words = choices.iter().filter(|choice| choice.with.is_none()).map(|choice| choice.word);
             let words: Vec<&str> = words.collect();
             let tables = choices.iter().filter_map(choice_schema);
-            let any: Vec<Value> = (!words.is_empty()).then(|| json!({ "enum": words })).into_iter().chain(tables).collect();
+            let any: Vec<Value> =
+                (!words.is_empty()).then(|| json!({ "enum": words })).into_iter().chain(tables).collect();
             if any.len() == 1 { any.into_iter().next().unwrap_or_default() } else { json!({ "anyOf": any }) }
         }
     }
@@ -145,3 +146,6 @@ fn value_words(kind: &Kind) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,15 @@
 //! The parts of a scenario in words.
 
-use crate::model::{Arrival, Clients, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode};
+use crate::model::{
+    Arrival, Clients, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
+};
 
 pub(super) use crate::parse::arrived_us;
 
 /// Who is there.
 pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
-    let mut cast = vec![("sources", sources(scenario)), ("proxy", proxy(scenario)), ("network", network(&scenario.network))];
+    let mut cast =
+        vec![("sources", sources(scenario)), ("proxy", proxy(scenario)), ("network", network(&scenario.network))];
     if let Some(cost) = scenario.service_time {
         cast.push(("cpu", format!("{} of the proxy for each segment", cost.proxy_per_segment)));
     }
@@ -17,10 +20,9 @@ pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
 fn sources(scenario: &Scenario) -> String {
     let sources = &scenario.sources;
     let mut text = match sources.mode {
-        SourceMode::V1 => format!(
-            "{}, v1, {} symbols, a tick of each every {}",
-            sources.count, sources.symbols, sources.period
-        ),
+        SourceMode::V1 => {
+            format!("{}, v1, {} symbols, a tick of each every {}", sources.count, sources.symbols, sources.period)
+        }
         SourceMode::Echo => format!("{}, echo: they send every message back", sources.count),
     };
     if let Some(limit) = sources.key_limit {
@@ -113,7 +115,9 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
             let (what, end) = match fault.kind {
                 FaultKind::Kill => (format!("the process of {target} dies"), "it starts again"),
                 FaultKind::PowerOff => (format!("{target} goes dark"), "it boots again"),
-                FaultKind::Freeze => (format!("the process of {target} stops running, its kernel lives on"), "it thaws"),
+                FaultKind::Freeze => {
+                    (format!("the process of {target} stops running, its kernel lives on"), "it thaws")
+                }
                 FaultKind::Stall => (format!("the link {target} carries nothing"), "it heals"),
             };
             match fault.lasts {

@@ -33,18 +33,38 @@ pub static SCENARIO: Table = Table {
             Without::Default("\"2s\""),
             "Clients arrive; latency is not judged. The run begins with it.",
         ),
-        key("steady", Kind::Span(100 * MS, DAY), Without::Wrong, "Load and faults. Fault times count from its beginning."),
+        key(
+            "steady",
+            Kind::Span(100 * MS, DAY),
+            Without::Wrong,
+            "Load and faults. Fault times count from its beginning.",
+        ),
         key(
             "recovery",
             Kind::Span(0, HOUR),
             Without::Default("\"3s\""),
             "After the steady phase: whatever still lasts is over, and everything must come right.",
         ),
-        key("network", Kind::Table(&NETWORK), Without::Means("500us everywhere, unlimited, no loss"), "Every link between two hosts."),
-        key("sources", Kind::Table(&SOURCES), Without::Wrong, "The instances of the source, which send the same ticks."),
+        key(
+            "network",
+            Kind::Table(&NETWORK),
+            Without::Means("500us everywhere, unlimited, no loss"),
+            "Every link between two hosts.",
+        ),
+        key(
+            "sources",
+            Kind::Table(&SOURCES),
+            Without::Wrong,
+            "The instances of the source, which send the same ticks.",
+        ),
         key("proxy", Kind::Table(&PROXY), Without::Wrong, "The proxy under test."),
         key("clients", Kind::List(&Kind::Table(&CLIENTS)), Without::Wrong, "Groups of like clients, at least one."),
-        key("faults", Kind::List(&Kind::Table(&FAULT)), Without::Means("nothing goes wrong"), "What goes wrong, in any order."),
+        key(
+            "faults",
+            Kind::List(&Kind::Table(&FAULT)),
+            Without::Means("nothing goes wrong"),
+            "What goes wrong, in any order.",
+        ),
         key(
             "service-time",
             Kind::Table(&SERVICE_TIME),
@@ -123,7 +143,12 @@ const SOURCE_MODE: &[Choice] =
 static PROXY: Table = Table {
     about: "The proxy under test.",
     keys: &[
-        key("count", Kind::Whole(1, 16), Without::Default("1"), "Instances: hosts `proxy-0`, ... Each knows all sources."),
+        key(
+            "count",
+            Kind::Whole(1, 16),
+            Without::Default("1"),
+            "Instances: hosts `proxy-0`, ... Each knows all sources.",
+        ),
         key("mode", Kind::OneOf(PROXY_MODE), Without::Wrong, "How it serves."),
         key(
             "clients-max",
@@ -131,7 +156,12 @@ static PROXY: Table = Table {
             Without::Means("the proxy's default"),
             "Open client sessions that one instance admits.",
         ),
-        key("queue-bytes", Kind::Whole(1, 1 << 40), Without::Means("the proxy's default"), "Bytes queued for one client at most."),
+        key(
+            "queue-bytes",
+            Kind::Whole(1, 1 << 40),
+            Without::Means("the proxy's default"),
+            "Bytes queued for one client at most.",
+        ),
         key(
             "slow-client",
             Kind::OneOf(SLOW_CLIENT),
@@ -158,12 +188,27 @@ const SLOW_CLIENT: &[Choice] = &[
 static CLIENTS: Table = Table {
     about: "A group of like clients.",
     keys: &[
-        key("name", Kind::Text, Without::Wrong, "A word in kebab-case for charts; its hosts are `NAME-0`, `NAME-1`, ..."),
+        key(
+            "name",
+            Kind::Text,
+            Without::Wrong,
+            "A word in kebab-case for charts; its hosts are `NAME-0`, `NAME-1`, ...",
+        ),
         key("count", Kind::Whole(1, 20_000), Without::Wrong, "How many."),
-        key("start", Kind::Span(0, DAY), Without::Default("\"0s\""), "When the group begins to arrive, from the beginning of the run."),
+        key(
+            "start",
+            Kind::Span(0, DAY),
+            Without::Default("\"0s\""),
+            "When the group begins to arrive, from the beginning of the run.",
+        ),
         key("arrival", Kind::OneOf(ARRIVAL), Without::Default("{ ramp = \"1s\" }"), "How it arrives."),
         key("stay", Kind::Span(MS, DAY), Without::Means("to the end of the run"), "How long each client stays."),
-        key("symbols-each", Kind::Whole(1, 1_000), Without::Means("all"), "Symbols that each client draws from the source's."),
+        key(
+            "symbols-each",
+            Kind::Whole(1, 1_000),
+            Without::Means("all"),
+            "Symbols that each client draws from the source's.",
+        ),
         key(
             "strong",
             Kind::Number(0.0, 1.0),
@@ -189,7 +234,12 @@ static CLIENTS: Table = Table {
             Without::Means("none are sent"),
             "Requests per second and client, open loop; for `echo` sources only.",
         ),
-        key("hosts", Kind::Whole(1, 1_000), Without::Means("one for each 250 clients"), "Hosts that the group is spread over."),
+        key(
+            "hosts",
+            Kind::Whole(1, 1_000),
+            Without::Means("one for each 250 clients"),
+            "Hosts that the group is spread over.",
+        ),
     ],
 };
 
@@ -228,14 +278,22 @@ static FAULT: Table = Table {
 
 const FAULT_KIND: &[Choice] = &[
     word("kill", "The process dies; its kernel says FIN or RST. With `for`, it starts again afterwards."),
-    word("power-off", "The machine goes dark: silence. With `for`, it boots again and answers RST to what it has forgotten."),
+    word(
+        "power-off",
+        "The machine goes dark: silence. With `for`, it boots again and answers RST to what it has forgotten.",
+    ),
     word("freeze", "The process stops running; its kernel lives on and acknowledges."),
     word("stall", "A link carries nothing; what was sent arrives after the heal."),
 ];
 
 static SERVICE_TIME: Table = Table {
     about: "CPU costs in virtual time.",
-    keys: &[key("proxy-per-segment", Kind::Span(1, SECOND), Without::Wrong, "Of the proxy, for each segment sent or received.")],
+    keys: &[key(
+        "proxy-per-segment",
+        Kind::Span(1, SECOND),
+        Without::Wrong,
+        "Of the proxy, for each segment sent or received.",
+    )],
 };
 
 static REACH: Table = Table {

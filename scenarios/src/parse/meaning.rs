@@ -120,14 +120,15 @@ fn stem(file: &str) -> Option<&str> {
 /// Lower-case letters and digits in words joined by single hyphens, a letter first.
 fn is_kebab(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        })
+        && text
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
 }
 
 /// The same in kebab-case, if that can be.
 fn kebab_hint(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
+    let spaced: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
     let kebab = spaced.split_whitespace().collect::<Vec<_>>().join("-");
     if is_kebab(&kebab) {
         format!("did you mean \"{kebab}\"?")
@@ -145,7 +146,10 @@ fn network(rules: &mut Rules<'_>) {
         }
         Latency::LogNormal { tail, .. } if tail <= 1.0 => {
             let path: [Step<'_>; 4] = ["network".into(), "latency".into(), "log-normal".into(), "tail".into()];
-            rules.wrong(&path, format!("network.latency.log-normal.tail is p99 / median and must be above 1, not {tail}"));
+            rules.wrong(
+                &path,
+                format!("network.latency.log-normal.tail is p99 / median and must be above 1, not {tail}"),
+            );
         }
         _ => {}
     }

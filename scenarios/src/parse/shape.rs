@@ -114,7 +114,9 @@ fn one_of(
         DeValue::Table(table) if table.len() == 1 => {
             let Some((key, value)) = table.iter_mut().next() else { return };
             match choices.iter().find(|choice| choice.word == *key.get_ref()) {
-                Some(Choice { word, with: Some(with), .. }) => check_value(with, value, &format!("{path}.{word}"), problems),
+                Some(Choice { word, with: Some(with), .. }) => {
+                    check_value(with, value, &format!("{path}.{word}"), problems)
+                }
                 Some(Choice { word, with: None, .. }) => {
                     let message = format!("{path}.{word} takes no value");
                     problems.hinted(key.span(), message, Some(format!("write \"{word}\"")));
@@ -149,7 +151,9 @@ fn hint(kind: &Kind, given: &DeValue<'_>) -> Option<String> {
         (Kind::Whole(..) | Kind::Number(..), DeValue::String(text)) if text.parse::<f64>().is_ok() => {
             Some(format!("write {text} without quotes"))
         }
-        (Kind::Flag, DeValue::String(text)) if text.parse::<bool>().is_ok() => Some(format!("write {text} without quotes")),
+        (Kind::Flag, DeValue::String(text)) if text.parse::<bool>().is_ok() => {
+            Some(format!("write {text} without quotes"))
+        }
         (Kind::List(Kind::Table(_)), DeValue::Table(_)) => Some("double its brackets: [[..]]".to_owned()),
         (Kind::List(_), DeValue::String(text)) => Some(format!("write [\"{text}\"]")),
         (Kind::Table(_), DeValue::Array(_)) => Some("there is only one: [..], not [[..]]".to_owned()),

@@ -33,10 +33,8 @@ fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
     } else if let Some(lasts) = fault.lasts
         && end_us(fault) > steady.as_micros()
     {
-        let message = format!(
-            "the fault ends at {}, after the steady phase of {steady}",
-            Span::from_micros(end_us(fault))
-        );
+        let message =
+            format!("the fault ends at {}, after the steady phase of {steady}", Span::from_micros(end_us(fault)));
         let longest = Span::from_micros(steady.as_micros() - fault.at.as_micros());
         let hint = format!("{longest} at most, not {lasts}; or lengthen steady");
         rules.wrong_but(&["faults".into(), index.into(), "for".into()], message, hint);
@@ -56,7 +54,8 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, hosts: &[String]) 
     match (fault.kind, target.split_once('/')) {
         (FaultKind::Stall, None) => {
             let message = format!("a stall hits a link between two hosts, not \"{target}\" alone");
-            let hint = if target.starts_with("proxy") { format!("{target}/source-0") } else { format!("proxy-0/{target}") };
+            let hint =
+                if target.starts_with("proxy") { format!("{target}/source-0") } else { format!("proxy-0/{target}") };
             rules.wrong_but(&path, message, format!("write \"{hint}\""));
             false
         }
@@ -125,9 +124,5 @@ fn overlap(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
 
 /// A link has two names.
 fn same(one: &str, other: &str) -> bool {
-    one == other
-        || one
-            .split_once('/')
-            .zip(other.split_once('/'))
-            .is_some_and(|((a, b), (c, d))| (a, b) == (d, c))
+    one == other || one.split_once('/').zip(other.split_once('/')).is_some_and(|((a, b), (c, d))| (a, b) == (d, c))
 }

@@ -136,7 +136,11 @@ pub(super) fn amount(rules: &mut Rules<'_>) {
             deliveries / 1e6,
             DELIVERIES_MAX / 1e6
         );
-        rules.wrong_but(&["clients".into()], message, "fewer clients or symbols-each, a longer sources.period, or a shorter steady");
+        rules.wrong_but(
+            &["clients".into()],
+            message,
+            "fewer clients or symbols-each, a longer sources.period, or a shorter steady",
+        );
     }
 }
 

@@ -20,9 +20,8 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
     let faults = &scenario.faults;
     let on_source = faults.iter().any(|fault| fault.target.contains("source-"));
-    let back = faults
-        .iter()
-        .any(|fault| matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff) && fault.lasts.is_some());
+    let back =
+        faults.iter().any(|fault| matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff) && fault.lasts.is_some());
     let slow = has_slow(scenario);
     let can = match state {
         State::ClientOpened | State::Delivered => true,
@@ -31,7 +30,9 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::ClientShed => scenario.proxy.clients_max.is_some(),
         State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
         State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
-        State::GapTold => scenario.proxy.mode == ProxyMode::Fanout && scenario.clients.iter().any(|group| group.strong > 0.0),
+        State::GapTold => {
+            scenario.proxy.mode == ProxyMode::Fanout && scenario.clients.iter().any(|group| group.strong > 0.0)
+        }
     };
     let lack = match state {
         State::ClientOpened | State::Delivered => "",
