@@ -1,1 +1,70 @@
-//! placeholder
+//! A deterministic network simulator: virtual time, hosts, wires, faults, seeded chance.
+//!
+//! ```text
+//!   config    what the world is like: seed, horizon, links, buffers, service times
+//!   setup     hosts and their programs
+//!   run       one run on a fresh thread: the scheduler and the clock
+//!   exec      tasks: poll, kill, freeze, catch panics             ready    the ready queue and wakers
+//!   net       SimNet: wire::net::Network as a host sees it        kernel   sockets, TCP, links: the world itself
+//!   control   faults and questions                                trace    the fingerprint of a run
+//!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
+//! ```
+//!
+//! This crate must never know of proxies or WebSockets, read the wall clock, or draw from anything but the seed. Two runs with equal
+//! configuration, programs and seed are equal to the byte; [`Report::trace_hash`] shows it.
+//!
+//! What the network promises: established bytes are never lost, only late; a lost or stalled segment comes again after a
+//! retransmission time-out; resets, refusals, silence and half-open connections are separate things, each as Linux shows them. What it
+//! leaves out: congestion control, IPv6, UDP, keep-alive probes, TIME_WAIT. CPU is free unless [`ServiceTime`] says otherwise.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use wire::net::{ListenOptions, Listener, Network, SocketOptions};
+//!
+//! let report = sim::run(sim::SimConfig::seeded(7), |world| {
+//!     world.host("server", |net| async move {
+//!         let listener = net.bind(([0, 0, 0, 0], 80).into(), ListenOptions::default()).await?;
+//!         let (mut stream, _peer) = listener.accept().await?;
+//!         let mut name = [0; 5];
+//!         stream.read_exact(&mut name).await?;
+//!         stream.write_all(b"hello, ").await?;
+//!         stream.write_all(&name).await?;
+//!         stream.shutdown().await
+//!     });
+//!     world.foreground("client", |net| async move {
+//!         tokio::time::sleep(Duration::from_secs(30)).await; // Virtual seconds cost nothing.
+//!         let addr = net.lookup("server", 80).await?[0];
+//!         let mut stream = net.connect(addr, SocketOptions::default()).await?;
+//!         stream.write_all(b"world").await?;
+//!         let mut answer = String::new();
+//!         stream.read_to_string(&mut answer).await?;
+//!         assert_eq!(answer, "hello, world");
+//!         Ok::<(), std::io::Error>(())
+//!     });
+//! })?;
+//! assert_eq!(report.elapsed_us, 30_002_000); // One round trip to connect, one to ask, at 500 us each way.
+//! # Ok::<(), sim::Failure>(())
+//! ```
+
+mod config;
+mod control;
+mod exec;
+mod failure;
+mod interpose;
+mod kernel;
+mod net;
+mod panics;
+mod ready;
+mod run;
+mod setup;
+mod trace;
+
+pub use self::config::{AtHorizon, Latency, LinkConfig, Order, ServiceTime, SimConfig, TcpConfig};
+pub use self::control::{Control, HostState};
+pub use self::failure::{Cause, Ended, Failure, Report, Waiting};
+pub use self::kernel::{Sockets, now_us};
+pub use self::net::{SimListener, SimNet, SimStream};
+pub use self::run::run;
+pub use self::setup::{HostId, Outcome, Setup};
+pub use self::trace::{TraceEvent, TraceKind, first_difference};

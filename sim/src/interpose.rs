@@ -1,0 +1,113 @@
+//! The operating system's randomness, taken from the seed inside a run.
+//!
+//! WebSocket masks, handshake keys and the keys of `HashMap` draw from `getrandom`. This file defines that symbol: the dynamic linker and
+//! the static one prefer a program's own definition to the C library's, so the standard library and the `getrandom` crate (which looks the
+//! symbol up at run time) both arrive here. Inside a run's thread the bytes are a function of the seed; everywhere else they come from the
+//! kernel, as before.
+//!
+//! The only file with unsafe code in this crate.
+#![expect(
+    unsafe_code,
+    reason = "interposing a C function needs an exported symbol and raw pointers; each use argues below"
+)]
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+use libc::{c_int, c_uint, c_void, size_t, ssize_t};
+
+/// The key of the run's stream, and how many words were drawn.
+#[derive(Clone, Copy)]
+struct Stream {
+    key: u64,
+    drawn: u64,
+}
+
+thread_local! {
+    // const: no allocation and no lazy initialisation, for `getrandom` may be called from within an allocator.
+    static STREAM: Cell<Option<Stream>> = const { Cell::new(None) };
+}
+
+/// SplitMix64's finaliser (Steele, Lea and Flood 2014) over a counter: no state but a number, no allocation.
+fn mix(key: u64, n: u64) -> u64 {
+    let mut z = key.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Fills from the run's stream, if this thread runs one.
+fn fill(out: &mut [u8]) -> bool {
+    STREAM
+        .try_with(|cell| {
+            let Some(mut stream) = cell.get() else { return false };
+            for chunk in out.chunks_mut(8) {
+                let word = mix(stream.key, stream.drawn).to_le_bytes();
+                stream.drawn += 1;
+                chunk.copy_from_slice(&word[..chunk.len()]);
+            }
+            cell.set(Some(stream));
+            true
+        })
+        .unwrap_or(false)
+}
+
+/// `getrandom(2)`: from the seed inside a run, from the kernel elsewhere.
+///
+/// # Safety
+/// As the C function's: `buf` must be valid for writes of `len` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getrandom(buf: *mut c_void, len: size_t, flags: c_uint) -> ssize_t {
+    if len == 0 {
+        return 0;
+    }
+    if !buf.is_null() {
+        // SAFETY: the caller vouches for `len` writable bytes at `buf`, which is not null; they are initialised first, because a reference
+        // to uninitialised bytes must not exist.
+        let out = unsafe {
+            std::ptr::write_bytes(buf.cast::<u8>(), 0, len);
+            std::slice::from_raw_parts_mut(buf.cast::<u8>(), len)
+        };
+        if fill(out) {
+            return ssize_t::try_from(len).unwrap_or(ssize_t::MAX);
+        }
+    }
+    // SAFETY: the arguments are the caller's own, passed on unchanged to the system call that they were meant for.
+    unsafe { libc::syscall(libc::SYS_getrandom, buf, len, flags) as ssize_t }
+}
+
+/// `getentropy(3)`, likewise.
+///
+/// # Safety
+/// As the C function's: `buf` must be valid for writes of `len` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getentropy(buf: *mut c_void, len: size_t) -> c_int {
+    // SAFETY: the contract of `getrandom` is the caller's contract here.
+    let filled = unsafe { getrandom(buf, len, 0) };
+    if usize::try_from(filled) == Ok(len) { 0 } else { -1 }
+}
+
+/// From now on this thread's randomness comes from `key`. Ends with the thread or with [`leave`].
+pub(crate) fn enter(key: u64) {
+    STREAM.with(|cell| cell.set(Some(Stream { key, drawn: 0 })));
+}
+
+/// This thread's randomness comes from the kernel again.
+pub(crate) fn leave() {
+    let _ = STREAM.try_with(|cell| cell.set(None));
+}
+
+/// Proves that both roads lead here: the standard library's (a fresh thread keys its first `RandomState` by `getrandom`) and the run-time
+/// look-up of the symbol, as the `getrandom` crate does it. Call it on a fresh thread after [`enter`].
+pub(crate) fn check() -> Result<(), &'static str> {
+    let drawn = || STREAM.with(|cell| cell.get().map_or(0, |stream| stream.drawn));
+    let before = drawn();
+    std::hint::black_box(RandomState::new().hash_one(0_u8));
+    if drawn() == before {
+        return Err("the standard library's randomness does not come from the run's seed");
+    }
+    // SAFETY: dlsym reads a name that ends in nul and returns an address or null; nothing is called through it.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };
+    let ours = getrandom as unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssize_t as *mut c_void;
+    if found == ours { Ok(()) } else { Err("the symbol getrandom, looked up at run time, is not the simulator's") }
+}

@@ -1,0 +1,277 @@
+//! The simulated machines' kernels and the wires between them: one value, in a thread-local, that owns all sockets.
+//!
+//! ```text
+//!   flow    one direction of a connection: bytes, counters, what is on the way
+//!   conn    a connection: two ends, two flows; open, close, reset
+//!   listen  listeners, SYN handling, accept queues, ports
+//!   inspect who waits for what, what a host holds
+//!   link    latency, bandwidth, loss and outages between two hosts
+//! ```
+//!
+//! Handles outside hold ids, never references. No waker is woken and no future dropped while the world is borrowed.
+
+mod conn;
+mod flow;
+mod inspect;
+mod link;
+mod listen;
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::Ipv4Addr;
+use std::task::Waker;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use slab::Slab;
+use wire::draw::Draws;
+
+pub(crate) use self::conn::{Conn, ConnId, EndState, Waiter};
+pub(crate) use self::flow::Fin;
+pub use self::inspect::Sockets;
+pub(crate) use self::listen::{ListenId, Listening};
+use crate::config::{SimConfig, micros};
+use crate::trace::Trace;
+
+/// An instant that never comes.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What happens at an instant. Stale entries are recognised by their time: each kind is scheduled at most once for its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Happening {
+    /// The head of a flow's segments arrives.
+    Arrive { conn: ConnId, dir: u8 },
+    /// News of the receiver reaches a sender that waits for it.
+    Credit { conn: ConnId, dir: u8 },
+    /// A sender without an answer tries again.
+    Retransmit { conn: ConnId, dir: u8 },
+    /// A connection request reaches the server's host.
+    Syn { conn: ConnId },
+    /// The server's consent reaches the client.
+    SynAck { conn: ConnId },
+    /// The client asks again, or gives up.
+    SynRetry { conn: ConnId, tries: u8 },
+    /// A refusal reaches the client.
+    Refused { conn: ConnId },
+    /// Nobody has that address.
+    Unreachable { conn: ConnId },
+}
+
+/// One machine, as its kernel sees it.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) ip: Ipv4Addr,
+    /// Counts the boots of the machine: connections of an earlier boot are unknown to it.
+    pub(crate) powered: bool,
+    pub(crate) black_hole: bool,
+    pub(crate) refuse: bool,
+    pub(crate) skew_us: i64,
+    /// Connections that it opened so far: numbers them.
+    opened: u32,
+    port_next: u16,
+    /// When its CPU is free again, in nanoseconds.
+    cpu_free_ns: u64,
+}
+
+/// Everything but the tasks.
+pub(crate) struct World {
+    pub(crate) config: SimConfig,
+    pub(crate) now_us: u64,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) conns: Slab<Conn>,
+    pub(crate) trace: Trace,
+    /// When something last moved: a segment, a handshake.
+    pub(crate) moved_us: u64,
+    links: Vec<link::LinkState>,
+    links_by_pair: FxHashMap<(u32, u32), u32>,
+    listeners: Slab<Listening>,
+    listeners_by_port: FxHashMap<(u32, u16), Vec<ListenId>>,
+    ports_used: FxHashSet<(u32, u16, std::net::SocketAddrV4)>,
+    heap: BinaryHeap<Reverse<(u64, u64, Happening)>>,
+    scheduled: u64,
+    serial: u32,
+    wakes: Vec<Waker>,
+    service_free: bool,
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+    static NOW_US: Cell<u64> = const { Cell::new(0) };
+    static RUN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Puts a new world into this thread.
+pub(crate) fn install(config: SimConfig, run: u32) {
+    let trace = Trace::new(config.trace_events_max);
+    let service_free = config.service.is_free();
+    let world = World {
+        config,
+        now_us: 0,
+        hosts: Vec::new(),
+        conns: Slab::new(),
+        trace,
+        moved_us: 0,
+        links: Vec::new(),
+        links_by_pair: FxHashMap::default(),
+        listeners: Slab::new(),
+        listeners_by_port: FxHashMap::default(),
+        ports_used: FxHashSet::default(),
+        heap: BinaryHeap::new(),
+        scheduled: 0,
+        serial: 0,
+        wakes: Vec::new(),
+        service_free,
+    };
+    RUN.set(run);
+    NOW_US.set(0);
+    WORLD.with(|cell| *cell.borrow_mut() = Some(world));
+}
+
+/// Takes the world out: handles that outlive it do nothing.
+pub(crate) fn uninstall() -> Option<World> {
+    RUN.set(0);
+    WORLD.with(|cell| cell.borrow_mut().take())
+}
+
+/// Virtual microseconds since the run began; 0 outside a run.
+#[must_use]
+pub fn now_us() -> u64 {
+    NOW_US.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Which run this thread is in; 0 outside.
+pub(crate) fn run_id() -> u32 {
+    RUN.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Borrows the world; None outside a run. Wakes afterwards whom the call made ready.
+pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
+    WORLD
+        .try_with(|cell| {
+            let mut guard = cell.borrow_mut();
+            let world = guard.as_mut()?;
+            let result = f(world);
+            if !world.wakes.is_empty() {
+                let mut wakes = std::mem::take(&mut world.wakes);
+                drop(guard);
+                for waker in wakes.drain(..) {
+                    waker.wake();
+                }
+                // Keep the allocation.
+                if let Some(world) = cell.borrow_mut().as_mut()
+                    && world.wakes.is_empty()
+                {
+                    world.wakes = wakes;
+                }
+            }
+            Some(result)
+        })
+        .ok()
+        .flatten()
+}
+
+impl World {
+    /// Adds a machine, powered and without a program.
+    pub(crate) fn add_host(&mut self, name: &str) -> u32 {
+        let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+        assert!(index < 65_000, "a world holds at most 65,000 hosts");
+        let ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + (index / 250) * 256 + index % 250 + 1);
+        self.hosts.push(Host {
+            name: name.to_owned(),
+            ip,
+            powered: true,
+            black_hole: false,
+            refuse: false,
+            skew_us: 0,
+            opened: 0,
+            port_next: PORT_FIRST,
+            cpu_free_ns: 0,
+        });
+        index
+    }
+
+    /// The machine with this address, seen from `from`.
+    pub(crate) fn host_at(&self, ip: Ipv4Addr, from: u32) -> Option<u32> {
+        if ip.is_loopback() || ip.is_unspecified() {
+            return Some(from);
+        }
+        let [a, b, x, y] = ip.octets();
+        let index = u32::from(x) * 250 + u32::from(y).checked_sub(1)?;
+        (a == 10 && b == 0 && y <= 250 && (index as usize) < self.hosts.len()).then_some(index)
+    }
+
+    /// The time of the next happening.
+    pub(crate) fn next_at(&self) -> u64 {
+        self.heap.peek().map_or(NEVER, |Reverse((at, _, _))| *at)
+    }
+
+    /// Moves the clock.
+    pub(crate) fn set_now(&mut self, now_us: u64) {
+        debug_assert!(now_us >= self.now_us, "time went backwards: {} to {now_us}", self.now_us);
+        self.now_us = now_us;
+        NOW_US.set(now_us);
+    }
+
+    /// Carries out all that is due now.
+    pub(crate) fn happen(&mut self) -> u64 {
+        let mut count = 0;
+        while let Some(Reverse((at, _, _))) = self.heap.peek()
+            && *at <= self.now_us
+        {
+            let Some(Reverse((at, _, happening))) = self.heap.pop() else { break };
+            count += 1;
+            match happening {
+                Happening::Arrive { conn, dir } => self.arrive(conn, dir, at),
+                Happening::Credit { conn, dir } => self.credit(conn, dir, at),
+                Happening::Retransmit { conn, dir } => self.retransmit(conn, dir, at),
+                Happening::Syn { conn } => self.syn_arrives(conn),
+                Happening::SynAck { conn } => self.syn_ack_arrives(conn),
+                Happening::SynRetry { conn, tries } => self.syn_again(conn, tries),
+                Happening::Refused { conn } => self.connect_fails(conn, std::io::ErrorKind::ConnectionRefused),
+                Happening::Unreachable { conn } => self.connect_fails(conn, std::io::ErrorKind::HostUnreachable),
+            }
+        }
+        count
+    }
+
+    fn schedule(&mut self, at: u64, happening: Happening) {
+        self.scheduled += 1;
+        self.heap.push(Reverse((at, self.scheduled, happening)));
+    }
+
+    fn wake(&mut self, waiter: Option<Waiter>) {
+        if let Some(waiter) = waiter {
+            self.wakes.push(waiter.waker);
+        }
+    }
+
+    /// Draws of the world itself.
+    pub(crate) fn draws(&self, purpose: &str, entity: u64) -> Draws {
+        Draws::new(self.config.seed, purpose, entity)
+    }
+
+    /// When the CPU of a host is done with a piece of network work that comes up at `at_us`. Rounds up to whole microseconds.
+    fn serve(&mut self, host: u32, at_us: u64, segments: u64, bytes: u64, connections: u64) -> u64 {
+        if self.service_free {
+            return at_us;
+        }
+        let service = self.config.service;
+        let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let cost = segments * nanos(service.per_segment)
+            + bytes * service.per_byte_ns
+            + connections * nanos(service.per_connection);
+        let free = &mut self.hosts[host as usize].cpu_free_ns;
+        *free = (*free).max(at_us * 1000) + cost;
+        free.div_ceil(1000)
+    }
+
+    fn retransmit_after(&self, tries: u32, round_trip_us: u64) -> u64 {
+        let tcp = &self.config.tcp;
+        let first = micros(tcp.retransmit_min) + round_trip_us;
+        first.saturating_mul(1_u64.checked_shl(tries.min(40)).unwrap_or(u64::MAX)).min(micros(tcp.retransmit_max))
+    }
+}
+
+/// Linux's range of ephemeral ports (ip_local_port_range).
+const PORT_FIRST: u16 = 32_768;
+const PORT_LAST: u16 = 60_999;

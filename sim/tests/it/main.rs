@@ -1,0 +1,5 @@
+//! Tests of the simulator from the outside.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic, in what it calls too")]
+
+mod contract;
+mod world;
