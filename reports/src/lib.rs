@@ -1,3 +1,27 @@
 //! The evidence of a run: its record, its statistics, and the pages that show them.
+//!
+//! ```text
+//!   wire::event::Event --> metrics::Collector --> metrics::Metrics ----+--> chart    SVG on one time axis, faults shaded
+//!                                                                      |
+//!   checkers (elsewhere) --> record::Verdict --> folder::RunReport ----+--> page     report.html, one offline file
+//!                                                        |             |
+//!                                                        |             +--> folder   verdict.json, metrics.json, charts/*.svg, log.txt
+//!                                                        v
+//!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
+//!                                                                      +--> junit    junit.xml
+//!                                                                      +--> text     a table for the terminal
+//! ```
+//!
+//! This crate never judges: verdicts come from outside and are shown as they are. It reads no clock and draws no random numbers, so what it writes is the
+//! same, byte for byte, for the same run (fields named `wall_*` aside). What others wrote (messages, names, logs) is text, never markup.
 
+pub mod chart;
+pub mod folder;
+pub mod junit;
+pub mod metrics;
+pub mod page;
 pub mod record;
+pub mod summary;
+pub mod text;
+
+mod figure;

@@ -1,0 +1,3 @@
+//! The evidence crate from outside: event lists with known figures, and what is written of them.
+
+mod collects;
