@@ -1,0 +1,259 @@
+//! Who plays in a run, for any world: sources, proxies, clients, and the driver that makes things go wrong.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadgen::{Arrival, Reader, Reconnect, Requests};
+use tokio_util::sync::CancellationToken;
+use wire::event::{Event, Observer, Phase, Sink};
+use wire::id::{ProxyId, SourceId};
+use wire::net::{Network, SocketOptions};
+
+use crate::engine::Options;
+use crate::model::{self, Fault, FaultKind, ProxyMode, SlowClient, SourceMode};
+use crate::plan::{ClientHost, PROXY_PORT, Plan, SOURCE_PORT, proxy_host, source_host};
+use crate::recorder::Recorder;
+
+/// A world that hosts can be put into.
+pub(super) trait Stage {
+    /// What its programs see of it.
+    type Net: Network;
+
+    /// Adds a host. The program is made again for each life of the host.
+    fn host<P, F>(&mut self, name: &str, program: P)
+    where
+        P: Fn(Self::Net) -> F + Send + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static;
+}
+
+/// What a driver can do to a world; hosts go by their names.
+pub(super) trait Hand: Clone + Send + Sync + 'static {
+    /// The process ends.
+    fn kill(&self, host: &str);
+    /// The machine goes dark.
+    fn power_off(&self, host: &str);
+    /// Process or machine starts again.
+    fn start(&self, host: &str);
+    /// The process is not scheduled.
+    fn freeze(&self, host: &str);
+    /// It is again.
+    fn thaw(&self, host: &str);
+    /// The link carries nothing.
+    fn stall(&self, a: &str, b: &str);
+    /// It does again.
+    fn heal(&self, a: &str, b: &str);
+    /// The run is over.
+    fn finish(&self);
+}
+
+/// Puts sources, proxies and clients on the stage.
+pub(super) fn assemble<S: Stage>(stage: &mut S, plan: &Plan, options: Options, recorder: &Arc<Recorder>) {
+    let sink: Arc<dyn Sink> = Arc::<Recorder>::clone(recorder);
+    let observer = Observer::new(sink);
+    for index in 0..plan.scenario.sources.count {
+        let config = source(plan, index);
+        let observer = observer.clone();
+        stage.host(&source_host(index), move |net| {
+            let (config, observer) = (config.clone(), observer.clone());
+            async move {
+                // The counters are the program's own; each life begins with new ones.
+                let config = mock_upstream::Config { counters: mock_upstream::Counters::default(), ..config };
+                mock_upstream::serve(config, net, CancellationToken::new(), observer).await.map_err(|error| error.to_string())
+            }
+        });
+    }
+    for index in 0..plan.scenario.proxy.count {
+        let config = proxy(plan, index);
+        let observer = observer.clone();
+        let mutant = options.mutant;
+        stage.host(&proxy_host(index), move |net| {
+            let (config, observer) = (config.clone(), observer.clone());
+            async move {
+                let mut policies = proxy::Policies::default();
+                let config = match mutant {
+                    Some(mutant) => (mutant.plant)(&mut policies, config),
+                    None => config,
+                };
+                proxy::serve_with(config, policies, net, CancellationToken::new(), observer)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+        });
+    }
+    for host in &plan.client_hosts {
+        let config = clients(plan, host);
+        let observer = observer.clone();
+        stage.host(&host.name, move |net| {
+            let (config, observer) = (config.clone(), observer.clone());
+            async move {
+                loadgen::run(config, net, CancellationToken::new(), observer)
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
+        });
+    }
+}
+
+fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
+    let sources = &plan.scenario.sources;
+    mock_upstream::Config {
+        symbols: plan.symbols(),
+        period: sources.period.as_duration(),
+        seed: plan.seed,
+        mode: match sources.mode {
+            SourceMode::V1 => mock_upstream::Mode::V1,
+            SourceMode::Echo => mock_upstream::Mode::Echo,
+        },
+        key_limit: sources.key_limit,
+        ..mock_upstream::Config::new(SourceId(index), ([0, 0, 0, 0], SOURCE_PORT).into())
+    }
+}
+
+fn proxy(plan: &Plan, index: u16) -> proxy::Config {
+    let scenario = &plan.scenario;
+    let said = &scenario.proxy;
+    let mode = match said.mode {
+        ProxyMode::Fanout => proxy::Mode::Fanout,
+        ProxyMode::Relay => proxy::Mode::Relay,
+    };
+    let upstreams = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
+    let mut config = proxy::Config::new(([0, 0, 0, 0], PROXY_PORT).into(), mode, upstreams);
+    config.id = ProxyId(index);
+    config.protocol = match scenario.sources.mode {
+        SourceMode::V1 => wire::feed::Protocol::V1,
+        SourceMode::Echo => wire::feed::Protocol::Raw,
+    };
+    if let Some(most) = said.clients_max {
+        config.limits.clients_max = most as _;
+    }
+    if let Some(bytes) = said.queue_bytes {
+        config.limits.queue_bytes_max = bytes as _;
+    }
+    if let Some(policy) = said.slow_client {
+        config.limits.slow_client = match policy {
+            SlowClient::DropOldest => proxy::SlowClient::DropOldest,
+            SlowClient::Disconnect => proxy::SlowClient::Disconnect,
+        };
+    }
+    if let Some(after) = said.stale_after {
+        config.health.stale_after = after.as_duration();
+    }
+    config
+}
+
+fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
+    let group = &plan.scenario.clients[host.group];
+    let start = group.start.as_duration();
+    // Without a stay of their own, clients outlast the run.
+    let stay = group.stay.map_or(plan.end_at + Duration::from_secs(3600), |stay| stay.as_duration());
+    let share = |whole: Duration| whole.mul_f64(f64::from(host.count) / f64::from(group.count));
+    let (start_after, arrival) = match group.arrival {
+        model::Arrival::Burst => (start, Arrival::Burst),
+        model::Arrival::Ramp(over) => {
+            let over = over.as_duration();
+            let offset = over.mul_f64(f64::from(host.offset) / f64::from(group.count));
+            (start + offset, Arrival::Ramp { over: share(over) })
+        }
+        model::Arrival::Poisson(per_s) => {
+            (start, Arrival::Poisson { per_s: per_s * f64::from(host.count) / f64::from(group.count) })
+        }
+    };
+    let mut config = loadgen::Config::new(
+        plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect(),
+        host.count,
+    );
+    config.first = host.first;
+    config.arrival = arrival;
+    config.start_after = start_after;
+    config.duration = stay;
+    config.symbols = plan.symbols();
+    config.symbols_per_client = group.symbols_each;
+    config.protocol = match plan.scenario.sources.mode {
+        SourceMode::V1 => wire::feed::Protocol::V1,
+        SourceMode::Echo => wire::feed::Protocol::Raw,
+    };
+    config.strong = group.strong;
+    config.seed = Some(plan.seed);
+    config.reader = match group.reader {
+        model::Reader::Full => Reader::Full,
+        model::Reader::BytesPerS(bytes) => Reader::BytesPerSecond(bytes),
+        model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
+    };
+    config.reconnect = group.reconnect.then(Reconnect::default);
+    config.requests = group.requests_per_s.map(|per_s| Requests { per_s, ..Requests::default() });
+    config.socket = SocketOptions { recv_buffer: group.recv_buffer, nodelay: Some(true), ..SocketOptions::default() };
+    config
+}
+
+/// The driver: sleeps to each step of the plan, records it, carries it out; ends the run.
+pub(super) async fn drive<H: Hand>(plan: Plan, recorder: Arc<Recorder>, hand: H) {
+    let begin = tokio::time::Instant::now();
+    let phase = |phase| recorder.record(Event::Phase { phase });
+    phase(Phase::Warmup);
+    let mut steps = plan.steps.iter().peekable();
+    // What each fault really hit, for its end.
+    let mut hits: Vec<Option<String>> = vec![None; plan.scenario.faults.len()];
+    for (at, next) in [(plan.steady_at, Phase::Steady), (plan.recovery_at, Phase::Recovery), (plan.end_at, Phase::End)] {
+        while let Some(step) = steps.next_if(|step| step.at < at || (step.at == at && !step.begins)) {
+            tokio::time::sleep_until(begin + step.at).await;
+            let fault = &plan.scenario.faults[step.fault];
+            let number = u16::try_from(step.fault).unwrap_or(u16::MAX);
+            if step.begins {
+                let target = resolve(fault, &recorder);
+                recorder.record(Event::FaultStart {
+                    fault: number,
+                    kind: fault.kind.word().into(),
+                    target: target.as_str().into(),
+                });
+                strike(&hand, fault.kind, &target);
+                hits[step.fault] = Some(target);
+            } else if let Some(target) = hits[step.fault].take() {
+                lift(&hand, fault.kind, &target);
+                recorder.record(Event::FaultStop { fault: number });
+            }
+        }
+        tokio::time::sleep_until(begin + at).await;
+        phase(next);
+    }
+    recorder.close();
+    hand.finish();
+}
+
+/// The target with `source-active` replaced by the source that carries legs now (the first source if none does: the run then does not reach what it is about).
+fn resolve(fault: &Fault, recorder: &Recorder) -> String {
+    const ACTIVE: &str = "source-active";
+    if !fault.target.contains(ACTIVE) {
+        return fault.target.clone();
+    }
+    let source = recorder.active_source().unwrap_or_default();
+    fault.target.replace(ACTIVE, &source_host(source.0))
+}
+
+fn ends(target: &str) -> (&str, &str) {
+    target.split_once('/').unwrap_or((target, target))
+}
+
+fn strike<H: Hand>(hand: &H, kind: FaultKind, target: &str) {
+    match kind {
+        FaultKind::Kill => hand.kill(target),
+        FaultKind::PowerOff => hand.power_off(target),
+        FaultKind::Freeze => hand.freeze(target),
+        FaultKind::Stall => {
+            let (a, b) = ends(target);
+            hand.stall(a, b);
+        }
+    }
+}
+
+fn lift<H: Hand>(hand: &H, kind: FaultKind, target: &str) {
+    match kind {
+        FaultKind::Kill | FaultKind::PowerOff => hand.start(target),
+        FaultKind::Freeze => hand.thaw(target),
+        FaultKind::Stall => {
+            let (a, b) = ends(target);
+            hand.heal(a, b);
+        }
+    }
+}
