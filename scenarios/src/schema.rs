@@ -92,7 +92,7 @@ pub fn reference() -> String {
 
 /// `path` leads to the table from the root of the file; empty for the root itself.
 fn section(table: &'static Table, path: &str, title: &str, text: &mut String) {
-    let _ = writeln!(text, "## {title}\n\n{}\n\n| key | value | left out | meaning |\n|---|---|---|---|", table.about);
+    let _ = writeln!(text, "### {title}\n\n{}\n\n| key | value | left out | meaning |\n|---|---|---|---|", table.about);
     for key in table.keys {
         let without = match key.without {
             Without::Wrong => "**required**".to_owned(),

@@ -1,5 +1,6 @@
 //! The parts of a scenario in words.
 
+use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::model::{
     Arrival, Clients, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
 };
@@ -141,6 +142,68 @@ pub(super) fn reach(scenario: &Scenario) -> Vec<String> {
 }
 
 /// What must hold.
-pub(super) fn objectives(_scenario: &Scenario) -> Vec<String> {
-    Vec::new()
+pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
+    let check = &scenario.check;
+    let plain = [
+        (check.symbol_order.is_some(), "symbol-order: ticks of a symbol reach a session in order"),
+        (check.no_duplicates.is_some(), "no-duplicates: no tick reaches a session twice"),
+        (check.no_silent_gap.is_some(), "no-silent-gap: each missing tick is told of or charged to a cause"),
+        (check.no_leakage.is_some(), "no-leakage: clients get only what they asked for"),
+        (check.payload_intact.is_some(), "payload-intact: payloads are the source's, byte for byte"),
+    ];
+    let mut lines: Vec<String> = plain.iter().filter(|(asked, _)| *asked).map(|(_, line)| (*line).to_owned()).collect();
+    lines.extend(bounds(check));
+    lines
+}
+
+/// Objectives with a bound.
+fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
+    let quantile = |bound: DeliveryLatency| {
+        let phase = match bound.from_phase {
+            FromPhase::Warmup => "from the beginning",
+            FromPhase::Steady => "from the steady phase on",
+            FromPhase::Recovery => "in the recovery",
+        };
+        format!("{}% within {}, {phase}", bound.quantile.get() * 100.0, bound.at_most)
+    };
+    [
+        check.delivery_latency.map(|bound| format!("delivery-latency: {}", quantile(bound))),
+        check.failover_time.map(|bound| {
+            format!(
+                "failover-time: no symbol is silent for more than {} and a period when a source fails",
+                bound.at_most
+            )
+        }),
+        check.no_client_close.map(|bound| {
+            let slow = if bound.allow_slow { ", slow ones apart" } else { "" };
+            format!("no-client-close: clients keep their sessions while a source is healthy{slow}")
+        }),
+        check.upstream_connections.map(|bound| {
+            format!(
+                "upstream-connections: at most {} legs a proxy, {} more for up to {} while it moves",
+                bound.at_most, bound.switching, bound.linger
+            )
+        }),
+        check.even_spread.map(|bound| {
+            format!(
+                "even-spread: legs over the healthy sources with a Jain's index of at least {}",
+                bound.jain_min.get()
+            )
+        }),
+        check.client_memory.map(|bound| {
+            format!(
+                "client-memory: at most {} bytes queued for a client, and one message of up to {}",
+                bound.queue_bytes_max, bound.message_bytes_max
+            )
+        }),
+        check
+            .isolation
+            .map(|bound| format!("isolation: while slow clients are there, the others get {}", quantile(bound))),
+        check.convergence.map(|bound| {
+            format!("convergence: {} into the recovery everyone is connected and caught up", bound.within)
+        }),
+        check.admission.map(|bound| format!("admission: at most {} sessions are open", bound.open_at_most)),
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -31,6 +31,11 @@ impl Rules<'_> {
         place::span(self.tree, path)
     }
 
+    /// Whether some key was not understood.
+    pub(super) fn has_unknown_keys(&self) -> bool {
+        self.problems.found.iter().any(|found| found.unknown_key)
+    }
+
     /// The value at `path` is wrong.
     pub(super) fn wrong(&mut self, path: &[Step<'_>], message: impl Into<String>) {
         let span = self.span(path);

@@ -1,9 +1,306 @@
-//! The `[check]` table: its keys, and which objectives a scenario can check at all.
+//! The `[check]` table: its keys, and which objectives a scenario can check at all. One that cannot be checked would never be more than inconclusive, and
+//! one that cannot fail would be green for nothing.
 
-use super::format::Table;
+use super::format::{Choice, Key, Kind, Table, Without};
 use super::meaning::Rules;
+use super::meaning::reach::{has_slow, hits_source};
+use crate::check::Objectives;
+use crate::model::{ProxyMode, Reader, SlowClient, SourceMode};
+
+const HOUR_US: u64 = 3_600_000_000;
+
+const CHECKED_MIN: Key = Key {
+    name: "checked-min",
+    kind: Kind::Whole(1, u64::MAX),
+    without: Without::Default("1"),
+    about: "Fewer real checks make it inconclusive.",
+};
+
+const fn key(name: &'static str, kind: Kind, without: Without, about: &'static str) -> Key {
+    Key { name, kind, without, about }
+}
+
+const fn objective(name: &'static str, table: &'static Table) -> Key {
+    key(name, Kind::Table(table), Without::Means("not watched"), table.about)
+}
 
 /// What must hold.
-pub static CHECK: Table = Table { about: "What must hold.", keys: &[] };
+pub static CHECK: Table = Table {
+    about: "What must hold. Each key present is an invariant to watch; `name = {}` watches one that needs no bound.",
+    keys: &[
+        objective(
+            "symbol-order",
+            &Table { about: "Ticks of a symbol reach a session in order.", keys: &[CHECKED_MIN] },
+        ),
+        objective("no-duplicates", &Table { about: "No tick reaches a session twice.", keys: &[CHECKED_MIN] }),
+        objective(
+            "no-silent-gap",
+            &Table {
+                about: "Each missing tick is told of (strong clients) or charged to a cause (plain ones).",
+                keys: &[CHECKED_MIN],
+            },
+        ),
+        objective("no-leakage", &Table { about: "Clients get only what they asked for.", keys: &[CHECKED_MIN] }),
+        objective(
+            "payload-intact",
+            &Table { about: "Payloads are the source's, byte for byte, and none is invented.", keys: &[CHECKED_MIN] },
+        ),
+        objective("delivery-latency", &DELIVERY_LATENCY),
+        objective("failover-time", &FAILOVER_TIME),
+        objective("no-client-close", &NO_CLIENT_CLOSE),
+        objective("upstream-connections", &UPSTREAM_CONNECTIONS),
+        objective("even-spread", &EVEN_SPREAD),
+        objective("client-memory", &CLIENT_MEMORY),
+        objective("isolation", &ISOLATION),
+        objective("convergence", &CONVERGENCE),
+        objective("admission", &ADMISSION),
+    ],
+};
 
-pub(super) fn check(_rules: &mut Rules<'_>) {}
+const QUANTILE: [Key; 5] = [
+    key("quantile", Kind::Number(0.001, 1.0), Without::Wrong, "Which quantile: `0.99`."),
+    key("at-most", Kind::Span(1, HOUR_US), Without::Wrong, "The bound on it."),
+    key("samples-min", Kind::Whole(1, u64::MAX), Without::Default("1000"), "Fewer samples make it inconclusive."),
+    key("from-phase", Kind::OneOf(FROM_PHASE), Without::Default("\"steady\""), "From which phase on samples count."),
+    CHECKED_MIN,
+];
+
+const FROM_PHASE: &[Choice] = &[
+    Choice { word: "warmup", with: None, about: "From the beginning." },
+    Choice { word: "steady", with: None, about: "From the steady phase on." },
+    Choice { word: "recovery", with: None, about: "In the recovery only." },
+];
+
+static DELIVERY_LATENCY: Table = Table {
+    about: "A quantile of the time from a tick's first send by any source to its arrival at a client. Needs `service-time`.",
+    keys: &QUANTILE,
+};
+
+static ISOLATION: Table = Table {
+    about: "The delivery latency of clients that read well, while slow ones are connected. Needs `service-time` and a group of each.",
+    keys: &QUANTILE,
+};
+
+static FAILOVER_TIME: Table = Table {
+    about: "The pause that a client sees when a source fails.",
+    keys: &[
+        key(
+            "at-most",
+            Kind::Span(1, HOUR_US),
+            Without::Wrong,
+            "Longest silence of a symbol; one `sources.period` is added to it.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static NO_CLIENT_CLOSE: Table = Table {
+    about: "Clients keep their sessions while a source is healthy.",
+    keys: &[
+        key(
+            "allow-slow",
+            Kind::Flag,
+            Without::Default("false"),
+            "Whether closes with 1013 of clients that are slow on purpose are in order.",
+        ),
+        key(
+            "settle",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"1s\""),
+            "How long after a fault closes are still laid to it.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static UPSTREAM_CONNECTIONS: Table = Table {
+    about: "Open legs of one proxy over all sources.",
+    keys: &[
+        key("at-most", Kind::Whole(1, u32::MAX as u64), Without::Wrong, "Legs."),
+        key(
+            "switching",
+            Kind::Whole(0, u32::MAX as u64),
+            Without::Default("1"),
+            "Legs beyond that while it moves to another source: the old one may linger.",
+        ),
+        key(
+            "linger",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"10s\""),
+            "How long it may be above `at-most` at a time.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static EVEN_SPREAD: Table = Table {
+    about: "Legs over the healthy sources.",
+    keys: &[
+        key(
+            "jain-min",
+            Kind::Number(0.001, 1.0),
+            Without::Wrong,
+            "Jain's index over the legs of healthy sources: 1 is even, 1/k is all on one of k.",
+        ),
+        key(
+            "settled",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"1s\""),
+            "Judged only when no leg opened or closed and no fault began or ended for so long.",
+        ),
+        key(
+            "rebalance-within",
+            Kind::Span(0, HOUR_US),
+            Without::Means("never, as connections do not move by themselves"),
+            "A source that came back from a fault counts again after so long.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static CLIENT_MEMORY: Table = Table {
+    about: "What the proxy holds for its clients, by its own gauges.",
+    keys: &[
+        key("queue-bytes-max", Kind::Whole(1, 1 << 40), Without::Wrong, "Bytes in one client's queue."),
+        key(
+            "message-bytes-max",
+            Kind::Whole(0, 1 << 40),
+            Without::Default("1024"),
+            "The largest message: a queue may pass its bound by one.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static CONVERGENCE: Table = Table {
+    about: "All is well again at the end: everyone connected and caught up.",
+    keys: &[
+        key(
+            "within",
+            Kind::Span(1, HOUR_US),
+            Without::Wrong,
+            "From the beginning of the recovery; and the age that the newest delivery of a symbol may have at the end.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static ADMISSION: Table = Table {
+    about: "The limit on sessions holds, and those inside do not pay.",
+    keys: &[
+        key("open-at-most", Kind::Whole(1, u64::MAX), Without::Wrong, "Open sessions over all proxies."),
+        CHECKED_MIN,
+    ],
+};
+
+/// Holds each objective against the scenario.
+pub(super) fn check(rules: &mut Rules<'_>) {
+    // An objective whose name is misspelt was meant to be there.
+    if rules.scenario.check == Objectives::default() && !rules.has_unknown_keys() {
+        rules.wrong_but(&["check".into()], "nothing is checked", "write symbol-order = {}, for a start");
+    }
+    ticks(rules);
+    latency(rules);
+    faults(rules);
+    clients(rules);
+}
+
+/// The key of an objective is wrong, and this would do.
+fn wrong(rules: &mut Rules<'_>, name: &str, lack: &str, hint: &str) {
+    rules.wrong_but(&["check".into(), name.into()], format!("\"{name}\" cannot be checked: {lack}"), hint);
+}
+
+fn ticks(rules: &mut Rules<'_>) {
+    if rules.scenario.sources.mode != SourceMode::Echo {
+        return;
+    }
+    let check = &rules.scenario.check;
+    for (name, asked) in [
+        ("symbol-order", check.symbol_order.is_some()),
+        ("no-duplicates", check.no_duplicates.is_some()),
+        ("no-silent-gap", check.no_silent_gap.is_some()),
+        ("no-leakage", check.no_leakage.is_some()),
+        ("payload-intact", check.payload_intact.is_some()),
+        ("failover-time", check.failover_time.is_some()),
+    ] {
+        if asked {
+            wrong(rules, name, "echo sources send no ticks", "take it out or write sources.mode = \"v1\"");
+        }
+    }
+}
+
+fn latency(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    for (name, asked) in
+        [("delivery-latency", scenario.check.delivery_latency), ("isolation", scenario.check.isolation)]
+    {
+        if asked.is_some() && scenario.service_time.is_none() {
+            let lack = "CPU is free without service-time, so no queue ever forms";
+            wrong(rules, name, lack, "write service-time.proxy-per-segment = \"5us\"");
+        }
+    }
+    if scenario.check.isolation.is_some() {
+        if !has_slow(scenario) {
+            wrong(rules, "isolation", "no group reads slowly", "give a group reader = { stops-after = \"1s\" }");
+        } else if scenario.clients.iter().all(|group| group.reader != Reader::Full) {
+            wrong(rules, "isolation", "every group reads slowly", "add a group with reader = \"full\"");
+        }
+    }
+}
+
+fn faults(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    if scenario.check.failover_time.is_some() && !hits_source(scenario) {
+        wrong(rules, "failover-time", "no fault hits a source or its link", "add one under [[faults]]");
+    }
+    if let Some(bound) = scenario.check.convergence
+        && bound.within > scenario.recovery
+    {
+        let lack = format!("the recovery of {} ends before {}", scenario.recovery, bound.within);
+        wrong(rules, "convergence", &lack, "lengthen recovery");
+    }
+    if scenario.check.even_spread.is_some() {
+        if scenario.sources.count < 2 {
+            wrong(rules, "even-spread", "there is one source", "write sources.count = 2 or more");
+        } else if scenario.proxy.mode == ProxyMode::Fanout && scenario.proxy.count < 2 {
+            wrong(rules, "even-spread", "one fanout proxy has one leg", "write proxy.mode = \"relay\"");
+        }
+    }
+}
+
+fn clients(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    if let Some(bound) = scenario.check.admission {
+        let path = ["check".into(), "admission".into(), "open-at-most".into()];
+        let come: u64 = scenario.clients.iter().map(|group| u64::from(group.count)).sum();
+        match scenario.proxy.clients_max {
+            None => wrong(rules, "admission", "proxy.clients-max is not set", "set it below the number of clients"),
+            Some(each) => {
+                let admitted = u64::from(each) * u64::from(scenario.proxy.count);
+                if bound.open_at_most < admitted {
+                    let message = format!("admission.open-at-most is below what the proxies admit, {admitted}");
+                    rules.wrong_but(&path, message, format!("did you mean {admitted}?"));
+                }
+                if come <= admitted {
+                    let lack = format!("{come} clients come and {admitted} are admitted, so none is turned away");
+                    wrong(rules, "admission", &lack, "more clients, or a lower proxy.clients-max");
+                }
+            }
+        }
+    }
+    if let (Some(bound), Some(queue)) = (scenario.check.client_memory, scenario.proxy.queue_bytes)
+        && bound.queue_bytes_max < queue
+    {
+        let path = ["check".into(), "client-memory".into(), "queue-bytes-max".into()];
+        let message = format!("client-memory.queue-bytes-max is below what the proxy may queue, {queue}");
+        rules.wrong_but(&path, message, format!("did you mean {queue}?"));
+    }
+    if let Some(bound) = scenario.check.no_client_close
+        && !bound.allow_slow
+        && scenario.proxy.slow_client == Some(SlowClient::Disconnect)
+        && has_slow(scenario)
+    {
+        let message = "\"no-client-close\" forbids what proxy.slow-client = \"disconnect\" does to the slow readers";
+        rules.wrong_but(&["check".into(), "no-client-close".into()], message, "write allow-slow = true");
+    }
+}

@@ -22,6 +22,7 @@ name = \"all\"
 count = 10
 
 [check]
+symbol-order = {}
 ";
 
 /// [`GOOD`] with `from` replaced by `to`; an empty `from` means the end.
@@ -72,21 +73,22 @@ fn unknown_keys_find_the_word_that_was_meant() {
     check(
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
-        &["19:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\""],
+        &["20:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\""],
     );
 }
 
 #[test]
 fn a_missing_key_is_named_with_what_it_must_be() {
     check("schema = 1\n", "", &["1:1: the file lacks the key \"schema\"; it must be 1"]);
-    check("[check]\n", "", &["1:1: the file lacks the key \"check\"; it must be a table"]);
+    check("[check]\nsymbol-order = {}\n", "", &["1:1: the file lacks the key \"check\"; it must be a table"]);
+    check("symbol-order = {}\n", "", &["16:1: nothing is checked; write symbol-order = {}, for a start"]);
     check("count = 10\n", "", &["12:1: clients[0] lacks the key \"count\"; it must be a whole number, 1 to 20000"]);
     check(
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "17:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\" or \"stall\"",
-            "17:1: faults[0] lacks the key \"target\"; it must be text",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\" or \"stall\"",
+            "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
 }
@@ -194,7 +196,7 @@ fn a_word_that_is_not_known_suggests_one_that_is() {
         "",
         "[[reach]]\nstate = \"fail-over\"\n",
         &[
-            "18:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\" or \"host-restarted\", not \"fail-over\"; did you mean \"failover\"?",
+            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\" or \"host-restarted\", not \"fail-over\"; did you mean \"failover\"?",
         ],
     );
 }
@@ -235,7 +237,7 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
         "name = \"source\"",
         &["13:8: group \"source\" would share host names with the source itself"],
     );
-    check("", "[[clients]]\nname = \"all\"\ncount = 1\n", &["18:8: two groups are named \"all\""]);
+    check("", "[[clients]]\nname = \"all\"\ncount = 1\n", &["19:8: two groups are named \"all\""]);
     check(
         "[[clients]]\nname = \"all\"\ncount = 10\n",
         "[extra]\n",
@@ -290,6 +292,7 @@ fn modes_that_do_not_go_together_are_refused() {
         &[
             "8:8: sources.mode \"echo\" needs proxy.mode \"relay\": an answer belongs to the client that asked; write proxy.mode = \"relay\" or sources.mode = \"v1\"",
             "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group requests-per-s",
+            "18:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
         ],
     );
     check(
@@ -343,45 +346,45 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
         "",
         "[[faults]]\nat = \"11s\"\nkind = \"kill\"\ntarget = \"source-2\"\n",
         &[
-            "18:6: the fault begins at 11s, after the steady phase of 10s; times count from its beginning",
-            "20:10: target \"source-2\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-0\"?",
+            "19:6: the fault begins at 11s, after the steady phase of 10s; times count from its beginning",
+            "21:10: target \"source-2\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-0\"?",
         ],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0\"\n",
         &[
-            "19:7: the fault ends at 11s, after the steady phase of 10s; 2s at most, not 3s; or lengthen steady",
-            "21:10: a stall hits a link between two hosts, not \"proxy-0\" alone; write \"proxy-0/source-0\"",
+            "20:7: the fault ends at 11s, after the steady phase of 10s; 2s at most, not 3s; or lengthen steady",
+            "22:10: a stall hits a link between two hosts, not \"proxy-0\" alone; write \"proxy-0/source-0\"",
         ],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0/source-1\"\n",
-        &["20:10: \"freeze\" hits a host, not the link \"proxy-0/source-1\"; for a link, use kind \"stall\""],
+        &["21:10: \"freeze\" hits a host, not the link \"proxy-0/source-1\"; for a link, use kind \"stall\""],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"proxy-1/source-1\"\n",
-        &["20:10: target \"proxy-1/source-1\" names a host that is not there: \"proxy-1\"; did you mean \"proxy-0\"?"],
+        &["21:10: target \"proxy-1/source-1\" names a host that is not there: \"proxy-1\"; did you mean \"proxy-0\"?"],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"source-0/source-1\"\n",
         &[
-            "20:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source: \"proxy-0/source-0\"",
+            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source: \"proxy-0/source-0\"",
         ],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0\"\n[[faults]]\nat = \"9s\"\nkind = \"kill\"\ntarget = \"proxy-0\"\n",
-        &["22:6: \"proxy-0\" is already hit at 9s, by the \"freeze\" from 8s; one fault at a time on one target"],
+        &["23:6: \"proxy-0\" is already hit at 9s, by the \"freeze\" from 8s; one fault at a time on one target"],
     );
     check(
         "",
         "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0/source-0\"\n[[faults]]\nat = \"4s\"\nfor = \"1s\"\nkind = \"stall\"\ntarget = \"source-0/proxy-0\"\n",
         &[
-            "23:6: \"source-0/proxy-0\" is already hit at 4s, by the \"stall\" from 2s; one fault at a time on one target",
+            "24:6: \"source-0/proxy-0\" is already hit at 4s, by the \"stall\" from 2s; one fault at a time on one target",
         ],
     );
     check(
@@ -397,18 +400,18 @@ fn a_state_that_cannot_be_reached_is_refused() {
         "",
         "[[reach]]\nstate = \"failover\"\n[[reach]]\nstate = \"client-shed\"\n[[reach]]\nstate = \"message-dropped\"\n[[reach]]\nstate = \"gap-told\"\n[[reach]]\nstate = \"host-restarted\"\n[[reach]]\nstate = \"slow-client-closed\"\n",
         &[
-            "18:9: state \"failover\" cannot be reached: no fault hits a source or its link",
-            "20:9: state \"client-shed\" cannot be reached: proxy.clients-max is not set",
-            "22:9: state \"message-dropped\" cannot be reached: it takes slow readers and proxy.slow-client = \"drop-oldest\"",
-            "24:9: state \"gap-told\" cannot be reached: no group has strong clients",
-            "26:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
-            "28:9: state \"slow-client-closed\" cannot be reached: it takes slow readers and proxy.slow-client = \"disconnect\"",
+            "19:9: state \"failover\" cannot be reached: no fault hits a source or its link",
+            "21:9: state \"client-shed\" cannot be reached: proxy.clients-max is not set",
+            "23:9: state \"message-dropped\" cannot be reached: it takes slow readers and proxy.slow-client = \"drop-oldest\"",
+            "25:9: state \"gap-told\" cannot be reached: no group has strong clients",
+            "27:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
+            "29:9: state \"slow-client-closed\" cannot be reached: it takes slow readers and proxy.slow-client = \"disconnect\"",
         ],
     );
     check(
         "",
         "[[reach]]\nstate = \"delivered\"\n[[reach]]\nstate = \"delivered\"\n",
-        &["20:9: state \"delivered\" is asked for twice"],
+        &["21:9: state \"delivered\" is asked for twice"],
     );
 }
 
@@ -432,6 +435,86 @@ fn problems_of_every_kind_come_together_in_order() {
         &[
             "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\"",
             "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-1\"?",
+        ],
+    );
+}
+
+#[test]
+fn an_objective_that_cannot_be_checked_is_refused() {
+    check(
+        "symbol-order = {}",
+        "symbol-ordre = {}",
+        &["17:1: unknown key \"symbol-ordre\"; did you mean \"symbol-order\"?"],
+    );
+    check(
+        "symbol-order = {}",
+        "delivery-latency = { quantile = 0.99, at-most = \"5ms\" }",
+        &[
+            "17:20: \"delivery-latency\" cannot be checked: CPU is free without service-time, so no queue ever forms; write service-time.proxy-per-segment = \"5us\"",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "delivery-latency = { quantile = 99, at-most = 5, from-phase = \"stead\" }",
+        &[
+            "17:33: check.delivery-latency.quantile must be a number, 0.001 to 1, not 99",
+            "17:47: check.delivery-latency.at-most must be a duration, 1us to 1h, not 5; a duration has a unit: \"5ms\" or \"5s\"",
+            "17:63: check.delivery-latency.from-phase must be \"warmup\", \"steady\" or \"recovery\", not \"stead\"; did you mean \"steady\"?",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "isolation = { quantile = 0.99, at-most = \"5ms\" }\n[service-time]\nproxy-per-segment = \"5us\"",
+        &[
+            "17:13: \"isolation\" cannot be checked: no group reads slowly; give a group reader = { stops-after = \"1s\" }",
+        ],
+    );
+    check(
+        "count = 10\n\n[check]\nsymbol-order = {}",
+        "count = 10\nreader = { stops-after = \"1s\" }\n\n[check]\nisolation = { quantile = 0.99, at-most = \"5ms\" }\n[service-time]\nproxy-per-segment = \"5us\"",
+        &["18:13: \"isolation\" cannot be checked: every group reads slowly; add a group with reader = \"full\""],
+    );
+    check(
+        "symbol-order = {}",
+        "failover-time = { at-most = \"1s\" }",
+        &["17:17: \"failover-time\" cannot be checked: no fault hits a source or its link; add one under [[faults]]"],
+    );
+    check(
+        "symbol-order = {}",
+        "convergence = { within = \"5s\" }",
+        &["17:15: \"convergence\" cannot be checked: the recovery of 3s ends before 5s; lengthen recovery"],
+    );
+    check(
+        "symbol-order = {}",
+        "even-spread = { jain-min = 0.9 }",
+        &["17:15: \"even-spread\" cannot be checked: one fanout proxy has one leg; write proxy.mode = \"relay\""],
+    );
+    check(
+        "symbol-order = {}",
+        "admission = { open-at-most = 5 }",
+        &["17:13: \"admission\" cannot be checked: proxy.clients-max is not set; set it below the number of clients"],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"fanout\"\nclients-max = 10\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nadmission = { open-at-most = 5 }",
+        &[
+            "18:13: \"admission\" cannot be checked: 10 clients come and 10 are admitted, so none is turned away; more clients, or a lower proxy.clients-max",
+            "18:30: admission.open-at-most is below what the proxies admit, 10; did you mean 10?",
+        ],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"fanout\"\nqueue-bytes = 4096\nslow-client = \"disconnect\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nreader = { bytes-per-s = 10 }\n\n[check]\nclient-memory = { queue-bytes-max = 4095 }\nno-client-close = {}",
+        &[
+            "20:37: client-memory.queue-bytes-max is below what the proxy may queue, 4096; did you mean 4096?",
+            "21:19: \"no-client-close\" forbids what proxy.slow-client = \"disconnect\" does to the slow readers; write allow-slow = true",
+        ],
+    );
+    check(
+        "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
+        "count = 2\nmode = \"echo\"\n\n[proxy]\nmode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nrequests-per-s = 1\n",
+        &[
+            "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
         ],
     );
 }

@@ -19,7 +19,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 /// What the scenario lacks to reach a state.
 fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
     let faults = &scenario.faults;
-    let on_source = faults.iter().any(|fault| fault.target.contains("source-"));
+    let on_source = hits_source(scenario);
     let back =
         faults.iter().any(|fault| matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff) && fault.lasts.is_some());
     let slow = has_slow(scenario);
@@ -44,6 +44,11 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::GapTold => "no group has strong clients",
     };
     (!can).then_some(lack)
+}
+
+/// Whether a fault hits a source, or a link, which always has a source at one end.
+pub(crate) fn hits_source(scenario: &Scenario) -> bool {
+    scenario.faults.iter().any(|fault| fault.target.contains("source-"))
 }
 
 /// Whether a group reads slowly.
