@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, ServiceTime};
 use crate::kernel::{self, Sockets};
 use crate::trace::TraceKind;
 use crate::{HostId, exec};
@@ -184,6 +184,13 @@ impl Control {
                     host.skew_us = offset_us;
                 }
             });
+        }
+    }
+
+    /// Sets what the host's CPU costs from now on; before this, [`crate::SimConfig::service`].
+    pub fn set_service(self, host: HostId, service: ServiceTime) {
+        if self.is_here() {
+            kernel::with(|world| world.set_service(host.0, service));
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Host {
     /// Connections that it opened so far: numbers them.
     opened: u32,
     port_next: u16,
+    /// What its CPU costs.
+    service: crate::ServiceTime,
     /// When its CPU is free again, in nanoseconds.
     cpu_free_ns: u64,
 }
@@ -185,6 +187,7 @@ impl World {
             skew_us: 0,
             opened: 0,
             port_next: PORT_FIRST,
+            service: self.config.service,
             cpu_free_ns: 0,
         });
         index
@@ -250,12 +253,23 @@ impl World {
         Draws::new(self.config.seed, purpose, entity)
     }
 
+    /// Sets what the CPU of a host costs from now on.
+    pub(crate) fn set_service(&mut self, host: u32, service: crate::ServiceTime) {
+        if let Some(host) = self.hosts.get_mut(host as usize) {
+            host.service = service;
+            self.service_free &= service.is_free();
+        }
+    }
+
     /// When the CPU of a host is done with a piece of network work that comes up at `at_us`. Rounds up to whole microseconds.
     fn serve(&mut self, host: u32, at_us: u64, segments: u64, bytes: u64, connections: u64) -> u64 {
         if self.service_free {
             return at_us;
         }
-        let service = self.config.service;
+        let service = self.hosts[host as usize].service;
+        if service.is_free() {
+            return at_us;
+        }
         let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let cost = segments * nanos(service.per_segment)
             + bytes * service.per_byte_ns
