@@ -90,7 +90,9 @@ pub(super) fn check(
     faults::check(&mut rules);
     super::objectives::check(&mut rules);
     reach::check(&mut rules);
-    engines(&mut rules);
+    if values_right {
+        engines(&mut rules);
+    }
 }
 
 fn names(file: &str, rules: &mut Rules<'_>) {

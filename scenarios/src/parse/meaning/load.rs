@@ -94,14 +94,14 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
         rules.wrong(&at("hosts"), message);
     }
     let (start, arrived) = (group.start.as_micros(), arrived_us(group));
-    let (warmup, steady) = (rules.scenario.warmup.as_micros(), rules.scenario.steady.as_micros());
-    if start >= warmup + steady {
+    let steady_end = rules.scenario.warmup.as_micros().saturating_add(rules.scenario.steady.as_micros());
+    if start >= steady_end {
         rules.wrong(&at("start"), format!("group \"{name}\" begins to arrive after the steady phase"));
-    } else if arrived > warmup + steady {
+    } else if arrived > steady_end {
         let message = format!(
             "group \"{name}\" is still arriving, until {} of the run, when the steady phase ends at {}",
             Span::from_micros(arrived),
-            Span::from_micros(warmup + steady)
+            Span::from_micros(steady_end)
         );
         rules.wrong(&at("arrival"), message);
     }

@@ -1,0 +1,473 @@
+//! What is wrong with a file, word for word and place for place.
+
+use super::check;
+
+#[test]
+fn unknown_keys_find_the_word_that_was_meant() {
+    check("steady =", "stedy =", &["4:1: unknown key \"stedy\"; did you mean \"steady\"?"]);
+    check(
+        "count = 2",
+        "count = 2\ncolour = 3",
+        &["8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\""],
+    );
+    check(
+        "count = 10",
+        "count = 10\nsymbols_each = 3",
+        &["15:1: unknown key \"symbols_each\"; did you mean \"symbols-each\"?"],
+    );
+    check(
+        "mode = \"fanout\"",
+        "mod = \"fanout\"\nqueue-byte = 5",
+        &[
+            "10:1: unknown key \"mod\"; did you mean \"mode\"?",
+            "11:1: unknown key \"queue-byte\"; did you mean \"queue-bytes\"?",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
+        &["20:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\""],
+    );
+}
+
+#[test]
+fn a_missing_key_is_named_with_what_it_must_be() {
+    check("schema = 1\n", "", &["1:1: the file lacks the key \"schema\"; it must be 1"]);
+    check("[check]\nsymbol-order = {}\n", "", &["1:1: the file lacks the key \"check\"; it must be a table"]);
+    check("symbol-order = {}\n", "", &["16:1: nothing is checked; write symbol-order = {}, for a start"]);
+    check("count = 10\n", "", &["12:1: clients[0] lacks the key \"count\"; it must be a whole number, 1 to 20000"]);
+    check(
+        "",
+        "[[faults]]\nat = \"1s\"\n",
+        &[
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\" or \"stall\"",
+            "18:1: faults[0] lacks the key \"target\"; it must be text",
+        ],
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_says_what_would_do() {
+    check(
+        "count = 2",
+        "count = \"2\"",
+        &["7:9: sources.count must be a whole number, 1 to 64, not \"2\"; write 2 without quotes"],
+    );
+    check("count = 2", "count = 2.0", &["7:9: sources.count must be a whole number, 1 to 64, not 2.0"]);
+    check(
+        "count = 2",
+        "count = 2\nperiod = 100",
+        &["8:10: sources.period must be a duration, 1ms to 1h, not 100; a duration has a unit: \"100ms\" or \"100s\""],
+    );
+    check(
+        "count = 2",
+        "count = 2\nperiod = \"100\"",
+        &[
+            "8:10: sources.period is not a duration: \"100\" lacks a unit; a duration is a number and a unit: \"250ms\", \"1.5s\", \"2min\"",
+        ],
+    );
+    check(
+        "count = 2",
+        "count = 2\nperiod = \"3m\"",
+        &[
+            "8:10: sources.period is not a duration: the unit \"m\" is none of h, min, s, ms, us; a duration is a number and a unit: \"250ms\", \"1.5s\", \"2min\"",
+        ],
+    );
+    check(
+        "\"10s\"",
+        "\"10s\"\nengines = \"turmoil\"",
+        &[
+            "5:11: engines must be a list, each \"sim\", \"turmoil\" or \"sockets\", not \"turmoil\"; write [\"turmoil\"]",
+        ],
+    );
+    check(
+        "[sources]",
+        "[[sources]]",
+        &["6:1: sources must be a table, not a list of 1; there is only one: [..], not [[..]]"],
+    );
+    check("[[clients]]", "[clients]", &["12:1: clients must be tables, not a table; double its brackets: [[..]]"]);
+    check(
+        "count = 10",
+        "count = 10\nreconnect = \"true\"",
+        &["15:13: clients[0].reconnect must be true or false, not \"true\"; write true without quotes"],
+    );
+}
+
+#[test]
+fn a_value_out_of_range_says_the_range() {
+    check("schema = 1", "schema = 2", &["1:10: schema must be 1, not 2"]);
+    check("count = 2", "count = 0", &["7:9: sources.count must be a whole number, 1 to 64, not 0"]);
+    check(
+        "count = 2",
+        "count = 2\nperiod = \"1us\"",
+        &["8:10: sources.period must be a duration, 1ms to 1h, not \"1us\""],
+    );
+    check("count = 10", "count = 10\nstrong = 1.5", &["15:10: clients[0].strong must be a number, 0 to 1, not 1.5"]);
+    check("count = 10", "count = -1", &["14:9: clients[0].count must be a whole number, 1 to 20000, not -1"]);
+    check("\"10s\"", "\"10s\"\nnetwork = { loss = -0.1 }", &["5:20: network.loss must be a number, 0 to 1, not -0.1"]);
+}
+
+#[test]
+fn a_word_that_is_not_known_suggests_one_that_is() {
+    check(
+        "\"fanout\"",
+        "\"fan-out\"",
+        &["10:8: proxy.mode must be \"fanout\" or \"relay\", not \"fan-out\"; did you mean \"fanout\"?"],
+    );
+    check(
+        "count = 10",
+        "count = 10\narrival = \"brust\"",
+        &[
+            "15:11: clients[0].arrival must be \"burst\", { ramp = .. } or { poisson = .. }, not \"brust\"; did you mean \"burst\"?",
+        ],
+    );
+    check(
+        "count = 10",
+        "count = 10\narrival = 3",
+        &["15:11: clients[0].arrival must be \"burst\", { ramp = .. } or { poisson = .. }, not 3"],
+    );
+    check(
+        "count = 10",
+        "count = 10\nreader = \"stops-after\"",
+        &[
+            "15:10: clients[0].reader = \"stops-after\" lacks its value: a duration, 0s to 24h; write { stops-after = .. }",
+        ],
+    );
+    check(
+        "count = 10",
+        "count = 10\nreader = { stop-after = \"1s\" }",
+        &[
+            "15:12: clients[0].reader must be \"full\", { bytes-per-s = .. } or { stops-after = .. }, not { stop-after = .. }; did you mean \"stops-after\"?",
+        ],
+    );
+    check(
+        "count = 10",
+        "count = 10\nreader = { full = 1 }",
+        &["15:12: clients[0].reader.full takes no value; write \"full\""],
+    );
+    check(
+        "",
+        "[[reach]]\nstate = \"fail-over\"\n",
+        &[
+            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\" or \"host-restarted\", not \"fail-over\"; did you mean \"failover\"?",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_not_toml_is_shown_where_it_breaks() {
+    check("\"fanout\"", "fanout", &["10:8: invalid boolean, expected `false`; text stands in quotes"]);
+    check(
+        "steady = \"10s\"",
+        "steady = \"10s\nx = 3\ny==",
+        &["4:14: invalid basic string, expected `\"`", "6:3: extra `=`, expected nothing"],
+    );
+    check("count = 2", "count = 2\ncount = 3", &["8:1: duplicate key"]);
+}
+
+#[test]
+fn a_name_is_in_kebab_case_and_the_files() {
+    check("name = \"x\"", "name = \"X y\"", &["2:8: name \"X y\" is not in kebab-case; did you mean \"x-y\"?"]);
+    check(
+        "name = \"x\"",
+        "name = \"y\"",
+        &["2:8: name \"y\" differs from the file's, \"x\"; rename the file to y.toml or write name = \"x\""],
+    );
+    check(
+        "\"A test.\"",
+        "\"\\n \"\ntags = [\"Two Words\"]",
+        &[
+            "3:9: about is empty: say why this scenario matters",
+            "4:9: tag \"Two Words\" is not in kebab-case; did you mean \"two-words\"?",
+        ],
+    );
+}
+
+#[test]
+fn groups_of_clients_are_held_against_sources_and_phases() {
+    check(
+        "name = \"all\"",
+        "name = \"source\"",
+        &["13:8: group \"source\" would share host names with the source itself"],
+    );
+    check("", "[[clients]]\nname = \"all\"\ncount = 1\n", &["19:8: two groups are named \"all\""]);
+    check(
+        "[[clients]]\nname = \"all\"\ncount = 10\n",
+        "[extra]\n",
+        &[
+            "1:1: the file lacks the key \"clients\"; it must be tables",
+            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\"",
+        ],
+    );
+    check(
+        "[sources]\ncount = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
+        "clients = []\n[sources]\ncount = 2\n\n[proxy]\nmode = \"fanout\"\n",
+        &["6:11: there is no group of clients; add one with [[clients]]"],
+    );
+    check(
+        "count = 10",
+        "count = 10\nsymbols-each = 5\nhosts = 11\nrequests-per-s = 2",
+        &[
+            "15:16: group \"all\" draws 5 symbols each, and the source has 4",
+            "16:9: group \"all\" has 11 hosts for 10 clients",
+            "17:18: group \"all\" sends requests, and the sources do not answer; write sources.mode = \"echo\"",
+        ],
+    );
+    check(
+        "count = 10",
+        "count = 10\nstart = \"12s\"",
+        &["15:9: group \"all\" begins to arrive after the steady phase"],
+    );
+    check(
+        "count = 10",
+        "count = 10\narrival = { ramp = \"13s\" }",
+        &["15:11: group \"all\" is still arriving, until 13s of the run, when the steady phase ends at 12s"],
+    );
+    check(
+        "count = 10",
+        "count = 10\narrival = { poisson = 0.5 }",
+        &["15:11: group \"all\" is still arriving, until 20s of the run, when the steady phase ends at 12s"],
+    );
+    check(
+        "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
+        "count = 2\nperiod = \"1ms\"\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10_000\n",
+        &[
+            "13:1: about 600 million messages would be delivered, 50 million at most; fewer clients or symbols-each, a longer sources.period, or a shorter steady",
+        ],
+    );
+}
+
+#[test]
+fn modes_that_do_not_go_together_are_refused() {
+    check(
+        "count = 2",
+        "count = 2\nmode = \"echo\"",
+        &[
+            "8:8: sources.mode \"echo\" needs proxy.mode \"relay\": an answer belongs to the client that asked; write proxy.mode = \"relay\" or sources.mode = \"v1\"",
+            "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group requests-per-s",
+            "18:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
+        ],
+    );
+    check(
+        "mode = \"fanout\"",
+        "mode = \"fanout\"\nstale-after = \"100ms\"",
+        &[
+            "11:15: proxy.stale-after of 100ms gives healthy sources up: they tick every 100ms; some periods longer, at least",
+        ],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]",
+        "mode = \"relay\"\n\n[[clients]]\nstrong = 0.5",
+        &[
+            "13:10: group \"all\" asks for the strong contract, which a relay does not offer: it passes the source's bytes on; write proxy.mode = \"fanout\" or strong = 0",
+        ],
+    );
+}
+
+#[test]
+fn the_network_must_be_able_to_deliver() {
+    check(
+        "\"10s\"",
+        "\"10s\"\nnetwork = { latency = { uniform = [\"2ms\", \"1ms\"] }, loss = 1 }",
+        &[
+            "5:35: network.latency.uniform begins at 2ms and ends before it, at 1ms; did you mean [\"1ms\", \"2ms\"]?",
+            "5:60: network.loss of 1 never delivers anything; for an outage, use a fault of kind \"stall\"",
+        ],
+    );
+    check(
+        "\"10s\"",
+        "\"10s\"\nnetwork = { latency = { uniform = [\"1ms\"] } }",
+        &["5:35: network.latency.uniform must be a list of two, each a duration, 0s to 1min, not a list of 1"],
+    );
+    check(
+        "\"10s\"",
+        "\"10s\"\nnetwork = { latency = { log-normal = { median = \"1ms\", tail = 1.0 } } }",
+        &["5:63: network.latency.log-normal.tail is p99 / median and must be above 1, not 1"],
+    );
+    check(
+        "\"10s\"",
+        "\"10s\"\nnetwork = { latency = \"1ms\" }",
+        &[
+            "5:23: network.latency must be { fixed = .. }, { uniform = .. } or { log-normal = .. }, not \"1ms\"; write { fixed = \"1ms\" }",
+        ],
+    );
+}
+
+#[test]
+fn a_fault_hits_what_exists_while_it_is_judged() {
+    check(
+        "",
+        "[[faults]]\nat = \"11s\"\nkind = \"kill\"\ntarget = \"source-2\"\n",
+        &[
+            "19:6: the fault begins at 11s, after the steady phase of 10s; times count from its beginning",
+            "21:10: target \"source-2\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-0\"?",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0\"\n",
+        &[
+            "20:7: the fault ends at 11s, after the steady phase of 10s; 2s at most, not 3s; or lengthen steady",
+            "22:10: a stall hits a link between two hosts, not \"proxy-0\" alone; write \"proxy-0/source-0\"",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0/source-1\"\n",
+        &["21:10: \"freeze\" hits a host, not the link \"proxy-0/source-1\"; for a link, use kind \"stall\""],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"proxy-1/source-1\"\n",
+        &["21:10: target \"proxy-1/source-1\" names a host that is not there: \"proxy-1\"; did you mean \"proxy-0\"?"],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"source-0/source-1\"\n",
+        &[
+            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source: \"proxy-0/source-0\"",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0\"\n[[faults]]\nat = \"9s\"\nkind = \"kill\"\ntarget = \"proxy-0\"\n",
+        &["23:6: \"proxy-0\" is already hit at 9s, by the \"freeze\" from 8s; one fault at a time on one target"],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0/source-0\"\n[[faults]]\nat = \"4s\"\nfor = \"1s\"\nkind = \"stall\"\ntarget = \"source-0/proxy-0\"\n",
+        &[
+            "24:6: \"source-0/proxy-0\" is already hit at 4s, by the \"stall\" from 2s; one fault at a time on one target",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"kill\"\ntarget = \"source-0\"\n[[faults]]\nat = \"5s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_state_that_cannot_be_reached_is_refused() {
+    check(
+        "",
+        "[[reach]]\nstate = \"failover\"\n[[reach]]\nstate = \"client-shed\"\n[[reach]]\nstate = \"message-dropped\"\n[[reach]]\nstate = \"gap-told\"\n[[reach]]\nstate = \"host-restarted\"\n[[reach]]\nstate = \"slow-client-closed\"\n",
+        &[
+            "19:9: state \"failover\" cannot be reached: no fault hits a source or its link",
+            "21:9: state \"client-shed\" cannot be reached: proxy.clients-max is not set",
+            "23:9: state \"message-dropped\" cannot be reached: it takes slow readers and proxy.slow-client = \"drop-oldest\"",
+            "25:9: state \"gap-told\" cannot be reached: no group has strong clients",
+            "27:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
+            "29:9: state \"slow-client-closed\" cannot be reached: it takes slow readers and proxy.slow-client = \"disconnect\"",
+        ],
+    );
+    check(
+        "",
+        "[[reach]]\nstate = \"delivered\"\n[[reach]]\nstate = \"delivered\"\n",
+        &["21:9: state \"delivered\" is asked for twice"],
+    );
+}
+
+#[test]
+fn an_engine_that_cannot_express_the_scenario_is_refused() {
+    check(
+        "\"10s\"",
+        "\"10s\"\nengines = [\"turmoil\", \"turmoil\"]\nnetwork.loss = 0.1",
+        &[
+            "5:12: turmoil has neither bandwidth nor loss that keeps a stream whole; take \"turmoil\" out of engines",
+            "5:23: engine \"turmoil\" is named twice",
+        ],
+    );
+}
+
+#[test]
+fn problems_of_every_kind_come_together_in_order() {
+    check(
+        "count = 2",
+        "count = 2\ncolour = 1\n[[faults]]\nat = \"1s\"\nkind = \"kill\"\ntarget = \"soruce-1\"\n",
+        &[
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\"",
+            "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-1\"?",
+        ],
+    );
+}
+
+#[test]
+fn an_objective_that_cannot_be_checked_is_refused() {
+    check(
+        "symbol-order = {}",
+        "symbol-ordre = {}",
+        &["17:1: unknown key \"symbol-ordre\"; did you mean \"symbol-order\"?"],
+    );
+    check(
+        "symbol-order = {}",
+        "delivery-latency = { quantile = 0.99, at-most = \"5ms\" }",
+        &[
+            "17:20: \"delivery-latency\" cannot be checked: CPU is free without service-time, so no queue ever forms; write service-time.proxy-per-segment = \"5us\"",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "delivery-latency = { quantile = 99, at-most = 5, from-phase = \"stead\" }",
+        &[
+            "17:33: check.delivery-latency.quantile must be a number, 0.001 to 1, not 99",
+            "17:47: check.delivery-latency.at-most must be a duration, 1us to 1h, not 5; a duration has a unit: \"5ms\" or \"5s\"",
+            "17:63: check.delivery-latency.from-phase must be \"warmup\", \"steady\" or \"recovery\", not \"stead\"; did you mean \"steady\"?",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "isolation = { quantile = 0.99, at-most = \"5ms\" }\n[service-time]\nproxy-per-segment = \"5us\"",
+        &[
+            "17:13: \"isolation\" cannot be checked: no group reads slowly; give a group reader = { stops-after = \"1s\" }",
+        ],
+    );
+    check(
+        "count = 10\n\n[check]\nsymbol-order = {}",
+        "count = 10\nreader = { stops-after = \"1s\" }\n\n[check]\nisolation = { quantile = 0.99, at-most = \"5ms\" }\n[service-time]\nproxy-per-segment = \"5us\"",
+        &["18:13: \"isolation\" cannot be checked: every group reads slowly; add a group with reader = \"full\""],
+    );
+    check(
+        "symbol-order = {}",
+        "failover-time = { at-most = \"1s\" }",
+        &["17:17: \"failover-time\" cannot be checked: no fault hits a source or its link; add one under [[faults]]"],
+    );
+    check(
+        "symbol-order = {}",
+        "convergence = { within = \"5s\" }",
+        &["17:15: \"convergence\" cannot be checked: the recovery of 3s ends before 5s; lengthen recovery"],
+    );
+    check(
+        "symbol-order = {}",
+        "even-spread = { jain-min = 0.9 }",
+        &["17:15: \"even-spread\" cannot be checked: one fanout proxy has one leg; write proxy.mode = \"relay\""],
+    );
+    check(
+        "symbol-order = {}",
+        "admission = { open-at-most = 5 }",
+        &["17:13: \"admission\" cannot be checked: proxy.clients-max is not set; set it below the number of clients"],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"fanout\"\nclients-max = 10\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nadmission = { open-at-most = 5 }",
+        &[
+            "18:13: \"admission\" cannot be checked: 10 clients come and 10 are admitted, so none is turned away; more clients, or a lower proxy.clients-max",
+            "18:30: admission.open-at-most is below what the proxies admit, 10; did you mean 10?",
+        ],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"fanout\"\nqueue-bytes = 4096\nslow-client = \"disconnect\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nreader = { bytes-per-s = 10 }\n\n[check]\nclient-memory = { queue-bytes-max = 4095 }\nno-client-close = {}",
+        &[
+            "20:37: client-memory.queue-bytes-max is below what the proxy may queue, 4096; did you mean 4096?",
+            "21:19: \"no-client-close\" forbids what proxy.slow-client = \"disconnect\" does to the slow readers; write allow-slow = true",
+        ],
+    );
+    check(
+        "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
+        "count = 2\nmode = \"echo\"\n\n[proxy]\nmode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nrequests-per-s = 1\n",
+        &[
+            "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
+        ],
+    );
+}
