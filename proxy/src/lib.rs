@@ -1,1 +1,59 @@
-//! placeholder
+//! The proxy under test: a WebSocket proxy for real-time feeds, a production program and a library.
+//!
+//! ```text
+//!   config, limits      what it is told; all bounds, with the sum that justifies them
+//!   policy              the decisions as exchangeable values: balance, backoff, health, admission, fanout::{queue, stamp, route}
+//!   serve               bind, run, stop
+//!   listener            accept, admit or refuse, handshake under a deadline
+//!   fanout              one upstream leg in all; its messages to those who subscribed
+//!   relay               one upstream leg for each client, balanced
+//!   pool, dial          the instances of the source, and reaching them
+//!   farewell, liveness  how client sessions end
+//!   admin, meter        /metrics, /healthz, /readyz, /upstreams, POST /drain
+//!   program             the command line
+//! ```
+//!
+//! What must always hold:
+//!
+//! - **A source is never blocked by a client.** The reader of a leg leaves a pointer in each bounded queue and goes on.
+//! - **Nothing grows without bound**: queues, handshakes, refusals, dials and waits all have theirs ([`Limits`]).
+//! - **No silent gap** for a `windtunnel.v1` client: each stamp is delivered or named in a notice, and an epoch ends with one.
+//! - **The loss of a source is no reason to close a client** while any instance can be reached; nothing of an old leg follows the new one.
+//! - **A client gets what it subscribed to and nothing else**; one that subscribed to nothing gets nothing.
+//! - **Close codes that cross the wire are lawful** ([`wire::close::is_lawful`]).
+//! - **Nothing that a peer sends may panic us.**
+//!
+//! It never checks `Origin` and speaks no TLS: both belong in front of it.
+
+mod admin;
+mod admission;
+mod backoff;
+mod balance;
+mod config;
+mod context;
+mod dial;
+mod fanout;
+mod farewell;
+mod health;
+mod limits;
+mod listener;
+mod liveness;
+mod lock;
+mod meter;
+mod policy;
+mod pool;
+mod relay;
+mod serve;
+
+pub use self::admission::{Admission, Admit, Caps, Load};
+pub use self::backoff::{FullJitter, Redial};
+pub use self::balance::{Balance, Candidate, LeastConnections};
+pub use self::config::{Backoff, Config, ConfigError, Health, Mode, Upstream};
+pub use self::fanout::{
+    Bounded, Change, ClientKey, Delivery, Members, Outbox, Pushed, Queue, Route, Stamp, Stamps, SubscribersOnly,
+    Subscriptions, Table, UnionFull,
+};
+pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
+pub use self::limits::{Limits, SlowClient};
+pub use self::policy::{Make, MakeJudge, Policies};
+pub use self::serve::{ServeError, Server, serve, serve_with};

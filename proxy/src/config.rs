@@ -1,0 +1,208 @@
+//! What the proxy is told before it starts: meaning only. [`program`](crate::program) reads it from text.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wire::feed::Protocol;
+use wire::id::ProxyId;
+
+use crate::limits::Limits;
+
+/// How clients and sources are tied together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One upstream connection in all; its messages go to the clients that subscribed to them.
+    #[default]
+    Fanout,
+    /// One upstream connection for each client, balanced over the instances.
+    Relay,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Mode::Fanout => "fanout",
+            Mode::Relay => "relay",
+        })
+    }
+}
+
+/// One instance of the source. Its place in the list is its `SourceId`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// `ws://host:port/path`.
+    pub url: String,
+}
+
+/// When a leg to a source counts as dead though nobody closed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Silence after which the source is pinged. Default 1 s.
+    pub ping_interval: Duration,
+    /// Silence after the ping after which the leg is dead. Default 2 s.
+    pub pong_timeout: Duration,
+    /// Silence of data, while something is subscribed and data had been coming, after which the leg is dead. It doubles with every leg in turn that stays
+    /// silent, up to 32 times, so that a closed market does not make the proxy spin. Default 2 s.
+    pub stale_after: Duration,
+    /// How often relay mode probes each instance with a handshake of its own; None (the default) relies on the clients' legs.
+    pub probe_interval: Option<Duration>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(1),
+            pong_timeout: Duration::from_secs(2),
+            stale_after: Duration::from_secs(2),
+            probe_interval: None,
+        }
+    }
+}
+
+/// How long an instance that failed is left alone: capped exponential with full jitter, for each instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Upper bound of the first delay; it doubles with each failure in turn. Default 100 ms.
+    pub base: Duration,
+    /// Upper bound of every delay. Default 10 s.
+    pub cap: Duration,
+    /// A leg that held this long forgives the failures before it. Default 10 s.
+    pub stable_after: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(100), cap: Duration::from_secs(10), stable_after: Duration::from_secs(10) }
+    }
+}
+
+/// Everything that [`serve`](crate::serve) needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The proxy's number in records. Default 0.
+    pub id: ProxyId,
+    /// Where clients connect. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where `/metrics` and the like are served; None serves them nowhere. Default None.
+    pub admin: Option<SocketAddr>,
+    /// Fan-out or relay.
+    pub mode: Mode,
+    /// What the sources speak. Default v1.
+    pub protocol: Protocol,
+    /// The instances of the source, at least one.
+    pub upstreams: Vec<Upstream>,
+    /// The key that fan-out presents to the source. Default empty.
+    pub user_key: String,
+    /// Keys that clients must present in their first message (fan-out, v1); empty accepts any. Default empty.
+    pub client_keys: Vec<String>,
+    /// The client's first messages that relay says again to a new instance after a failover. Default 1 with v1 (the subscription), 0 with raw.
+    pub preamble: usize,
+    /// Bounds.
+    pub limits: Limits,
+    /// When a leg counts as dead.
+    pub health: Health,
+    /// How long a failed instance is left alone.
+    pub backoff: Backoff,
+    /// How often a gauge event is recorded. Default 1 s.
+    pub gauge_interval: Duration,
+    /// Over how long `POST /drain` spreads the closing of clients. Default 10 s.
+    pub drain_time: Duration,
+}
+
+/// A configuration that cannot be served. The operator's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// There is nothing to proxy.
+    #[error("no upstream given: name at least one as ws://host:port")]
+    NoUpstream,
+    /// An upstream's URL cannot be dialled.
+    #[error("upstream {url:?}: {why}")]
+    Upstream {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A figure makes no sense.
+    #[error("{name} {why}")]
+    Value {
+        /// Its name as in the configuration file.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Config {
+    /// A configuration with every default. `upstreams` are URLs, `ws://host:port/path`.
+    pub fn new<U: Into<String>>(listen: SocketAddr, mode: Mode, upstreams: impl IntoIterator<Item = U>) -> Self {
+        let mut config = Self {
+            id: ProxyId(0),
+            listen,
+            admin: None,
+            mode,
+            protocol: Protocol::V1,
+            upstreams: upstreams.into_iter().map(|url| Upstream { url: url.into() }).collect(),
+            user_key: String::new(),
+            client_keys: Vec::new(),
+            preamble: 1,
+            limits: Limits::default(),
+            health: Health::default(),
+            backoff: Backoff::default(),
+            gauge_interval: Duration::from_secs(1),
+            drain_time: Duration::from_secs(10),
+        };
+        if mode == Mode::Relay {
+            config.limits.client_message_max = 256 << 10;
+        }
+        config
+    }
+
+    /// Sets the protocol and what depends on it.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self.preamble = usize::from(protocol == Protocol::V1);
+        self
+    }
+
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.upstreams.is_empty() {
+            return Err(ConfigError::NoUpstream);
+        }
+        for upstream in &self.upstreams {
+            crate::dial::Target::parse(&upstream.url)
+                .map_err(|why| ConfigError::Upstream { url: upstream.url.clone(), why })?;
+        }
+        let positive = |name: &'static str, zero: bool| {
+            if zero { Err(ConfigError::Value { name, why: "must not be zero".into() }) } else { Ok(()) }
+        };
+        let limits = &self.limits;
+        positive("limits.clients_max", limits.clients_max == 0)?;
+        positive("limits.handshakes_max", limits.handshakes_max == 0)?;
+        positive("limits.queue_bytes_max", limits.queue_bytes_max == 0)?;
+        positive("limits.client_buffer", limits.client_buffer == 0)?;
+        positive("limits.client_message_max", limits.client_message_max == 0)?;
+        positive("limits.source_message_max", limits.source_message_max == 0)?;
+        positive("limits.dials_max", limits.dials_max == 0)?;
+        positive("limits.dial_timeout", limits.dial_timeout.is_zero())?;
+        positive("limits.handshake_timeout", limits.handshake_timeout.is_zero())?;
+        positive("health.ping_interval", self.health.ping_interval.is_zero())?;
+        positive("health.pong_timeout", self.health.pong_timeout.is_zero())?;
+        positive("health.stale_after", self.health.stale_after.is_zero())?;
+        positive("gauge_interval", self.gauge_interval.is_zero())?;
+        positive("backoff.base", self.backoff.base.is_zero())?;
+        if self.backoff.cap < self.backoff.base {
+            return Err(ConfigError::Value { name: "backoff.cap", why: "must not be below backoff.base".into() });
+        }
+        if self.upstreams.len() > usize::from(u16::MAX) {
+            return Err(ConfigError::Value { name: "upstreams", why: "names more than 65,535 instances".into() });
+        }
+        Ok(())
+    }
+}

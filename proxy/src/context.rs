@@ -1,0 +1,114 @@
+//! What all tasks of one proxy share.
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+use wire::event::{Event, Observer, Why};
+use wire::id::SourceId;
+use wire::net::Network;
+
+use crate::config::{Config, Mode};
+use crate::fanout::Hub;
+use crate::lock::lock;
+use crate::meter::Meter;
+use crate::policy::Policies;
+use crate::pool::Pool;
+
+/// One proxy: what it was told, what it holds, and where it reports.
+#[derive(Debug)]
+pub(crate) struct Context<N> {
+    pub(crate) net: N,
+    pub(crate) config: Config,
+    pub(crate) policies: Policies,
+    pub(crate) observer: Observer,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) pool: Mutex<Pool>,
+    pub(crate) hub: Hub,
+    /// Clients leave, spread over the drain time; nobody is let in.
+    pub(crate) drain: CancellationToken,
+    /// Everything ends now.
+    pub(crate) stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.states()).finish()
+    }
+}
+
+impl<N: Network> Context<N> {
+    pub(crate) fn new(config: Config, policies: Policies, net: N, stop: CancellationToken, observer: Observer) -> Self {
+        let instances = u64::try_from(config.upstreams.len()).unwrap_or(u64::MAX);
+        let pool = Pool::new(
+            (0..instances).map(|instance| net.draws("backoff", instance)),
+            net.draws("pool-wait", 0),
+            (policies.balance)(&config),
+            (policies.redial)(&config),
+            config.backoff.stable_after,
+            config.limits.dials_max,
+        );
+        let hub = Hub::new(&config, &policies);
+        Self {
+            net,
+            config,
+            policies,
+            observer,
+            meter: Arc::default(),
+            pool: Mutex::new(pool),
+            hub,
+            drain: CancellationToken::new(),
+            stop,
+        }
+    }
+
+    /// Sample of what is held now.
+    pub(crate) fn gauge(&self) -> Event {
+        let (queue_bytes, queue_bytes_max) = self.hub.queue_bytes();
+        Event::ProxyGauge {
+            proxy: self.config.id,
+            clients: self.meter.clients.get(),
+            handshakes: self.meter.handshakes.get(),
+            legs: self.meter.legs.get(),
+            queue_bytes,
+            queue_bytes_max,
+            received: self.meter.received.get(),
+            forwarded: self.meter.forwarded.get(),
+            dropped: self.meter.dropped.get(),
+        }
+    }
+
+    /// The leg to a source is up.
+    pub(crate) fn leg_up(&self, source: SourceId) {
+        if lock(&self.pool).up(source) {
+            self.health(source, true);
+        }
+    }
+
+    /// A leg ended, or its dial failed: gives its place back. See [`Pool::closed`].
+    pub(crate) fn leg_closed(&self, source: SourceId, up_since: Option<tokio::time::Instant>, fault: bool) {
+        if lock(&self.pool).closed(source, tokio::time::Instant::now(), up_since, fault) {
+            self.health(source, false);
+        }
+    }
+
+    fn health(&self, source: SourceId, healthy: bool) {
+        tracing::info!(%source, url = self.url(source), healthy, "health changed");
+        self.observer.record(|| Event::ProxyHealth { proxy: self.config.id, source, healthy });
+    }
+
+    /// The URL of an instance.
+    pub(crate) fn url(&self, source: SourceId) -> &str {
+        self.config.upstreams.get(source.index()).map_or("", |upstream| &upstream.url)
+    }
+
+    /// A client that offers the strong contract gets it in fan-out only: relay passes on what the source says.
+    pub(crate) fn is_fanout(&self) -> bool {
+        self.config.mode == Mode::Fanout
+    }
+
+    /// The proxy ends a client's session.
+    pub(crate) fn client_closed(&self, peer: std::net::SocketAddr, code: Option<u16>, why: Why) {
+        self.meter.closed.add(1);
+        self.observer.record(|| Event::ProxyClientClose { proxy: self.config.id, peer, code, why });
+    }
+}

@@ -1,0 +1,137 @@
+//! Reaching a source: name lookup, connection, WebSocket handshake, all under one deadline.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wire::event::Why;
+use wire::net::{ByteStream, Network, SocketOptions};
+use wire::ws::{self, Ask, ConnectError, Session};
+
+/// Where a URL leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    host: String,
+    port: u16,
+}
+
+impl Target {
+    /// Reads a URL. The error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let url = url::Url::parse(text).map_err(|error| format!("{error} (expected ws://host:port/path)"))?;
+        match url.scheme() {
+            "ws" => {}
+            "wss" => return Err("TLS is not spoken here: put a TLS terminator in front of it and use ws://".into()),
+            other => return Err(format!("the scheme is {other:?}, expected ws://host:port/path")),
+        }
+        let host = match url.host() {
+            Some(url::Host::Domain(name)) => name.to_owned(),
+            Some(url::Host::Ipv4(addr)) => addr.to_string(),
+            Some(url::Host::Ipv6(addr)) => addr.to_string(),
+            None => return Err("names no host".into()),
+        };
+        Ok(Self { host, port: url.port_or_known_default().unwrap_or(80) })
+    }
+}
+
+/// A dial failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct DialError {
+    pub(crate) why: Why,
+    pub(crate) message: String,
+}
+
+impl DialError {
+    fn new(why: Why, message: impl Into<String>) -> Self {
+        Self { why, message: message.into() }
+    }
+}
+
+/// A session with a source.
+#[derive(Debug)]
+pub(crate) struct Leg<S> {
+    pub(crate) session: Session<S>,
+    pub(crate) local: SocketAddr,
+}
+
+/// Dials a source. Bounded by `timeout` in all.
+pub(crate) async fn dial<N: Network>(
+    net: &N,
+    ask: &Ask,
+    limits: ws::Limits,
+    timeout: Duration,
+) -> Result<Leg<N::Stream>, DialError> {
+    match tokio::time::timeout(timeout, attempt(net, ask, limits)).await {
+        Ok(result) => result,
+        Err(_) => Err(DialError::new(Why::Deadline, format!("{} did not answer within {timeout:?}", ask.url))),
+    }
+}
+
+async fn attempt<N: Network>(net: &N, ask: &Ask, limits: ws::Limits) -> Result<Leg<N::Stream>, DialError> {
+    let target = Target::parse(&ask.url).map_err(|why| DialError::new(Why::Internal, format!("{}: {why}", ask.url)))?;
+    let addrs = net
+        .lookup(&target.host, target.port)
+        .await
+        .map_err(|error| DialError::new(Why::Refused, format!("cannot resolve {}: {error}", target.host)))?;
+    let mut last = DialError::new(Why::Refused, format!("{} resolves to no address", target.host));
+    for addr in addrs {
+        match net.connect(addr, SocketOptions { nodelay: Some(true), ..SocketOptions::default() }).await {
+            Ok(stream) => return handshake(stream, ask, limits).await,
+            Err(error) => {
+                last = DialError::new(why_of(&error), format!("cannot connect to {addr} ({}): {error}", target.host));
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn handshake<S: ByteStream>(stream: S, ask: &Ask, limits: ws::Limits) -> Result<Leg<S>, DialError> {
+    let local = stream.local_addr().map_err(|error| DialError::new(Why::Reset, error.to_string()))?;
+    match ws::connect(stream, ask, limits).await {
+        Ok(connected) => Ok(Leg { session: connected.session, local }),
+        Err(error) => {
+            let why = match &error {
+                ConnectError::BadRequest { .. } => Why::Internal,
+                ConnectError::Refused { .. } | ConnectError::NotWebSocket { .. } => Why::Protocol,
+                ConnectError::Broken { source, .. } => why_of(source),
+            };
+            Err(DialError::new(why, error.to_string()))
+        }
+    }
+}
+
+/// The cause that an I/O error names.
+pub(crate) fn why_of(error: &io::Error) -> Why {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Why::Refused,
+        io::ErrorKind::TimedOut => Why::Deadline,
+        _ => Why::Reset,
+    }
+}
+
+/// The cause that a session's error names, for a leg to a source.
+pub(crate) fn why_of_session(error: &ws::Error) -> Why {
+    match error {
+        ws::Error::Io(error) => why_of(error),
+        error if ws::is_disconnect(error) => Why::Reset,
+        _ => Why::Protocol,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_checked() {
+        let host = |text| Target::parse(text).map(|target| format!("{}|{}", target.host, target.port));
+        assert_eq!(host("ws://source-1:9000/feed").unwrap(), "source-1|9000");
+        assert_eq!(host("ws://[::1]:9000").unwrap(), "::1|9000");
+        assert_eq!(host("ws://host").unwrap(), "host|80");
+        for (text, word) in [("wss://x", "TLS"), ("http://x", "scheme"), ("127.0.0.1:9000", "ws://"), ("", "ws://")] {
+            let why = host(text).unwrap_err();
+            assert!(why.contains(word), "{text}: {why}");
+        }
+    }
+}

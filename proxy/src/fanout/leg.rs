@@ -1,0 +1,284 @@
+//! The one upstream leg: dial, subscribe, read, and move to another instance when it dies.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as Waker, Poll};
+
+use futures_util::{Sink, SinkExt, Stream};
+use tokio::time::Instant;
+use wire::close;
+use wire::event::{Event, Why};
+use wire::feed::{KEY_LIMIT_TEXT, Protocol, Request, symbol_of};
+use wire::id::{SourceId, Symbol};
+use wire::net::Network;
+use wire::ws::{Ask, CloseFrame, Message, Session};
+
+use super::raw_symbol;
+use crate::context::Context;
+use crate::dial::{self, Leg};
+use crate::health::{Heard, Judge, Opening, Verdict};
+use crate::lock::lock;
+use crate::meter::Held;
+use crate::pool::Pick;
+
+/// What the legs before the next one showed.
+#[derive(Default)]
+struct Memory {
+    data_expected: bool,
+    silent_legs: u32,
+}
+
+/// Keeps a leg up, on one instance or another, until the proxy stops.
+pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
+    let mut memory = Memory::default();
+    loop {
+        let pick = lock(&context.pool).pick(Instant::now());
+        let source = match pick {
+            Pick::Dial(source) => source,
+            Pick::Wait(until) => {
+                wire::select! {
+                    () = context.stop.cancelled() => return,
+                    () = tokio::time::sleep_until(until) => continue,
+                }
+            }
+        };
+        wire::select! {
+            () = context.stop.cancelled() => return,
+            () = attempt(&context, source, &mut memory) => {}
+        }
+        if context.stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// One dial and, if it succeeds, the leg's whole life.
+async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mut Memory) {
+    let id = context.config.id;
+    let url = context.url(source);
+    let limits = &context.config.limits;
+    context.meter.dials.add(1);
+    context.observer.record(|| Event::ProxyDial { proxy: id, source });
+    let ask = Ask { url: url.to_owned(), ..Ask::default() };
+    let started = Instant::now();
+    match dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await {
+        Err(error) => {
+            tracing::warn!(%source, %error, "failed to reach a source");
+            context.meter.dials_failed.add(1);
+            context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: None, why: error.why });
+            context.leg_closed(source, None, true);
+        }
+        Ok(Leg { session, local }) => {
+            let opening = Opening {
+                now: Instant::now(),
+                data_expected: memory.data_expected,
+                silent_legs: memory.silent_legs,
+                judges_data: true,
+            };
+            let mut life = Life {
+                context,
+                session,
+                source,
+                local,
+                judge: (context.policies.judge)(&context.config, opening),
+                up_since: None,
+                up_deadline: started + limits.dial_timeout,
+                flushing: false,
+                had_data: false,
+                raw: context.config.protocol == Protocol::Raw,
+                _held: Held::new(&context.meter, |meter| &meter.legs),
+            };
+            let why = life.run().await;
+            let (up_since, had_data) = (life.up_since, life.had_data);
+            drop(life);
+            tracing::warn!(%source, url, ?why, "lost the leg to a source");
+            context.meter.legs_lost.add(1);
+            context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: Some(local), why });
+            context.leg_closed(source, up_since, why != Why::Shutdown);
+            if had_data {
+                *memory = Memory { data_expected: true, silent_legs: 0 };
+            } else if why == Why::Stale {
+                memory.silent_legs = memory.silent_legs.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// An open leg.
+struct Life<'c, N: Network> {
+    context: &'c Context<N>,
+    session: Session<N::Stream>,
+    source: SourceId,
+    local: std::net::SocketAddr,
+    judge: Box<dyn Judge>,
+    up_since: Option<Instant>,
+    up_deadline: Instant,
+    flushing: bool,
+    had_data: bool,
+    raw: bool,
+    _held: Held,
+}
+
+impl<N: Network> Life<'_, N> {
+    /// Lives until the leg ends; says why it did.
+    async fn run(&mut self) -> Why {
+        self.run_inner().await.err().unwrap_or(Why::Internal)
+    }
+
+    async fn run_inner(&mut self) -> Result<std::convert::Infallible, Why> {
+        let context = self.context;
+        if self.raw {
+            // There is no greeting to wait for, and nothing to subscribe to: data may always be expected.
+            self.up();
+            self.judge.subscribed(Instant::now(), true);
+        } else {
+            let told = {
+                let mut state = lock(&context.hub.state);
+                let super::State { table, reconcile, .. } = &mut *state;
+                reconcile.leg_up(table.union())
+            };
+            self.tell(told)?;
+        }
+        let mut stop = pin!(context.stop.cancelled());
+        let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
+        loop {
+            wire::select! {
+                () = &mut stop => {
+                    self.farewell().await;
+                    return Err(Why::Shutdown);
+                }
+                () = &mut alarm => {
+                    let next = self.on_alarm()?;
+                    alarm.as_mut().reset(next);
+                }
+                () = context.hub.wake_leg.notified() => alarm.as_mut().reset(Instant::now()),
+                message = poll_fn(|cx| self.turn(cx)) => {
+                    let had_data = self.had_data;
+                    self.on_message(message)?;
+                    if self.had_data != had_data {
+                        // The first data makes silence mean something sooner than planned.
+                        alarm.as_mut().reset(Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what waits as far as the source takes it, and reads the next message.
+    fn turn(&mut self, cx: &mut Waker<'_>) -> Poll<Option<Result<Message, wire::ws::Error>>> {
+        if self.flushing {
+            match Pin::new(&mut self.session).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.flushing = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => {}
+            }
+        }
+        Pin::new(&mut self.session).poll_next(cx)
+    }
+
+    /// Looks at every deadline; returns the next.
+    fn on_alarm(&mut self) -> Result<Instant, Why> {
+        let now = Instant::now();
+        let mut next = match self.judge.check(now) {
+            Verdict::Fine(again) => again,
+            Verdict::Ping(again) => {
+                self.send(Message::Ping(wire::ws::Bytes::new()))?;
+                again
+            }
+            Verdict::Dead(why) => return Err(why),
+        };
+        if self.up_since.is_none() {
+            if now >= self.up_deadline {
+                return Err(Why::Deadline);
+            }
+            next = next.min(self.up_deadline);
+        }
+        if self.raw {
+            return Ok(next);
+        }
+        let (told, again) = {
+            let mut state = lock(&self.context.hub.state);
+            (state.reconcile.due(now), state.reconcile.next())
+        };
+        if let Some(told) = told {
+            self.tell(told)?;
+        }
+        Ok(again.map_or(next, |again| again.min(next)))
+    }
+
+    fn on_message(&mut self, message: Option<Result<Message, wire::ws::Error>>) -> Result<(), Why> {
+        let message = match message {
+            None => return Err(Why::Closed),
+            Some(Err(error)) => {
+                tracing::debug!(source = %self.source, %error, "session with a source broke");
+                return Err(dial::why_of_session(&error));
+            }
+            Some(Ok(message)) => message,
+        };
+        let now = Instant::now();
+        match &message {
+            Message::Close(_) => {
+                // tungstenite has queued the answer; one attempt at writing it is enough, as the connection is dropped next.
+                use futures_util::FutureExt as _;
+                let _ = self.session.flush().now_or_never();
+                return Err(Why::Closed);
+            }
+            Message::Text(text) if !self.raw => {
+                if text.as_str() == KEY_LIMIT_TEXT {
+                    return Err(Why::KeyLimit);
+                }
+                self.up();
+                let Some(symbol) = symbol_of(text.as_str()) else {
+                    self.judge.heard(now, Heard::Sign);
+                    return Ok(());
+                };
+                self.on_data(now, symbol, message);
+            }
+            Message::Text(_) | Message::Binary(_) if self.raw => self.on_data(now, raw_symbol(), message),
+            _ => self.judge.heard(now, Heard::Sign),
+        }
+        Ok(())
+    }
+
+    fn on_data(&mut self, now: Instant, symbol: Symbol, message: Message) {
+        self.had_data = true;
+        self.judge.heard(now, Heard::Data);
+        self.context.meter.received.add(1);
+        self.context.hub.dispatch(self.context, symbol, message);
+    }
+
+    /// The source speaks: a new epoch begins with this leg.
+    fn up(&mut self) {
+        if self.up_since.is_some() {
+            return;
+        }
+        self.up_since = Some(Instant::now());
+        let epoch = self.context.hub.leg_up();
+        let (proxy, source, local) = (self.context.config.id, self.source, self.local);
+        tracing::info!(%source, url = self.context.url(source), epoch, "leg is up");
+        self.context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch, client: None });
+        self.context.leg_up(source);
+    }
+
+    /// Tells the source the whole set of symbols that is wanted.
+    fn tell(&mut self, symbols: Vec<Symbol>) -> Result<(), Why> {
+        self.judge.subscribed(Instant::now(), !symbols.is_empty());
+        let request = Request { user_key: self.context.config.user_key.clone(), symbols };
+        self.send(Message::text(request.encode()))
+    }
+
+    /// Hands a message to the session's bounded buffer; it goes out as the socket takes it.
+    fn send(&mut self, message: Message) -> Result<(), Why> {
+        self.flushing = true;
+        Pin::new(&mut self.session).start_send(message).map_err(|error| dial::why_of_session(&error))
+    }
+
+    async fn farewell(&mut self) {
+        let frame =
+            CloseFrame { code: close::GOING_AWAY.into(), reason: wire::ws::Utf8Bytes::from_static("proxy stops") };
+        let goodbye = self.session.send(Message::Close(Some(frame)));
+        // The source may be stalled: then it learns of our end by the connection's.
+        let _ = tokio::time::timeout(self.context.config.limits.close_timeout, goodbye).await;
+    }
+}

@@ -1,0 +1,209 @@
+//! Who wants what: the clients of each symbol, and the union that the source is asked for.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use wire::id::Symbol;
+
+use super::outbox::Outbox;
+
+/// A client's number in the table; never used twice.
+pub type ClientKey = u64;
+
+/// Some clients. Walked in an order that depends on arrivals and departures only.
+pub type Members<C> = IndexMap<ClientKey, C, FxBuildHasher>;
+
+/// The subscriptions of all clients. `C` is what a client is reached by.
+#[derive(Debug)]
+pub struct Subscriptions<C> {
+    everyone: Members<C>,
+    sets: FxHashMap<ClientKey, Vec<Symbol>>,
+    symbols: IndexMap<Symbol, Members<C>, FxBuildHasher>,
+}
+
+/// How the union changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Symbols that nobody wanted before.
+    pub added: Vec<Symbol>,
+    /// Symbols that nobody wants any more.
+    pub removed: Vec<Symbol>,
+}
+
+/// The request would make the union larger than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many symbols in all")]
+pub struct UnionFull;
+
+impl<C> Default for Subscriptions<C> {
+    fn default() -> Self {
+        Self { everyone: Members::default(), sets: FxHashMap::default(), symbols: IndexMap::default() }
+    }
+}
+
+impl<C: Clone> Subscriptions<C> {
+    /// A client arrives; it wants nothing yet.
+    pub fn join(&mut self, key: ClientKey, client: C) {
+        self.everyone.insert(key, client);
+        self.sets.insert(key, Vec::new());
+    }
+
+    /// A client leaves.
+    pub fn leave(&mut self, key: ClientKey) -> Change {
+        let mut change = Change::default();
+        for symbol in self.sets.remove(&key).unwrap_or_default() {
+            self.remove(key, symbol, &mut change);
+        }
+        self.everyone.swap_remove(&key);
+        change
+    }
+
+    /// A client replaces its set. `symbols` holds no duplicates. A client that has not joined is ignored.
+    ///
+    /// # Errors
+    /// [`UnionFull`] if the union would hold more than `union_max` symbols; then nothing changes.
+    pub fn replace(&mut self, key: ClientKey, symbols: Vec<Symbol>, union_max: usize) -> Result<Change, UnionFull> {
+        let mut change = Change::default();
+        let Some(client) = self.everyone.get(&key).cloned() else { return Ok(change) };
+        let new = symbols.iter().filter(|symbol| !self.symbols.contains_key(*symbol)).count();
+        if new > 0 && self.symbols.len() + new > union_max {
+            return Err(UnionFull);
+        }
+        for symbol in &symbols {
+            self.symbols
+                .entry(*symbol)
+                .or_insert_with(|| {
+                    change.added.push(*symbol);
+                    Members::default()
+                })
+                .insert(key, client.clone());
+        }
+        let old = self.sets.insert(key, symbols).unwrap_or_default();
+        let keep: rustc_hash::FxHashSet<Symbol> = self.sets[&key].iter().copied().collect();
+        for symbol in old.into_iter().filter(|symbol| !keep.contains(symbol)) {
+            self.remove(key, symbol, &mut change);
+        }
+        Ok(change)
+    }
+
+    fn remove(&mut self, key: ClientKey, symbol: Symbol, change: &mut Change) {
+        let Some(members) = self.symbols.get_mut(&symbol) else { return };
+        members.swap_remove(&key);
+        if members.is_empty() {
+            self.symbols.swap_remove(&symbol);
+            change.removed.push(symbol);
+        }
+    }
+
+    /// The clients that want a symbol; None if nobody does.
+    #[must_use]
+    pub fn members(&self, symbol: Symbol) -> Option<&Members<C>> {
+        self.symbols.get(&symbol)
+    }
+
+    /// All clients.
+    #[must_use]
+    pub fn everyone(&self) -> &Members<C> {
+        &self.everyone
+    }
+
+    /// All symbols that anybody wants.
+    pub fn union(&self) -> impl ExactSizeIterator<Item = Symbol> + '_ {
+        self.symbols.keys().copied()
+    }
+}
+
+/// The table that a [`Route`] sees.
+pub type Table = Subscriptions<Arc<Outbox>>;
+
+/// Decides which clients get a message.
+pub trait Route: Send {
+    /// The clients that get a message of this symbol; None for none.
+    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Arc<Outbox>>>;
+}
+
+/// A message goes to those who subscribed to its symbol, and to nobody else: a client that subscribed to nothing gets nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SubscribersOnly;
+
+impl Route for SubscribersOnly {
+    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Arc<Outbox>>> {
+        table.members(symbol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join(u64),
+        Leave(u64),
+        Replace(u64, BTreeSet<u32>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_u64..6).prop_map(Step::Join),
+            (0_u64..6).prop_map(Step::Leave),
+            ((0_u64..6), proptest::collection::btree_set(0_u32..8, 0..5)).prop_map(|(k, s)| Step::Replace(k, s)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_agrees_with_a_map_of_sets(steps in proptest::collection::vec(step(), 0..60)) {
+            let mut table = Subscriptions::<u64>::default();
+            let mut model: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+            let union = |model: &BTreeMap<u64, BTreeSet<u32>>| model.values().flatten().copied().collect::<BTreeSet<u32>>();
+            for step in steps {
+                let before = union(&model);
+                let change = match step {
+                    Step::Join(key) => {
+                        if model.contains_key(&key) { continue }
+                        model.insert(key, BTreeSet::new());
+                        table.join(key, key);
+                        Change::default()
+                    }
+                    Step::Leave(key) => {
+                        model.remove(&key);
+                        table.leave(key)
+                    }
+                    Step::Replace(key, symbols) => {
+                        let list = symbols.iter().map(|n| Symbol::numbered(*n)).collect();
+                        if let Some(set) = model.get_mut(&key) { *set = symbols }
+                        table.replace(key, list, 100).unwrap()
+                    }
+                };
+                let after = union(&model);
+                let names = |set: Vec<u32>| set.into_iter().map(Symbol::numbered).collect::<BTreeSet<_>>();
+                prop_assert_eq!(change.added.into_iter().collect::<BTreeSet<_>>(), names(after.difference(&before).copied().collect()));
+                prop_assert_eq!(change.removed.into_iter().collect::<BTreeSet<_>>(), names(before.difference(&after).copied().collect()));
+                prop_assert_eq!(table.union().collect::<BTreeSet<_>>(), names(after.iter().copied().collect()));
+                for n in 0..8 {
+                    let expect: BTreeSet<u64> = model.iter().filter(|(_, set)| set.contains(&n)).map(|(key, _)| *key).collect();
+                    let got: BTreeSet<u64> = table.members(Symbol::numbered(n)).into_iter().flat_map(|members| members.keys().copied()).collect();
+                    prop_assert_eq!(got, expect);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_beyond_the_bound_of_the_union_changes_nothing() {
+        let mut table = Subscriptions::<u64>::default();
+        table.join(1, 1);
+        let symbols = |range: std::ops::Range<u32>| range.map(Symbol::numbered).collect::<Vec<_>>();
+        table.replace(1, symbols(0..3), 3).unwrap();
+        assert_eq!(table.replace(1, symbols(2..5), 3), Err(UnionFull));
+        assert_eq!(table.union().len(), 3);
+        table.join(2, 2);
+        assert_eq!(table.replace(2, symbols(0..3), 3), Ok(Change::default()));
+    }
+}

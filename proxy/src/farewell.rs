@@ -1,0 +1,118 @@
+//! How a client's session ends: lawful close codes, bounded patience, and then the connection is cut.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use wire::close;
+use wire::event::Why;
+use wire::net::{ByteStream, Network};
+use wire::ws::{CloseFrame, Error, Message, Session, Utf8Bytes};
+
+use crate::context::Context;
+
+/// The longest reason that a Close frame can carry, in bytes (125 less two for the code).
+const REASON_MAX: usize = 123;
+
+/// How to end a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The connection is gone already.
+    Gone,
+    /// The client sent a Close frame; the session has the answer ready.
+    Answer,
+    /// Send a Close frame.
+    Close {
+        /// None sends a Close frame without a code.
+        frame: Option<CloseFrame>,
+        why: Why,
+    },
+    /// Cut the connection: nothing that we write arrives.
+    Drop(Why),
+}
+
+impl Farewell {
+    /// A Close frame with a code and a reason, which is cut to what a frame can carry.
+    pub(crate) fn close(code: u16, reason: &str, why: Why) -> Self {
+        debug_assert!(close::is_lawful(code), "{code} may not cross the wire");
+        let end = (0..=reason.len().min(REASON_MAX)).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+        Self::Close { frame: Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from(&reason[..end]) }), why }
+    }
+
+    /// Cut the connection.
+    pub(crate) fn drop(why: Why) -> Self {
+        Self::Drop(why)
+    }
+}
+
+/// The farewell that a client's own mistake or disappearance earns.
+pub(crate) fn of_error(error: &Error) -> Farewell {
+    match error {
+        error if wire::ws::is_disconnect(error) => Farewell::Gone,
+        Error::Capacity(_) => Farewell::close(close::MESSAGE_TOO_BIG, "message too big", Why::Protocol),
+        Error::Utf8(_) => Farewell::close(close::INVALID_PAYLOAD, "text is not UTF-8", Why::Protocol),
+        Error::Protocol(_) => Farewell::close(close::PROTOCOL_ERROR, "protocol error", Why::Protocol),
+        _ => Farewell::close(close::INTERNAL_ERROR, "internal error", Why::Internal),
+    }
+}
+
+/// Ends a session, within the close timeout.
+pub(crate) async fn carry_out<N: Network>(
+    context: &Context<N>,
+    mut session: Session<N::Stream>,
+    peer: SocketAddr,
+    end: Farewell,
+) {
+    let patience = context.config.limits.close_timeout;
+    let last_words = async {
+        match end {
+            Farewell::Gone => true,
+            Farewell::Answer => drain(&mut session).await,
+            Farewell::Close { frame, why } => {
+                context.client_closed(peer, frame.as_ref().map(|frame| frame.code.into()), why);
+                session.send(Message::Close(frame)).await.is_ok() && drain(&mut session).await
+            }
+            Farewell::Drop(why) => {
+                context.client_closed(peer, None, why);
+                false
+            }
+        }
+    };
+    if !tokio::time::timeout(patience, last_words).await.unwrap_or(false) {
+        // The peer does not take it: no lingering.
+        session.into_inner().abort();
+    }
+}
+
+/// Reads to the end, so that the closing handshake completes. True if it did. Bounded by the caller's timeout.
+async fn drain<S>(session: &mut Session<S>) -> bool
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        match session.next().await {
+            None => return true,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return wire::ws::is_disconnect(&error),
+        }
+    }
+}
+
+/// Waits for a drain, and then for this client's own instant within the drain time, so that clients do not leave all at once.
+pub(crate) async fn drained<N: Network>(context: &Context<N>, entity: u64) {
+    context.drain.cancelled().await;
+    let spread = context.net.draws("drain", entity).jitter(context.config.drain_time);
+    tokio::time::sleep(spread).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let Farewell::Close { frame: Some(frame), .. } = Farewell::close(1008, &"ä".repeat(100), Why::Protocol) else {
+            panic!("no close frame");
+        };
+        assert_eq!(frame.reason.len(), 122);
+    }
+}

@@ -1,0 +1,141 @@
+//! All limits in one place, with the sum that justifies them.
+//!
+//! What one client can make the proxy hold, with the defaults, in bytes:
+//!
+//! ```text
+//!   session read buffer                      4,096     allocated once
+//!   session write buffer        4,096 + one message    encoded frames that the socket has not taken
+//!   queue                                   65,536     queue_bytes_max: payloads, shared between all clients that wait for them
+//!   queue slots                              8 each    pointers; a payload of 100 bytes costs 8 % more
+//!   task, subscriptions, bookkeeping        ~3,000     grows by ~100 for each symbol subscribed
+//!   kernel send buffer          2 x client_send_buffer Linux doubles the figure: 65,536
+//! ```
+//!
+//! Ten thousand clients that all stall on the same feed share its payloads, so the queues cost 64 KiB in all plus 5 KiB of slots each, not
+//! 640 MiB: the sum that must fit is `clients_max x (4,096 + 4,096 + 3,000 + 8 x 65,536 / payload)`, 160 MB at 10,000 clients and 100-byte ticks. In the
+//! worst case (each client on symbols of its own) it is `clients_max x queue_bytes_max` more.
+
+use std::time::Duration;
+
+/// What happens to a client whose queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlowClient {
+    /// The oldest messages give way to the newest; each is counted, and a `windtunnel.v1` client is told by a gap notice.
+    #[default]
+    DropOldest,
+    /// The client is closed with 1013 (try again later).
+    Disconnect,
+}
+
+/// Bounds on what peers can make the proxy hold or wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open client sessions, handshakes under way included; beyond it a client is answered HTTP 503. Default 10,000.
+    pub clients_max: u64,
+    /// Handshakes under way at once. Default 512.
+    pub handshakes_max: u64,
+    /// Refusals being written at once; beyond it a connection is reset without a word. Default 256.
+    pub refusals_max: u64,
+    /// What `Retry-After` says to a client that was turned away, in seconds. Default 1.
+    pub retry_after_s: u32,
+    /// From accept to the end of the WebSocket handshake. Default 5 s.
+    pub handshake_timeout: Duration,
+    /// From the handshake to the client's first message (v1); then it is closed with 1008. Default 10 s.
+    pub first_message_timeout: Duration,
+    /// Payload bytes that may wait for one client. Default 64 KiB.
+    pub queue_bytes_max: usize,
+    /// What happens when more would wait. Default [`SlowClient::DropOldest`].
+    pub slow_client: SlowClient,
+    /// Symbols of one client; beyond it 1008. Default 1,000 (the feed protocol's own bound).
+    pub symbols_max: usize,
+    /// Symbols of all clients together; a request that would pass it is answered with 1013. Default 1,000: one v1 request names no more.
+    pub symbols_total_max: usize,
+    /// From the start of a dial to the end of its handshake (and, with v1, to the source's greeting). Default 2 s.
+    pub dial_timeout: Duration,
+    /// Dials under way to one source at once (relay). Default 64.
+    pub dials_max: u32,
+    /// How long a relay client waits for a healthy source before it is closed with 1013. Default 10 s.
+    pub no_source_timeout: Duration,
+    /// Kernel send buffer of a client's connection, in bytes (Linux doubles it). Small, so that stale data waits here, where it can be dropped, and not
+    /// in the kernel: unset, a stalled client hides megabytes. Default 32 KiB; None leaves it to the kernel.
+    pub client_send_buffer: Option<usize>,
+    /// Unsent bytes in the kernel above which a client's connection does not take more (`TCP_NOTSENT_LOWAT`). Default 16 KiB.
+    pub notsent_lowat: Option<u32>,
+    /// Read and write buffer of a client's session, each, in bytes. Default 4 KiB.
+    pub client_buffer: usize,
+    /// Read buffer of a source's session, in bytes. Default 16 KiB.
+    pub source_buffer: usize,
+    /// The largest message that a client may send; a larger one closes it with 1009. Default 16 KiB in fan-out, where clients only subscribe; relay sets 256 KiB.
+    pub client_message_max: usize,
+    /// The largest message that a source may send; a larger one ends its leg. Default 256 KiB.
+    pub source_message_max: usize,
+    /// How long a closing handshake may take before the connection is reset. Default 1 s.
+    pub close_timeout: Duration,
+    /// How long a symbol that nobody wants any more stays subscribed at the source, so that a client which reconnects causes no churn. Default 1 s.
+    pub unsubscribe_linger: Duration,
+    /// How long changes of subscription gather before the source is told. Default 5 ms.
+    pub reconcile_delay: Duration,
+    /// Silence after which a client is pinged. Default 30 s.
+    pub client_ping_interval: Duration,
+    /// Silence after the ping after which a client counts as gone. Default 60 s: a client that reads nothing for a while is slow, not dead.
+    pub client_pong_timeout: Duration,
+    /// Pause after an error of accept (too many open files) before the next attempt. Default 100 ms.
+    pub accept_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients_max: 10_000,
+            handshakes_max: 512,
+            refusals_max: 256,
+            retry_after_s: 1,
+            handshake_timeout: Duration::from_secs(5),
+            first_message_timeout: Duration::from_secs(10),
+            queue_bytes_max: 64 << 10,
+            slow_client: SlowClient::DropOldest,
+            symbols_max: wire::feed::SYMBOLS_MAX,
+            symbols_total_max: wire::feed::SYMBOLS_MAX,
+            dial_timeout: Duration::from_secs(2),
+            dials_max: 64,
+            no_source_timeout: Duration::from_secs(10),
+            client_send_buffer: Some(32 << 10),
+            notsent_lowat: Some(16 << 10),
+            client_buffer: 4 << 10,
+            source_buffer: 16 << 10,
+            client_message_max: 16 << 10,
+            source_message_max: 256 << 10,
+            close_timeout: Duration::from_secs(1),
+            unsubscribe_linger: Duration::from_secs(1),
+            reconcile_delay: Duration::from_millis(5),
+            client_ping_interval: Duration::from_secs(30),
+            client_pong_timeout: Duration::from_secs(60),
+            accept_pause: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds of a client's session.
+    pub(crate) fn client_session(&self) -> wire::ws::Limits {
+        wire::ws::Limits {
+            read_buffer: self.client_buffer,
+            write_buffer: self.client_buffer,
+            // The pump stops at the first write that would block, so no more than one message lies beyond the buffer: its envelope doubles it at worst
+            // (quoted text), and a close frame and pongs come on top.
+            write_buffer_max: self.client_buffer + 2 * self.source_message_max + 4096,
+            message_max: self.client_message_max,
+        }
+    }
+
+    /// The bounds of a source's session.
+    pub(crate) fn source_session(&self) -> wire::ws::Limits {
+        wire::ws::Limits {
+            read_buffer: self.source_buffer,
+            write_buffer: self.client_buffer,
+            write_buffer_max: self.client_buffer + 2 * self.client_message_max + (64 << 10),
+            message_max: self.source_message_max,
+        }
+    }
+}

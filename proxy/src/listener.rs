@@ -1,0 +1,142 @@
+//! The front door: accept, admit or refuse, handshake under a deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::event::{Event, Why};
+use wire::net::{ByteStream, Listener, Network};
+use wire::ws::{self, Accepted, Answer};
+
+use crate::admission::{Admission, Admit, Load};
+use crate::context::Context;
+use crate::meter::Held;
+use crate::{fanout, relay};
+
+/// Accepts clients until the proxy stops or drains.
+pub(crate) async fn run<N: Network>(
+    context: &Arc<Context<N>>,
+    listener: N::Listener,
+    mut admission: Box<dyn Admission>,
+) {
+    let mut shard = 0_usize;
+    loop {
+        let accepted = wire::select! {
+            () = context.stop.cancelled() => return,
+            () = context.drain.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // One connection's misfortune, or no descriptors left: those that we have must live on.
+                context.meter.accept_errors.add(1);
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(context.config.limits.accept_pause).await;
+                continue;
+            }
+        };
+        let load = Load {
+            clients: context.meter.clients.get(),
+            handshakes: context.meter.handshakes.get(),
+            refusals: context.meter.refusals.get(),
+        };
+        let context = Arc::clone(context);
+        match admission.decide(load) {
+            Admit::Yes => {
+                let held = Held::new(&context.meter, |meter| &meter.handshakes);
+                shard = (shard + 1) % context.net.shards();
+                let net = context.net.clone();
+                net.spawn_on(shard, "client", handshake(context, stream, peer, held));
+            }
+            Admit::Refuse { retry_after_s } => {
+                shed(&context, peer, Why::Admission);
+                let held = Held::new(&context.meter, |meter| &meter.refusals);
+                let net = context.net.clone();
+                net.spawn("refusal", async move {
+                    let deadline = context.config.limits.handshake_timeout;
+                    let _ = tokio::time::timeout(deadline, refuse(stream, retry_after_s)).await;
+                    drop(held);
+                });
+            }
+            Admit::Reset => {
+                shed(&context, peer, Why::Admission);
+                stream.abort();
+            }
+        }
+    }
+}
+
+fn shed<N: Network>(context: &Context<N>, peer: SocketAddr, why: Why) {
+    context.meter.shed.add(1);
+    context.observer.record(|| Event::ProxyShed { proxy: context.config.id, peer, why });
+}
+
+async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer: SocketAddr, held: Held) {
+    let limits = &context.config.limits;
+    let fanout = context.is_fanout();
+    let decide = move |asked: &ws::Asked| {
+        // Origin is not checked: the feed is public to whoever may reach the proxy.
+        let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
+        Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
+    };
+    let handshake = ws::accept(stream, limits.client_session(), decide);
+    let accepted = wire::select! {
+        () = context.stop.cancelled() => return,
+        result = tokio::time::timeout(limits.handshake_timeout, handshake) => match result {
+            Err(_) => return shed(&context, peer, Why::Deadline),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "handshake failed");
+                let why = if ws::is_disconnect(&error) { Why::Reset } else { Why::Protocol };
+                return shed(&context, peer, why);
+            }
+            Ok(Ok(accepted)) => accepted,
+        },
+    };
+    // From here on it counts as a client, not as a handshake.
+    let client = Held::new(&context.meter, |meter| &meter.clients);
+    drop(held);
+    context.meter.admitted.add(1);
+    context.observer.record(|| Event::ProxyAdmit { proxy: context.config.id, peer });
+    let Accepted { session, subprotocol, .. } = accepted;
+    if fanout {
+        fanout::serve_client(context, session, peer, subprotocol.is_some()).await;
+    } else {
+        relay::serve_client(context, session, peer).await;
+    }
+    drop(client);
+}
+
+/// The most that is read of a request that is refused anyway.
+const HEAD_MAX: usize = 8 << 10;
+
+/// Answers 503 without building a session. The request is read first: closing a socket with unread bytes would reset it, and the answer with it.
+async fn refuse<S: ByteStream>(mut stream: S, retry_after_s: u32) -> std::io::Result<()> {
+    let mut seen = 0;
+    let mut tail = [0_u8; 4];
+    let mut chunk = [0_u8; 1024];
+    'head: while seen < HEAD_MAX {
+        let n = stream.read(&mut chunk).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        seen += n;
+        for byte in &chunk[..n] {
+            tail = [tail[1], tail[2], tail[3], *byte];
+            if &tail == b"\r\n\r\n" {
+                break 'head;
+            }
+        }
+    }
+    let body = "too many clients: try again later\n";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after_s}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    // Until the client closes too, or the deadline passes.
+    while stream.read(&mut chunk).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The decisions, as values that can be exchanged: what a test replaces with a wrong one to see whether the checkers notice.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::admission::{Admission, Caps};
+use crate::backoff::{FullJitter, Redial};
+use crate::balance::{Balance, LeastConnections};
+use crate::config::Config;
+use crate::fanout::{Bounded, Queue, Route, Stamp, Stamps, SubscribersOnly};
+use crate::health::{Judge, Opening, PingAndStale};
+
+/// Makes a policy from the configuration.
+pub type Make<T> = Arc<dyn Fn(&Config) -> Box<T> + Send + Sync>;
+
+/// Makes a judge for each leg that opens.
+pub type MakeJudge = Arc<dyn Fn(&Config, Opening) -> Box<dyn Judge> + Send + Sync>;
+
+/// How the proxy decides. The default is what is shipped.
+///
+/// ```
+/// # use std::sync::Arc;
+/// let mut policies = proxy::Policies::default();
+/// policies.balance = Arc::new(|_| Box::new(proxy::LeastConnections::default()));
+/// ```
+#[derive(Clone)]
+pub struct Policies {
+    /// Which instance takes the next leg. One is made.
+    pub balance: Make<dyn Balance>,
+    /// How long a failed instance is left alone. One is made.
+    pub redial: Make<dyn Redial>,
+    /// Whether a silent leg is alive. One is made for each leg.
+    pub judge: MakeJudge,
+    /// The stamps (epoch, seq) of fan-out. One is made.
+    pub stamp: Make<dyn Stamp>,
+    /// Which clients get a message of fan-out. One is made.
+    pub route: Make<dyn Route>,
+    /// A client's queue in fan-out. One is made for each client.
+    pub queue: Make<dyn Queue>,
+    /// Who is let in. One is made.
+    pub admission: Make<dyn Admission>,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            balance: Arc::new(|_| Box::new(LeastConnections::default())),
+            redial: Arc::new(|config| Box::new(FullJitter::new(config.backoff))),
+            judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
+            stamp: Arc::new(|_| Box::new(Stamps::default())),
+            route: Arc::new(|_| Box::new(SubscribersOnly)),
+            queue: Arc::new(|config| Box::new(Bounded::new(&config.limits))),
+            admission: Arc::new(|config| Box::new(Caps::new(&config.limits))),
+        }
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Policies")
+    }
+}

@@ -1,0 +1,271 @@
+//! The instances of the source: who is usable, who holds how many connections, when to try again.
+//!
+//! ```text
+//!            dial fails, leg breaks              the delay is over: one probe at a time
+//!   healthy ------------------------> resting ---------------------------------------> probing
+//!      ^                                 ^                                               |   |
+//!      |                                 `------------------- fails ---------------------'   |
+//!      `------------------------------------------------ up ---------------------------------'
+//! ```
+//!
+//! Pure: told the time and the news. Fan-out asks it for its one leg, relay for each client's.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::draw::Draws;
+use wire::id::SourceId;
+
+use crate::backoff::Redial;
+use crate::balance::{Balance, Candidate};
+
+/// What to do about a connection that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// Dial this instance. Its place is taken until [`Pool::closed`].
+    Dial(SourceId),
+    /// No instance can be used: ask again then.
+    Wait(Instant),
+}
+
+/// The state of one instance, for the admin address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InstanceState {
+    pub(crate) open: u32,
+    pub(crate) dialing: u32,
+    pub(crate) healthy: bool,
+    pub(crate) failures: u32,
+    pub(crate) rests_until: Option<Instant>,
+}
+
+struct Instance {
+    open: u32,
+    dialing: u32,
+    failures: u32,
+    /// Not to be used before; None while healthy.
+    rests_until: Option<Instant>,
+    probing: bool,
+    draws: Draws,
+}
+
+pub(crate) struct Pool {
+    instances: Vec<Instance>,
+    balance: Box<dyn Balance>,
+    redial: Box<dyn Redial>,
+    stable_after: Duration,
+    dials_max: u32,
+    waits: Draws,
+}
+
+/// How long to wait at most when others probe or dial already.
+const WAIT: Duration = Duration::from_millis(100);
+
+impl Pool {
+    pub(crate) fn new(
+        draws: impl IntoIterator<Item = Draws>,
+        waits: Draws,
+        balance: Box<dyn Balance>,
+        redial: Box<dyn Redial>,
+        stable_after: Duration,
+        dials_max: u32,
+    ) -> Self {
+        let instances = draws
+            .into_iter()
+            .map(|draws| Instance { open: 0, dialing: 0, failures: 0, rests_until: None, probing: false, draws })
+            .collect();
+        Self { instances, balance, redial, stable_after, dials_max, waits }
+    }
+
+    /// Picks an instance and takes a place there.
+    pub(crate) fn pick(&mut self, now: Instant) -> Pick {
+        let candidates: Vec<Candidate> = self
+            .instances
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.usable(now, self.dials_max))
+            .map(|(i, it)| Candidate { source: source(i), open: it.open })
+            .collect();
+        match self.balance.pick(&candidates).and_then(|index| candidates.get(index)) {
+            Some(candidate) => {
+                let it = &mut self.instances[candidate.source.index()];
+                it.open += 1;
+                it.dialing += 1;
+                it.probing |= it.rests_until.is_some();
+                Pick::Dial(candidate.source)
+            }
+            None => Pick::Wait(self.soonest(now)),
+        }
+    }
+
+    /// When an instance may become usable. Jittered where it depends on others' dials, so that those who wait do not come at once.
+    fn soonest(&mut self, now: Instant) -> Instant {
+        let rests = self.instances.iter().filter(|it| !it.probing).filter_map(|it| it.rests_until).min();
+        match rests {
+            Some(until) if until > now => until,
+            _ => now + WAIT / 2 + self.waits.jitter(WAIT),
+        }
+    }
+
+    /// The dial succeeded. True if the instance was not healthy before.
+    pub(crate) fn up(&mut self, source: SourceId) -> bool {
+        let Some(it) = self.instances.get_mut(source.index()) else { return false };
+        it.dialing = it.dialing.saturating_sub(1);
+        it.probing = false;
+        it.rests_until.take().is_some()
+    }
+
+    /// A connection ended or a dial failed: gives the place back. `up_since` is None for a dial. `fault` tells whether the instance is to blame.
+    /// True if the instance was healthy before and is not now.
+    pub(crate) fn closed(&mut self, source: SourceId, now: Instant, up_since: Option<Instant>, fault: bool) -> bool {
+        let Some(it) = self.instances.get_mut(source.index()) else { return false };
+        debug_assert!(it.open > 0, "a place is given back once");
+        it.open = it.open.saturating_sub(1);
+        if up_since.is_none() {
+            it.dialing = it.dialing.saturating_sub(1);
+            it.probing = false;
+        }
+        if up_since.is_some_and(|since| now.saturating_duration_since(since) >= self.stable_after) {
+            it.failures = 0;
+        }
+        if !fault {
+            return false;
+        }
+        // A crash ends many connections in one instant: it is one failure.
+        if it.rests_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        let was_healthy = it.rests_until.is_none();
+        it.failures = it.failures.saturating_add(1);
+        it.rests_until = Some(now + self.redial.delay(it.failures, &mut it.draws));
+        was_healthy
+    }
+
+    /// The states of all instances, in the order of the configuration.
+    pub(crate) fn states(&self) -> Vec<InstanceState> {
+        self.instances
+            .iter()
+            .map(|it| InstanceState {
+                open: it.open,
+                dialing: it.dialing,
+                healthy: it.rests_until.is_none(),
+                failures: it.failures,
+                rests_until: it.rests_until,
+            })
+            .collect()
+    }
+
+    /// Whether any instance is healthy.
+    pub(crate) fn any_healthy(&self) -> bool {
+        self.instances.iter().any(|it| it.rests_until.is_none())
+    }
+}
+
+impl Instance {
+    fn usable(&self, now: Instant, dials_max: u32) -> bool {
+        if self.dialing >= dials_max {
+            return false;
+        }
+        match self.rests_until {
+            None => true,
+            Some(until) => now >= until && !self.probing,
+        }
+    }
+}
+
+fn source(index: usize) -> SourceId {
+    SourceId(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backoff::FullJitter;
+    use crate::balance::LeastConnections;
+    use crate::config::Backoff;
+
+    const A: SourceId = SourceId(0);
+    const B: SourceId = SourceId(1);
+
+    fn pool(n: u64) -> Pool {
+        let backoff = Backoff::default();
+        Pool::new(
+            (0..n).map(|i| Draws::new(1, "backoff", i)),
+            Draws::new(1, "wait", 0),
+            Box::new(LeastConnections::default()),
+            Box::new(FullJitter::new(backoff)),
+            backoff.stable_after,
+            64,
+        )
+    }
+
+    fn wait(pick: Pick) -> Instant {
+        match pick {
+            Pick::Wait(until) => until,
+            Pick::Dial(source) => panic!("{source} was picked"),
+        }
+    }
+
+    #[test]
+    fn after_a_failure_another_instance_is_tried_at_once() {
+        let now = Instant::now();
+        let mut pool = pool(2);
+        assert_eq!(pool.pick(now), Pick::Dial(A));
+        assert!(pool.closed(A, now, None, true), "it was healthy");
+        assert_eq!(pool.pick(now), Pick::Dial(B));
+        assert!(pool.closed(B, now, None, true));
+        let until = wait(pool.pick(now));
+        assert!(until > now && until <= now + Duration::from_millis(100));
+        assert!(!pool.any_healthy());
+    }
+
+    #[test]
+    fn a_resting_instance_is_probed_by_one_at_a_time() {
+        let now = Instant::now();
+        let mut pool = pool(1);
+        assert_eq!(pool.pick(now), Pick::Dial(A));
+        pool.closed(A, now, None, true);
+        let later = wait(pool.pick(now));
+        assert_eq!(pool.pick(later), Pick::Dial(A));
+        let again = wait(pool.pick(later));
+        assert!(again > later);
+        assert!(pool.up(A), "it was not healthy");
+        assert_eq!(pool.pick(later), Pick::Dial(A));
+        assert_eq!(pool.states()[0].open, 2);
+    }
+
+    #[test]
+    fn a_crash_of_many_connections_is_one_failure_and_a_stable_leg_forgives() {
+        let now = Instant::now();
+        let mut pool = pool(1);
+        for _ in 0..10 {
+            assert_eq!(pool.pick(now), Pick::Dial(A));
+            pool.up(A);
+        }
+        for _ in 0..9 {
+            pool.closed(A, now + Duration::from_millis(1), Some(now), true);
+        }
+        assert_eq!(pool.states()[0].failures, 1);
+        let later = now + Duration::from_secs(60);
+        pool.closed(A, later, Some(now), true);
+        assert_eq!(
+            pool.states()[0],
+            InstanceState {
+                open: 0,
+                dialing: 0,
+                healthy: false,
+                failures: 1,
+                rests_until: pool.states()[0].rests_until
+            }
+        );
+    }
+
+    #[test]
+    fn an_orderly_end_is_nobodys_fault() {
+        let now = Instant::now();
+        let mut pool = pool(1);
+        assert_eq!(pool.pick(now), Pick::Dial(A));
+        pool.up(A);
+        assert!(!pool.closed(A, now, Some(now), false));
+        assert_eq!(pool.pick(now), Pick::Dial(A));
+    }
+}

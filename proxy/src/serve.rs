@@ -1,0 +1,171 @@
+//! The shell around everything: bind, run, stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wire::event::Observer;
+use wire::net::{ListenOptions, Listener, Network, SocketOptions};
+
+use crate::config::{Config, ConfigError};
+use crate::context::Context;
+use crate::policy::Policies;
+use crate::{admin, fanout, listener};
+
+/// Why the proxy could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration makes no sense: the operator's fault.
+    #[error("bad configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on. Trying again helps once whoever holds it is gone.
+    #[error("cannot listen on {addr} ({what}): {source}{}", hint(.source))]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// `clients` or `admin`.
+        what: &'static str,
+        /// The kernel's words.
+        source: io::Error,
+    },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there: stop it, or choose another address (port 0 picks a free one)"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+        _ => "",
+    }
+}
+
+/// Serves clients until `shutdown`, then closes them with 1001 and returns. See [`serve_with`].
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve<N: Network>(
+    config: Config,
+    net: N,
+    shutdown: CancellationToken,
+    observer: Observer,
+) -> Result<(), ServeError> {
+    serve_with(config, Policies::default(), net, shutdown, observer).await
+}
+
+/// Serves with decisions of the caller's choice.
+///
+/// Dropping the future ends the proxy at once: connections are cut, not closed.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve_with<N: Network>(
+    config: Config,
+    policies: Policies,
+    net: N,
+    shutdown: CancellationToken,
+    observer: Observer,
+) -> Result<(), ServeError> {
+    Server::bind(config, policies, net, observer).await?.run(shutdown).await;
+    Ok(())
+}
+
+/// A proxy that is bound and not yet running: for callers who must know the port first.
+#[derive(Debug)]
+pub struct Server<N: Network> {
+    context: Arc<Context<N>>,
+    listener: N::Listener,
+    admin: Option<N::Listener>,
+    local_addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+}
+
+impl<N: Network> Server<N> {
+    /// Checks the configuration and binds its addresses.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn bind(config: Config, policies: Policies, net: N, observer: Observer) -> Result<Self, ServeError> {
+        config.check()?;
+        let accepted = SocketOptions {
+            send_buffer: config.limits.client_send_buffer,
+            recv_buffer: None,
+            nodelay: Some(true),
+            notsent_lowat: config.limits.notsent_lowat,
+        };
+        let options = ListenOptions { accepted, ..ListenOptions::default() };
+        let refused = |addr, what| move |source| ServeError::Bind { addr, what, source };
+        let listener = net.bind(config.listen, options).await.map_err(refused(config.listen, "clients"))?;
+        let local_addr = listener.local_addr().map_err(refused(config.listen, "clients"))?;
+        let (admin, admin_addr) = match config.admin {
+            None => (None, None),
+            Some(addr) => {
+                let listener = net.bind(addr, ListenOptions::default()).await.map_err(refused(addr, "admin"))?;
+                let local = listener.local_addr().map_err(refused(addr, "admin"))?;
+                (Some(listener), Some(local))
+            }
+        };
+        let context = Context::new(config, policies, net, CancellationToken::new(), observer);
+        Ok(Self { context: Arc::new(context), listener, admin, local_addr, admin_addr })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Where the admin pages are, if anywhere.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// Serves until `shutdown`, or until a drain asked for on the admin address is done.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { context, listener, admin, .. } = self;
+        // Whatever ends this function, also a dropped future, ends every task.
+        let _stop = context.stop.clone().drop_guard();
+        let net = context.net.clone();
+        let config = &context.config;
+        let leg = context.is_fanout().then(|| net.spawn("leg", fanout::keep_leg(Arc::clone(&context))).guard());
+        let _gauge = net.spawn("gauge", gauge(Arc::clone(&context))).guard();
+        let _admin = admin.map(|listener| net.spawn("admin", admin::run(Arc::clone(&context), listener)).guard());
+        let admission = (context.policies.admission)(config);
+        wire::select! {
+            () = shutdown.cancelled() => {}
+            () = listener::run(&context, listener, admission) => {
+                // A drain: clients leave within the drain time.
+                let by = Instant::now() + config.drain_time;
+                wire::select! {
+                    () = shutdown.cancelled() => {}
+                    () = emptied(&context, by) => {}
+                }
+            }
+        }
+        context.stop.cancel();
+        // Each client's farewell is bounded by the close timeout; so is this wait.
+        emptied(&context, Instant::now() + config.limits.close_timeout * 2).await;
+        if let Some(leg) = leg {
+            let _ = tokio::time::timeout(config.limits.close_timeout, leg).await;
+        }
+        context.observer.record(|| context.gauge());
+    }
+}
+
+/// Waits until no client is left, at most until `by`.
+async fn emptied<N: Network>(context: &Context<N>, by: Instant) {
+    while context.meter.clients.get() + context.meter.handshakes.get() > 0 && Instant::now() < by {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+async fn gauge<N: Network>(context: Arc<Context<N>>) {
+    loop {
+        tokio::time::sleep(context.config.gauge_interval).await;
+        context.observer.record(|| context.gauge());
+    }
+}

@@ -1,0 +1,62 @@
+//! Admission, deadlines and bad manners.
+
+use std::time::Duration;
+
+use proxy::{Config, Mode, ServeError, serve};
+use tokio_util::sync::CancellationToken;
+use wire::event::{Event, Observer};
+use wire::net::{ListenOptions, Listener, Network, TokioNet};
+use wire::ws::ConnectError;
+
+use crate::bench::{Client, Proxy, Source, loopback, soon};
+
+#[tokio::test]
+async fn beyond_the_limit_a_client_is_answered_503() {
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| config.limits.clients_max = 1).await;
+    let mut first = Client::connect(proxy.addr, false).await;
+    assert_eq!(first.text().await, "Connected");
+    match Client::try_connect(proxy.addr, false).await.map(drop) {
+        Err(ConnectError::Refused { status: 503, reason, .. }) => assert!(reason.contains("try again"), "{reason}"),
+        other => panic!("expected 503, got {other:?}"),
+    }
+    assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyShed { .. })), 1);
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_nonsense_is_closed_with_1008() {
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.limits.first_message_timeout = Duration::from_millis(20);
+    })
+    .await;
+    let mut silent = Client::connect(proxy.addr, false).await;
+    assert_eq!(silent.text().await, "Connected");
+    assert_eq!(silent.closed().await, 1008);
+    let mut babbling = Client::connect(proxy.addr, false).await;
+    babbling.say("hello").await;
+    assert_eq!(babbling.text().await, "Connected");
+    assert_eq!(babbling.closed().await, 1008);
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_is_closed_with_1009() {
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| config.limits.client_message_max = 100).await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    client.say(&"x".repeat(101)).await;
+    assert_eq!(client.text().await, "Connected");
+    assert_eq!(client.closed().await, 1009);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_a_clear_error() {
+    let net = TokioNet::current();
+    let taken = net.bind(loopback(), ListenOptions::default()).await.unwrap();
+    let addr = taken.local_addr().unwrap();
+    let config = Config::new(addr, Mode::Fanout, ["ws://127.0.0.1:1/"]);
+    let error = soon(serve(config, net, CancellationToken::new(), Observer::none())).await.unwrap_err();
+    assert!(matches!(error, ServeError::Bind { .. }));
+    let text = error.to_string();
+    assert!(text.contains(&addr.to_string()) && text.contains("another program"), "{text}");
+}
