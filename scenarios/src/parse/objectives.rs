@@ -252,6 +252,8 @@ fn faults(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
     if scenario.check.failover_time.is_some() && !hits_source(scenario) {
         wrong(rules, "failover-time", "no fault hits a source or its link", "add one under [[faults]]");
+    } else if scenario.check.failover_time.is_some() && scenario.sources.count < 2 {
+        wrong(rules, "failover-time", "there is no other source to move to", "write sources.count = 2 or more");
     }
     if let Some(bound) = scenario.check.convergence
         && bound.within > scenario.recovery

@@ -433,6 +433,13 @@ fn an_objective_that_cannot_be_checked_is_refused() {
         &["17:17: \"failover-time\" cannot be checked: no fault hits a source or its link; add one under [[faults]]"],
     );
     check(
+        "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "count = 1\n\n[proxy]\nmode = \"fanout\"\n\n[[faults]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nfailover-time = { at-most = \"1s\" }",
+        &[
+            "23:17: \"failover-time\" cannot be checked: there is no other source to move to; write sources.count = 2 or more",
+        ],
+    );
+    check(
         "symbol-order = {}",
         "convergence = { within = \"5s\" }",
         &["17:15: \"convergence\" cannot be checked: the recovery of 3s ends before 5s; lengthen recovery"],
