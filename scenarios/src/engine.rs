@@ -12,10 +12,11 @@ mod turmoil;
 
 use std::time::Duration;
 
-use reports::metrics::Metrics;
+use reports::metrics::{Collector, Metrics, MetricsConfig};
 use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
 use wire::event::Timed;
 
+use crate::check::Facts;
 use crate::model::Engine;
 use crate::mutants::Mutant;
 use crate::plan::Plan;
@@ -119,6 +120,31 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
         }
     };
     Ok(judge(plan, options, ended))
+}
+
+/// What checkers may know of the plan.
+fn facts(plan: &Plan) -> Facts {
+    Facts {
+        sources: plan.scenario.sources.count,
+        proxies: plan.scenario.proxy.count,
+        clients: plan.clients(),
+        period_us: plan.scenario.sources.period.as_micros(),
+        slow_clients: plan.slow_clients(),
+        client_hosts: plan
+            .client_hosts
+            .iter()
+            .map(|host| (host.name.clone(), host.first.0..host.first.0 + host.count))
+            .collect(),
+    }
+}
+
+fn collector(plan: &Plan) -> Collector {
+    Collector::new(MetricsConfig {
+        proxies: plan.scenario.proxy.count,
+        sources: plan.scenario.sources.count,
+        clients: plan.clients(),
+        ..MetricsConfig::default()
+    })
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {

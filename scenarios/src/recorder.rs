@@ -24,8 +24,7 @@ struct Inner {
     count: u64,
     last_us: u64,
     open: bool,
-    bench: Bench,
-    collector: Collector,
+    judges: Option<(Bench, Collector)>,
     states: States,
     kept: Option<Vec<Timed>>,
 }
@@ -58,8 +57,7 @@ impl Recorder {
                 count: 0,
                 last_us: 0,
                 open: true,
-                bench,
-                collector,
+                judges: Some((bench, collector)),
                 states: States::new(plan.scenario.sources.count),
                 kept: keep.then(Vec::new),
             }),
@@ -83,20 +81,21 @@ impl Recorder {
         self.lock().open = false;
     }
 
-    /// Ends the record and takes what it holds.
+    /// Ends the record and takes what it holds. None the second time.
     #[must_use]
-    pub fn take(&self) -> Recorded {
+    pub fn take(&self) -> Option<Recorded> {
         let mut inner = self.lock();
         inner.open = false;
-        Recorded {
+        let (bench, collector) = inner.judges.take()?;
+        Some(Recorded {
             trace_hash: inner.hash.digest(),
             events: inner.count,
             last_us: inner.last_us,
-            bench: std::mem::take(&mut inner.bench),
-            collector: std::mem::take(&mut inner.collector),
+            bench,
+            collector,
             reached: inner.states.reached(),
             kept: inner.kept.take(),
-        }
+        })
     }
 }
 
@@ -113,8 +112,10 @@ impl Sink for Recorder {
         inner.count += 1;
         inner.last_us = at_us;
         inner.states.observe(&event);
-        inner.bench.observe(at_us, &event);
-        inner.collector.observe(at_us, &event);
+        if let Some((bench, collector)) = &mut inner.judges {
+            bench.observe(at_us, &event);
+            collector.observe(at_us, &event);
+        }
         if let Some(kept) = &mut inner.kept {
             kept.push(Timed { at_us, event });
         }

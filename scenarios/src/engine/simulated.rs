@@ -133,19 +133,20 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
     });
     let (report, broken) = match result {
         Ok(report) => (report, None),
-        Err(Failure { cause: Cause::Harness { why, .. }, .. }) => return Err(why),
+        Err(Failure { cause: Cause::Harness(why), .. }) => return Err(why),
         Err(failure) => {
             let why = failure.to_string();
             (*failure.report, Some(why))
         }
     };
-    Ok(ended(&recorder, &report, broken))
+    ended(&recorder, &report, broken)
 }
 
-fn ended(recorder: &Recorder, report: &Report, broken: Option<String>) -> Ended {
+fn ended(recorder: &Recorder, report: &Report, broken: Option<String>) -> Result<Ended, String> {
     let log = format!(
         "engine sim\nelapsed_us {}\npolls {}\nsegments {}\nconnections_left {}\nended {:?}\n",
         report.elapsed_us, report.polls, report.trace_count, report.connections_left, report.ended
     );
-    Ended { recorded: recorder.take(), end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash }
+    let recorded = recorder.take().ok_or("the record was taken twice")?;
+    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash })
 }

@@ -1,0 +1,228 @@
+//! Planted bugs that prove the checkers: wrong implementations of the proxy's policies, and wrong configurations of it.
+//!
+//! Nothing of them is in the shipped proxy: they are values handed to `proxy::serve_with` at run time. Each names the checkers that must blame it (one of
+//! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
+
+mod queues;
+mod rules;
+
+use std::collections::BTreeSet;
+
+use proxy::{Config, Policies};
+use reports::record::{Outcome, Verdict};
+
+/// One planted bug.
+#[derive(Clone, Copy)]
+pub struct Mutant {
+    /// In kebab-case.
+    pub name: &'static str,
+    /// What is wrong with the proxy.
+    pub about: &'static str,
+    /// The scenario of the catalogue that brings it to light.
+    pub scenario: &'static str,
+    /// Checkers of which one at least must blame it.
+    pub must: &'static [&'static str],
+    /// Checkers that may blame it, too.
+    pub may: &'static [&'static str],
+    /// Plants it.
+    pub plant: fn(&mut Policies, Config) -> Config,
+}
+
+impl std::fmt::Debug for Mutant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mutant({})", self.name)
+    }
+}
+
+/// Who blamed a mutant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Checkers of its `must` set that blamed it in every run.
+    pub caught: Vec<String>,
+    /// Checkers outside of `must` and `may` that blamed it.
+    pub wrongly: Vec<String>,
+}
+
+impl Mutant {
+    /// Sorts the blame of some runs with this bug planted.
+    #[must_use]
+    pub fn judge(&self, verdicts: &[Verdict]) -> Judged {
+        let blamed: Vec<BTreeSet<&str>> = verdicts
+            .iter()
+            .map(|verdict| {
+                let failed = verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
+                failed.map(|invariant| invariant.name.as_str()).collect()
+            })
+            .collect();
+        let always = |name: &&&str| !blamed.is_empty() && blamed.iter().all(|run| run.contains(**name));
+        let caught = self.must.iter().filter(always).map(|name| (*name).to_owned()).collect();
+        let wrongly: BTreeSet<&str> = blamed
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|name| !self.must.contains(name) && !self.may.contains(name))
+            .collect();
+        Judged { caught, wrongly: wrongly.into_iter().map(str::to_owned).collect() }
+    }
+}
+
+/// No mutant has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown mutant {name:?}{}; see `windtunnel mutants`", suggestion.map(|known| format!("; did you mean {known:?}?")).unwrap_or_default())]
+pub struct Unknown {
+    /// What was asked for.
+    pub name: String,
+    /// What was probably meant.
+    pub suggestion: Option<&'static str>,
+}
+
+/// The mutant with this name.
+///
+/// # Errors
+/// [`Unknown`], with the nearest name.
+pub fn find(name: &str) -> Result<&'static Mutant, Unknown> {
+    ALL.iter().find(|mutant| mutant.name == name).ok_or_else(|| {
+        let nearest = ALL.iter().map(|mutant| (strsim::damerau_levenshtein(name, mutant.name), mutant.name)).min();
+        Unknown {
+            name: name.to_owned(),
+            suggestion: nearest.filter(|(distance, _)| *distance <= 4).map(|(_, known)| known),
+        }
+    })
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> &'static [Mutant] {
+    ALL
+}
+
+const ALL: &[Mutant] = &[
+    Mutant {
+        name: "swaps-neighbours",
+        about: "Now and then a client's queue hands out a symbol's newer message before the older one.",
+        scenario: "steady-fanout",
+        must: &["symbol-order"],
+        may: &["no-silent-gap"],
+        plant: queues::swaps_neighbours,
+    },
+    Mutant {
+        name: "repeats-a-message",
+        about: "Every two-hundredth message of a client is queued twice.",
+        scenario: "steady-fanout",
+        must: &["no-duplicates"],
+        may: &["symbol-order", "no-silent-gap"],
+        plant: queues::repeats,
+    },
+    Mutant {
+        name: "skips-silently",
+        about: "Every two-hundredth message of a client vanishes, uncounted and untold: what a lagging broadcast channel does that resubscribes by itself.",
+        scenario: "steady-fanout",
+        must: &["no-silent-gap"],
+        may: &[],
+        plant: queues::skips,
+    },
+    Mutant {
+        name: "sends-all-to-all",
+        about: "Every client gets every symbol, asked for or not.",
+        scenario: "steady-fanout",
+        must: &["no-leakage"],
+        may: &["no-silent-gap", "symbol-order"],
+        plant: rules::sends_all_to_all,
+    },
+    Mutant {
+        name: "changes-a-digit",
+        about: "One digit of every hundredth price is another.",
+        scenario: "steady-fanout",
+        must: &["payload-intact"],
+        may: &[],
+        plant: queues::changes_a_digit,
+    },
+    Mutant {
+        name: "waits-for-company",
+        about: "A client's messages wait until forty are there.",
+        scenario: "steady-fanout",
+        must: &["delivery-latency"],
+        may: &["convergence", "no-silent-gap", "client-memory"],
+        plant: queues::waits_for_company,
+    },
+    Mutant {
+        name: "trusts-silence",
+        about: "A source that says nothing any more is taken to have nothing to say.",
+        scenario: "upstream-silent-stall",
+        must: &["failover-time"],
+        may: &["convergence", "delivery-latency", "no-client-close", "upstream-connections"],
+        plant: rules::trusts_silence,
+    },
+    Mutant {
+        name: "closes-clients-at-failover",
+        about: "When the source changes, the clients are closed and may come again: what every tunnelling proxy does.",
+        scenario: "upstream-crash-mid-fanout",
+        must: &["no-client-close"],
+        may: &["failover-time", "convergence", "no-silent-gap", "client-memory"],
+        plant: queues::closes_at_failover,
+    },
+    Mutant {
+        name: "one-leg-for-each-client",
+        about: "Fan-out is not done: each client gets a connection to the source of its own.",
+        scenario: "steady-fanout",
+        must: &["upstream-connections"],
+        may: &["no-silent-gap", "delivery-latency", "no-client-close", "symbol-order", "convergence"],
+        plant: rules::one_leg_for_each_client,
+    },
+    Mutant {
+        name: "always-the-first",
+        about: "The first healthy instance gets every connection.",
+        scenario: "relay-balance",
+        must: &["even-spread"],
+        may: &[],
+        plant: rules::always_the_first,
+    },
+    Mutant {
+        name: "queues-without-bound",
+        about: "A slow client's queue grows for as long as the client is slow.",
+        scenario: "slow-consumers",
+        must: &["client-memory"],
+        may: &["convergence", "isolation"],
+        plant: queues::without_bound,
+    },
+    Mutant {
+        name: "slow-client-holds-all",
+        about: "While one client's queue is full, the others' messages wait, too.",
+        scenario: "slow-consumers",
+        must: &["isolation"],
+        may: &["delivery-latency", "convergence", "client-memory", "no-silent-gap", "failover-time"],
+        plant: queues::slow_client_holds_all,
+    },
+    Mutant {
+        name: "forgets-a-symbol",
+        about: "After the source changed, one symbol is dropped for good; the drops are counted and told.",
+        scenario: "upstream-crash-mid-fanout",
+        must: &["convergence"],
+        may: &["failover-time", "no-silent-gap"],
+        plant: queues::forgets_a_symbol,
+    },
+    Mutant {
+        name: "keeps-the-epoch",
+        about: "The numbers of a symbol begin again with a new source, but the epoch stays.",
+        scenario: "upstream-crash-mid-fanout",
+        must: &["symbol-order", "no-duplicates"],
+        may: &["no-silent-gap"],
+        plant: rules::keeps_the_epoch,
+    },
+    Mutant {
+        name: "lets-everyone-in",
+        about: "The limit on clients is not looked at.",
+        scenario: "connection-flood",
+        must: &["admission"],
+        may: &["delivery-latency", "convergence", "no-client-close", "isolation"],
+        plant: rules::lets_everyone_in,
+    },
+    Mutant {
+        name: "panics",
+        about: "The proxy panics at the ten-thousandth message.",
+        scenario: "steady-fanout",
+        must: &["programs-live"],
+        may: &["convergence", "no-client-close", "delivery-latency", "no-silent-gap"],
+        plant: queues::panics,
+    },
+];

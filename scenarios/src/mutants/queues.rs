@@ -1,0 +1,236 @@
+//! Wrong queues.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use proxy::{Bounded, Config, Delivery, Policies, Pushed, Queue};
+use wire::id::Symbol;
+use wire::ws::Message;
+
+/// What a wrong queue does otherwise than the right one.
+trait Tamper: Send + 'static {
+    fn push(
+        &mut self,
+        right: &mut Bounded,
+        delivery: Arc<Delivery>,
+        dropped: &mut Vec<Arc<Delivery>>,
+    ) -> Pushed {
+        right.push(delivery, dropped)
+    }
+
+    /// Whether messages are kept back now.
+    fn holds(&self, _waiting: usize) -> bool {
+        false
+    }
+}
+
+struct Wrong<T> {
+    right: Bounded,
+    waiting: usize,
+    tamper: T,
+}
+
+impl<T: Tamper> Queue for Wrong<T> {
+    fn push(&mut self, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        self.waiting += 1;
+        self.tamper.push(&mut self.right, delivery, dropped)
+    }
+
+    fn pop(&mut self) -> Option<Arc<Delivery>> {
+        if self.tamper.holds(self.waiting) {
+            return None;
+        }
+        let next = self.right.pop();
+        if self.right.is_empty() {
+            self.waiting = 0;
+        }
+        next
+    }
+
+    fn retain(&mut self, keep: &mut dyn FnMut(&Delivery) -> bool) {
+        self.right.retain(keep);
+    }
+
+    fn bytes(&self) -> usize {
+        self.right.bytes()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.right.is_empty() || self.tamper.holds(self.waiting)
+    }
+}
+
+fn plant<T: Tamper>(policies: &mut Policies, config: Config, make: impl Fn() -> T + Send + Sync + 'static) -> Config {
+    policies.queue = Arc::new(move |config| {
+        Box::new(Wrong { right: Bounded::new(&config.limits), waiting: 0, tamper: make() })
+    });
+    config
+}
+
+#[derive(Default)]
+struct Swaps {
+    count: u64,
+    held: Option<Arc<Delivery>>,
+}
+
+impl Tamper for Swaps {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        self.count += 1;
+        if let Some(held) = self.held.take() {
+            if held.symbol == delivery.symbol && held.epoch == delivery.epoch {
+                right.push(delivery, dropped);
+                return right.push(held, dropped);
+            }
+            self.held = Some(held);
+        } else if self.count.is_multiple_of(100) {
+            self.held = Some(delivery);
+            return Pushed::Queued;
+        }
+        right.push(delivery, dropped)
+    }
+}
+
+pub(super) fn swaps_neighbours(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, Swaps::default)
+}
+
+/// Every so many messages of a client.
+struct Every(u64, fn(&mut Bounded, Arc<Delivery>, &mut Vec<Arc<Delivery>>) -> Pushed, u64);
+
+impl Tamper for Every {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        self.2 += 1;
+        if self.2.is_multiple_of(self.0) { (self.1)(right, delivery, dropped) } else { right.push(delivery, dropped) }
+    }
+}
+
+pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || {
+        Every(200, |right, delivery, dropped| {
+            right.push(Arc::clone(&delivery), dropped);
+            right.push(delivery, dropped)
+        }, 0)
+    })
+}
+
+pub(super) fn skips(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Every(200, |_, _, _| Pushed::Queued, 0))
+}
+
+pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || {
+        Every(100, |right, delivery, dropped| {
+            let text = delivery.message.to_text().unwrap_or_default();
+            // The first digit after the bid's point.
+            let changed = match text.find("\"bid\":1.") {
+                Some(at) => {
+                    let at = at + "\"bid\":1.".len();
+                    let digit = if text[at..].starts_with('7') { "8" } else { "7" };
+                    format!("{}{digit}{}", &text[..at], &text[at + 1..])
+                }
+                None => text.to_owned(),
+            };
+            let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
+            right.push(Arc::new(wrong), dropped)
+        }, 0)
+    })
+}
+
+struct Company;
+
+impl Tamper for Company {
+    fn holds(&self, waiting: usize) -> bool {
+        waiting < 40
+    }
+}
+
+pub(super) fn waits_for_company(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Company)
+}
+
+#[derive(Default)]
+struct Closes {
+    epoch: Option<u64>,
+}
+
+impl Tamper for Closes {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        if *self.epoch.get_or_insert(delivery.epoch) != delivery.epoch {
+            return Pushed::Overflow;
+        }
+        right.push(delivery, dropped)
+    }
+}
+
+pub(super) fn closes_at_failover(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, Closes::default)
+}
+
+pub(super) fn without_bound(policies: &mut Policies, mut config: Config) -> Config {
+    config.limits.queue_bytes_max = usize::MAX / 4;
+    plant(policies, config, || Every(u64::MAX, |right, delivery, dropped| right.push(delivery, dropped), 0))
+}
+
+/// Queues that know of one another: how many of them are full.
+struct Together {
+    full: Arc<AtomicUsize>,
+    is_full: bool,
+    bound: usize,
+}
+
+impl Tamper for Together {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        let pushed = right.push(delivery, dropped);
+        // More than half full with messages given out long ago: a slow client.
+        let full = right.bytes() > self.bound / 2;
+        if full != self.is_full {
+            self.is_full = full;
+            if full {
+                self.full.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.full.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        pushed
+    }
+
+    fn holds(&self, waiting: usize) -> bool {
+        !self.is_full && self.full.load(Ordering::Relaxed) > 0 && waiting < 20
+    }
+}
+
+pub(super) fn slow_client_holds_all(policies: &mut Policies, config: Config) -> Config {
+    let full = Arc::new(AtomicUsize::new(0));
+    let bound = config.limits.queue_bytes_max;
+    plant(policies, config, move || Together { full: Arc::clone(&full), is_full: false, bound })
+}
+
+struct Forgets;
+
+impl Tamper for Forgets {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        if delivery.epoch > 1 && delivery.symbol == Symbol::numbered(0) {
+            dropped.push(delivery);
+            return Pushed::Queued;
+        }
+        right.push(delivery, dropped)
+    }
+}
+
+pub(super) fn forgets_a_symbol(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Forgets)
+}
+
+struct Panics(Arc<AtomicU64>);
+
+impl Tamper for Panics {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) < 10_000, "a planted panic");
+        right.push(delivery, dropped)
+    }
+}
+
+pub(super) fn panics(policies: &mut Policies, config: Config) -> Config {
+    let count = Arc::new(AtomicU64::new(0));
+    plant(policies, config, move || Panics(Arc::clone(&count)))
+}
