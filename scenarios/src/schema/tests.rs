@@ -124,6 +124,22 @@ fn a_key_that_may_be_left_out_may_be_left_out() {
     }
 }
 
+#[test]
+fn states_and_faults_bear_the_same_words_in_files_and_in_records() {
+    let words = |table: &str, key: &str| match &find(table).key(key).unwrap().kind {
+        Kind::OneOf(choices) => choices.iter().map(|choice| choice.word),
+        other => panic!("{other:?}"),
+    };
+    for word in words("reach", "state") {
+        let state: crate::model::State = Toml::String(word.to_owned()).try_into().unwrap();
+        assert_eq!(state.word(), word);
+    }
+    for word in words("faults", "kind") {
+        let kind: crate::model::FaultKind = Toml::String(word.to_owned()).try_into().unwrap();
+        assert_eq!(kind.word(), word);
+    }
+}
+
 fn find(name: &str) -> &'static Table {
     match &SCENARIO.key(name).unwrap().kind {
         Kind::Table(table) | Kind::List(Kind::Table(table)) => table,
