@@ -90,6 +90,9 @@ pub enum Cause {
         /// Who waits for what.
         waiting: Vec<Waiting>,
     },
+    /// The engine cannot be such a world.
+    #[error(transparent)]
+    NotExpressible(#[from] crate::engine::NotExpressible),
     /// The harness itself is broken: no result of this run counts.
     #[error("the harness failed: {0}")]
     Harness(String),

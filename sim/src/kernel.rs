@@ -136,8 +136,7 @@ pub(crate) fn uninstall() -> Option<World> {
 }
 
 /// Virtual microseconds since the run began; 0 outside a run.
-#[must_use]
-pub fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     NOW_US.try_with(Cell::get).unwrap_or(0)
 }
 

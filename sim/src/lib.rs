@@ -7,6 +7,7 @@
 //!   exec      tasks: poll, kill, freeze, catch panics             ready    the ready queue and wakers
 //!   net       SimNet: wire::net::Network as a host sees it        kernel   sockets, TCP, links: the world itself
 //!   control   faults and questions                                trace    the fingerprint of a run
+//!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
 //!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
 //! ```
 //!
@@ -49,6 +50,7 @@
 
 mod config;
 mod control;
+mod engine;
 mod exec;
 mod failure;
 mod interpose;
@@ -59,12 +61,20 @@ mod ready;
 mod run;
 mod setup;
 mod trace;
+pub mod turmoil;
 
 pub use self::config::{AtHorizon, Latency, LinkConfig, Order, ServiceTime, SimConfig, TcpConfig};
 pub use self::control::{Control, HostState};
+pub use self::engine::{Build, Faults, NotExpressible};
 pub use self::failure::{Cause, Ended, Failure, Report, Waiting};
-pub use self::kernel::{Sockets, now_us};
+pub use self::kernel::Sockets;
 pub use self::net::{SimListener, SimNet, SimStream};
 pub use self::run::run;
 pub use self::setup::{HostId, Outcome, Setup};
 pub use self::trace::{TraceEvent, TraceKind, first_difference};
+
+/// Virtual microseconds since the run began, in either engine; 0 outside of a run.
+#[must_use]
+pub fn now_us() -> u64 {
+    if kernel::run_id() == 0 { turmoil::now_us() } else { kernel::now_us() }
+}

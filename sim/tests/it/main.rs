@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, in what it calls too")]
 
 mod contract;
+mod engines;
 mod world;

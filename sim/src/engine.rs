@@ -1,0 +1,167 @@
+//! What scenario code may ask of an engine, whichever it is: the common shape of our simulator and turmoil.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+use wire::net::Network;
+
+use crate::config::LinkConfig;
+use crate::control::{Control, HostState};
+use crate::kernel::Sockets;
+use crate::net::SimNet;
+use crate::setup::{HostId, Outcome, Setup};
+
+/// The engine has no way to do or to tell this. The scenario must do without, or run elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this engine cannot express {0}")]
+pub struct NotExpressible(pub &'static str);
+
+/// A world being built, in either engine.
+pub trait Build {
+    /// The hosts' network.
+    type Net: Network;
+    /// The hand that reaches in.
+    type Control: Faults;
+
+    /// Adds a host whose program the run does not wait for. See [`Setup::host`].
+    fn host<P, F, O>(&mut self, name: &str, program: P) -> HostId
+    where
+        P: Fn(Self::Net) -> F + Send + 'static,
+        F: Future<Output = O> + Send + 'static,
+        O: Outcome;
+
+    /// Adds a host whose program the run waits for. See [`Setup::foreground`].
+    fn foreground<P, F, O>(&mut self, name: &str, program: P) -> HostId
+    where
+        P: Fn(Self::Net) -> F + Send + 'static,
+        F: Future<Output = O> + Send + 'static,
+        O: Outcome;
+
+    /// Sets both directions between two hosts.
+    ///
+    /// # Errors
+    /// [`NotExpressible`] for what the engine's links cannot be.
+    fn link(&mut self, a: HostId, b: HostId, link: LinkConfig) -> Result<(), NotExpressible>;
+
+    /// The hand that reaches into the world once it runs.
+    fn control(&self) -> Self::Control;
+}
+
+/// Faults and questions, in either engine; [`Control`] says what each means. Every fault may answer [`NotExpressible`].
+#[expect(clippy::missing_errors_doc, reason = "one error, explained above")]
+pub trait Faults: Copy + Debug + Send + Sync + 'static {
+    /// See [`Control::kill`].
+    fn kill(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::start`].
+    fn start(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::restart`].
+    fn restart(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::power_off`].
+    fn power_off(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::freeze`].
+    fn freeze(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::thaw`].
+    fn thaw(self, host: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::partition`].
+    fn partition(self, a: HostId, b: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::partition_oneway`].
+    fn partition_oneway(self, from: HostId, to: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::heal`].
+    fn heal(self, a: HostId, b: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::heal_oneway`].
+    fn heal_oneway(self, from: HostId, to: HostId) -> Result<(), NotExpressible>;
+    /// See [`Control::set_link`].
+    fn set_link(self, from: HostId, to: HostId, link: LinkConfig) -> Result<(), NotExpressible>;
+    /// See [`Control::black_hole`].
+    fn black_hole(self, host: HostId, on: bool) -> Result<(), NotExpressible>;
+    /// See [`Control::refuse`].
+    fn refuse(self, host: HostId, on: bool) -> Result<(), NotExpressible>;
+    /// See [`Control::skew_clock`].
+    fn skew_clock(self, host: HostId, offset_us: i64) -> Result<(), NotExpressible>;
+    /// See [`Control::finish`].
+    fn finish(self);
+    /// See [`Control::state`].
+    fn state(self, host: HostId) -> Option<HostState>;
+    /// See [`Control::sockets`].
+    fn sockets(self, host: HostId) -> Result<Sockets, NotExpressible>;
+    /// See [`Control::elapsed`].
+    fn elapsed(self) -> Duration;
+}
+
+impl Build for Setup {
+    type Net = SimNet;
+    type Control = Control;
+
+    fn host<P, F, O>(&mut self, name: &str, program: P) -> HostId
+    where
+        P: Fn(SimNet) -> F + Send + 'static,
+        F: Future<Output = O> + Send + 'static,
+        O: Outcome,
+    {
+        Setup::host(self, name, program)
+    }
+
+    fn foreground<P, F, O>(&mut self, name: &str, program: P) -> HostId
+    where
+        P: Fn(SimNet) -> F + Send + 'static,
+        F: Future<Output = O> + Send + 'static,
+        O: Outcome,
+    {
+        Setup::foreground(self, name, program)
+    }
+
+    fn link(&mut self, a: HostId, b: HostId, link: LinkConfig) -> Result<(), NotExpressible> {
+        Setup::link(self, a, b, link);
+        Ok(())
+    }
+
+    fn control(&self) -> Control {
+        Setup::control(self)
+    }
+}
+
+/// Our simulator can do all of it.
+macro_rules! all_expressible {
+    ($($name:ident($($arg:ident: $kind:ty),*);)*) => {
+        $(fn $name(self, $($arg: $kind),*) -> Result<(), NotExpressible> {
+            Control::$name(self, $($arg),*);
+            Ok(())
+        })*
+    };
+}
+
+impl Faults for Control {
+    all_expressible! {
+        kill(host: HostId);
+        start(host: HostId);
+        restart(host: HostId);
+        power_off(host: HostId);
+        freeze(host: HostId);
+        thaw(host: HostId);
+        partition(a: HostId, b: HostId);
+        partition_oneway(from: HostId, to: HostId);
+        heal(a: HostId, b: HostId);
+        heal_oneway(from: HostId, to: HostId);
+        set_link(from: HostId, to: HostId, link: LinkConfig);
+        black_hole(host: HostId, on: bool);
+        refuse(host: HostId, on: bool);
+        skew_clock(host: HostId, offset_us: i64);
+    }
+
+    fn finish(self) {
+        Control::finish(self);
+    }
+
+    fn state(self, host: HostId) -> Option<HostState> {
+        Control::state(self, host)
+    }
+
+    fn sockets(self, host: HostId) -> Result<Sockets, NotExpressible> {
+        Ok(Control::sockets(self, host))
+    }
+
+    fn elapsed(self) -> Duration {
+        Control::elapsed(self)
+    }
+}

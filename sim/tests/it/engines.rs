@@ -1,0 +1,136 @@
+//! The same programs and the same faults under both engines.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sim::{Build, Cause, Failure, Faults, HostState, LinkConfig, Report, SimConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+use wire::net::{ListenOptions, Listener, Network, SocketOptions};
+
+async fn echo<N: Network>(net: N) -> io::Result<()> {
+    let listener = net.bind(([0, 0, 0, 0], 7).into(), ListenOptions::default()).await?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        net.spawn("echo", async move {
+            let mut buf = [0; 4096];
+            while let Ok(n @ 1..) = stream.read(&mut buf).await {
+                if stream.write_all(&buf[..n]).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+/// Sends `rounds` messages and checks each answer; connects again when the connection breaks.
+async fn ask<N: Network>(net: N, rounds: usize, answered: Arc<AtomicUsize>) -> io::Result<()> {
+    let addr = net.lookup("server", 7).await?[0];
+    let mut draws = net.draws("ask", 0);
+    let mut round = 0;
+    while round < rounds {
+        let Ok(Ok(mut stream)) = timeout(Duration::from_secs(2), net.connect(addr, SocketOptions::default())).await
+        else {
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        while round < rounds {
+            let sent = vec![round as u8; 1 + draws.below(2_000) as usize];
+            let mut back = vec![0; sent.len()];
+            if stream.write_all(&sent).await.is_err() || stream.read_exact(&mut back).await.is_err() {
+                break;
+            }
+            assert_eq!(sent, back);
+            round += 1;
+            answered.fetch_add(1, Ordering::Relaxed);
+            sleep(draws.jitter(Duration::from_millis(50))).await;
+        }
+    }
+    Ok(())
+}
+
+/// Five clients; the server is killed, started, and cut off for a while.
+fn story<B: Build>(world: &mut B, answered: &Arc<AtomicUsize>) {
+    let server = world.host("server", echo);
+    let mut first = None;
+    for n in 0..5 {
+        let answered = answered.clone();
+        let host = world.foreground(&format!("client-{n}"), move |net| ask(net, 40, answered.clone()));
+        first.get_or_insert(host);
+    }
+    world.link(server, first.unwrap(), LinkConfig::fixed(Duration::from_millis(3))).unwrap();
+    let control = world.control();
+    world.host("faults", move |_| async move {
+        sleep(Duration::from_millis(200)).await;
+        control.kill(server)?;
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(control.state(server), Some(HostState::Stopped));
+        control.start(server)?;
+        sleep(Duration::from_millis(200)).await;
+        control.partition(server, first.unwrap())?;
+        sleep(Duration::from_millis(500)).await;
+        control.heal(server, first.unwrap())?;
+        assert!(control.elapsed() >= Duration::from_millis(1_200));
+        Ok::<(), sim::NotExpressible>(())
+    });
+}
+
+fn config(seed: u64) -> SimConfig {
+    SimConfig { link: LinkConfig::fixed(Duration::from_millis(1)), ..SimConfig::seeded(seed) }
+}
+
+fn told(run: impl Fn(&Arc<AtomicUsize>) -> Result<Report, Failure>) -> Report {
+    let answered = Arc::default();
+    let report = run(&answered).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(answered.load(Ordering::Relaxed), 200);
+    assert!(report.trace_count >= 200);
+    report
+}
+
+#[test]
+fn both_engines_tell_the_same_story() {
+    let ours = told(|answered| sim::run(config(3), |world| story(world, answered)));
+    let theirs = told(|answered| sim::turmoil::run(config(3), |world| story(world, answered)));
+    let seconds = |report: &Report| report.elapsed_us / 1_000_000;
+    assert!(seconds(&ours).abs_diff(seconds(&theirs)) <= 2, "{} and {} us", ours.elapsed_us, theirs.elapsed_us);
+}
+
+#[test]
+fn turmoil_runs_are_repeatable_too() {
+    let run = |seed| told(|answered| sim::turmoil::run(config(seed), |world| story(world, answered)));
+    let first = run(3);
+    assert_ne!(run(4).trace_hash, first.trace_hash);
+    assert_eq!(run(3), first);
+}
+
+#[test]
+fn what_turmoil_cannot_be_is_refused() {
+    let lossy = LinkConfig { loss: 0.1, ..LinkConfig::default() };
+    let failure = sim::turmoil::run(SimConfig { link: lossy, ..config(1) }, |_| {}).unwrap_err();
+    assert!(matches!(failure.cause, Cause::NotExpressible(_)), "{failure}");
+    assert!(sim::turmoil::Control.freeze(host_of_another_world()).is_err());
+}
+
+fn host_of_another_world() -> sim::HostId {
+    let mut host = None;
+    sim::run(SimConfig::default(), |world| {
+        host = Some(world.foreground("nobody", |_| async {}));
+    })
+    .unwrap();
+    host.unwrap()
+}
+
+#[test]
+fn a_panic_in_a_task_fails_a_turmoil_run_too() {
+    let failure = sim::turmoil::run(config(1), |world| {
+        world.foreground("victim", |net: sim::turmoil::Net| async move {
+            net.spawn("stumbler", async { panic!("over a stone") });
+            sleep(Duration::from_secs(5)).await;
+        });
+    })
+    .unwrap_err();
+    let Cause::Panic { host, task, message, .. } = &failure.cause else { panic!("{failure}") };
+    assert_eq!((host.as_str(), task.as_str(), message.as_str()), ("victim", "stumbler", "over a stone"));
+}
