@@ -1,0 +1,38 @@
+//! Tick n of all symbols, each payload made once and shared by all connections.
+
+use std::sync::{Arc, OnceLock};
+
+use wire::id::Symbol;
+use wire::tick::{Schedule, Tick};
+use wire::ws::Utf8Bytes;
+
+/// Tick `n` of every symbol. A payload is made when the first connection wants it.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    n: u64,
+    seed: u64,
+    schedule: Schedule,
+    silent: Arc<[u16]>,
+    texts: Box<[OnceLock<Utf8Bytes>]>,
+}
+
+impl Batch {
+    /// `silent` holds, for each symbol, how many scripted silences cover it now.
+    pub(crate) fn new(n: u64, seed: u64, schedule: Schedule, silent: Arc<[u16]>) -> Self {
+        let texts = silent.iter().map(|_| OnceLock::new()).collect();
+        Self { n, seed, schedule, silent, texts }
+    }
+
+    pub(crate) fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// The payload for the symbol at `index`; None where it is silenced.
+    pub(crate) fn text(&self, index: usize, symbol: Symbol) -> Option<Utf8Bytes> {
+        if *self.silent.get(index)? > 0 {
+            return None;
+        }
+        let text = self.texts[index].get_or_init(|| Tick { symbol, n: self.n }.encode(self.seed, self.schedule).into());
+        Some(text.clone())
+    }
+}

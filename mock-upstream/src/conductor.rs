@@ -1,0 +1,111 @@
+//! The one task that keeps time: makes ticks when they are due and plays the script.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::net::Network;
+
+use crate::batch::Batch;
+use crate::config::Mode;
+use crate::pacer::Pacer;
+use crate::script::{Effect, Timeline};
+use crate::serve::{NO_KEY_LIMIT, News, Shared};
+
+/// A sleep is never longer, so that a wall clock that jumps is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Runs until it is aborted with its owner.
+pub(crate) async fn conduct<N: Network>(shared: Arc<Shared>, net: N) {
+    let began = Instant::now();
+    let mut timeline = Timeline::new(&shared.config.script);
+    let ticking = shared.config.mode != Mode::Echo && !shared.config.symbols.is_empty();
+    let mut pacer = Pacer::new(shared.schedule, shared.config.burst_max, net.wall_clock());
+    let mut stage = Stage::new(&shared);
+    loop {
+        while let Some(effect) = timeline.due(began.elapsed()) {
+            stage.apply(effect);
+        }
+        if ticking {
+            for n in pacer.due(net.wall_clock()) {
+                stage.tick(n);
+            }
+        }
+        let mut wait = SLEEP_MAX;
+        if let Some(next) = timeline.next() {
+            wait = wait.min(next.saturating_sub(began.elapsed()));
+        }
+        if ticking {
+            wait = wait.min(pacer.wait(net.wall_clock()));
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// The effects now in force. Spans of one kind may overlap: they are counted.
+struct Stage<'a> {
+    shared: &'a Shared,
+    stalls: u16,
+    refusals: u16,
+    slams: u16,
+    silences: Arc<[u16]>,
+}
+
+impl<'a> Stage<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let silences = shared.config.symbols.iter().map(|_| 0).collect();
+        Self { shared, stalls: 0, refusals: 0, slams: 0, silences }
+    }
+
+    fn tick(&self, n: u64) {
+        if self.stalls > 0 {
+            return;
+        }
+        let batch = Batch::new(n, self.shared.config.seed, self.shared.schedule, Arc::clone(&self.silences));
+        self.tell(News::Ticks(Arc::new(batch)));
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        tracing::debug!(?effect, "script");
+        match effect {
+            Effect::Stall(on) => {
+                count(&mut self.stalls, on);
+                self.shared.stalled.store(self.stalls > 0, Ordering::Relaxed);
+                self.tell(News::Stall);
+            }
+            Effect::Refuse(on) => {
+                count(&mut self.refusals, on);
+                self.shared.refusing.store(self.refusals > 0, Ordering::Relaxed);
+            }
+            Effect::Slam(on) => {
+                count(&mut self.slams, on);
+                self.shared.slamming.store(self.slams > 0, Ordering::Relaxed);
+            }
+            Effect::Silence(symbol, on) => {
+                let mut silences = self.silences.to_vec();
+                for (place, silence) in silences.iter_mut().enumerate() {
+                    if symbol.is_none_or(|symbol| self.shared.place(symbol) == Some(place)) {
+                        count(silence, on);
+                    }
+                }
+                self.silences = silences.into();
+            }
+            Effect::Close(code) => self.tell(News::Close(code)),
+            Effect::Reset => self.tell(News::Reset),
+            Effect::Garbage => self.tell(News::Garbage),
+            Effect::KeyLimit(limit) => {
+                self.shared.key_limit.store(limit.map_or(NO_KEY_LIMIT, u64::from), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // It fails only where nobody is connected.
+        let _ = self.shared.news.send(news);
+    }
+}
+
+fn count(spans: &mut u16, on: bool) {
+    *spans = if on { spans.saturating_add(1) } else { spans.saturating_sub(1) };
+}

@@ -1,0 +1,115 @@
+//! What to serve, and within which bounds.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wire::id::{SourceId, Symbol};
+use wire::net::SocketOptions;
+use wire::tick::ScheduleError;
+use wire::ws::Limits;
+
+use crate::counters::Counters;
+use crate::script::Script;
+
+/// What a source does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The v1 feed: a greeting, one subscription message from the client, then the ticks of its symbols.
+    #[default]
+    V1,
+    /// All ticks to everyone, without greeting or subscription; what clients send is read and dropped.
+    Raw,
+    /// Every text and binary message goes back as it came; no ticks.
+    Echo,
+}
+
+/// One source. [`Config::new`] gives the defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its number in the record. No default: [`Config::new`] takes it.
+    pub id: SourceId,
+    /// Where it listens; port 0 picks a free port (see [`crate::serve_on`] to learn which).
+    pub listen: SocketAddr,
+    /// What it has ticks of. Default: `S0000` to `S0009`.
+    pub symbols: Vec<Symbol>,
+    /// Between two ticks of one symbol, 1 ms to a day, and long enough for the numbers since 2026 to fit ten digits ([`ServeError::Numbers`]). All symbols are due at the same instants. Default 100 ms.
+    pub period: Duration,
+    /// The seed of the payloads: equal for all instances of one feed. Default 1.
+    pub seed: u64,
+    /// Default [`Mode::V1`].
+    pub mode: Mode,
+    /// The first text of a connection, in [`Mode::V1`] only. Default `Connected`; None says nothing.
+    pub greeting: Option<String>,
+    /// Connections that one user key may hold; one more is told so in-band and closed. [`Mode::V1`] only. Default None: no limit.
+    pub key_limit: Option<u32>,
+    /// Open connections; one more is refused with 503. Default 20,000.
+    pub connections_max: u32,
+    /// What goes wrong and when. Default: nothing.
+    pub script: Script,
+    /// Until the WebSocket handshake is over. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Until the client's first message in [`Mode::V1`]; then it is closed with 1008. Default 10 s.
+    pub first_message_timeout: Duration,
+    /// How long a Close waits for the peer's. Default 1 s.
+    pub close_timeout: Duration,
+    /// Ticks that may wait for one connection whose socket is full; one more and the connection is reset. At least 1. Default 64.
+    pub queue_ticks: usize,
+    /// Ticks that are caught up after a short freeze of the host; if more are due, all but the newest are skipped. At least 1. Default 3.
+    pub burst_max: u32,
+    /// Options of accepted sockets. Default: Nagle off, the rest the kernel's.
+    pub socket: SocketOptions,
+    /// Bounds of each session (write buffer among them). Default [`Limits::default`].
+    pub limits: Limits,
+    /// Totals that the caller may watch while the source runs. Clones of a configuration share them.
+    pub counters: Counters,
+}
+
+impl Config {
+    /// The source `id` on `listen`, with the default of every field.
+    #[must_use]
+    pub fn new(id: SourceId, listen: SocketAddr) -> Self {
+        Self {
+            id,
+            listen,
+            symbols: (0..10).map(Symbol::numbered).collect(),
+            period: Duration::from_millis(100),
+            seed: 1,
+            mode: Mode::V1,
+            greeting: Some(wire::feed::GREETING.to_owned()),
+            key_limit: None,
+            connections_max: 20_000,
+            script: Script::default(),
+            handshake_timeout: Duration::from_secs(10),
+            first_message_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(1),
+            queue_ticks: 64,
+            burst_max: 3,
+            socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
+            limits: Limits::default(),
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// Why a source does not serve. All are ours to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on: taken, not ours, or not allowed. Trying again helps if it was taken.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The period is out of range.
+    #[error(transparent)]
+    Period(#[from] ScheduleError),
+    /// Tick numbers count from 2026 and have ten digits: at this period they are used up, or will be within an hour of this world's clock.
+    #[error("ticks {period:?} apart have numbers of more than ten digits by now: use a longer period and more symbols")]
+    Numbers {
+        /// The period asked for.
+        period: Duration,
+    },
+}

@@ -1,0 +1,328 @@
+//! One connection: handshake, subscription, ticks out, messages in, and an end that is always bounded.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::pin;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::close;
+use wire::event::{Event, Side, Why};
+use wire::feed::{KEY_LIMIT_TEXT, Request};
+use wire::id::LegId;
+use wire::net::ByteStream;
+use wire::ws::{self, Answer, CloseFrame, Error, Message, Session};
+
+use crate::batch::Batch;
+use crate::config::Mode;
+use crate::script::GARBAGE;
+use crate::serve::{KeyHeld, News, Shared};
+
+/// How a connection ends.
+enum End {
+    /// We send a Close frame and wait, within bounds, for the peer's.
+    Close(u16, &'static str),
+    /// We end the TCP connection in order, without a Close frame.
+    Drop,
+    /// We reset it.
+    Reset,
+    /// The peer sent a Close frame.
+    PeerClosed(u16),
+    /// The peer went away without one.
+    PeerGone,
+}
+
+/// Serves one accepted connection to its end. `admit` is false where the source is full.
+pub(crate) async fn run<S: ByteStream>(shared: Arc<Shared>, stream: S, peer: SocketAddr, admit: bool) {
+    let stop = shared.stop.cancelled();
+    pin!(stop);
+    let handshake = async {
+        wait_for_stall(&shared).await;
+        shake(&shared, stream, admit).await
+    };
+    let (session, refused) = wire::select! {
+        () = &mut stop => return,
+        shaken = handshake => shaken,
+    };
+    if let Some(why) = refused {
+        shared.config.counters.add_refused(1);
+        shared.observer.record(|| Event::SourceRefuse { source: shared.config.id, peer, why });
+    }
+    let Some(session) = session else { return };
+    let leg = LegId(shared.next_leg());
+    shared.config.counters.add_opened(1);
+    shared.observer.record(|| Event::SourceOpen { source: shared.config.id, leg, peer });
+    let mut connection = Connection {
+        shared: &shared,
+        leg,
+        peer,
+        session,
+        wanted: Vec::new(),
+        queue: VecDeque::new(),
+        unflushed: false,
+        key: None,
+        subscribed: false,
+    };
+    let end = connection.talk(stop).await;
+    connection.end(end).await;
+}
+
+/// A stalled source does not even answer handshakes.
+async fn wait_for_stall(shared: &Shared) {
+    let mut news = shared.news.subscribe();
+    while shared.is_stalled() {
+        if matches!(news.recv().await, Err(RecvError::Closed)) {
+            return;
+        }
+    }
+}
+
+async fn shake<S: ByteStream>(shared: &Shared, stream: S, admit: bool) -> (Option<Session<S>>, Option<Why>) {
+    let refused = if shared.refusing.load(Ordering::Relaxed) {
+        Some((Why::Scripted, "refused by script"))
+    } else if !admit {
+        Some((Why::Admission, "too many connections"))
+    } else {
+        None
+    };
+    let decide = |_: &ws::Asked| match refused {
+        None => Answer::Accept { subprotocol: None },
+        Some((_, reason)) => Answer::Refuse { status: 503, retry_after_s: None, reason: reason.to_owned() },
+    };
+    let accepted = timeout(shared.config.handshake_timeout, ws::accept(stream, shared.config.limits, decide)).await;
+    let session = accepted.ok().and_then(Result::ok).map(|accepted| accepted.session);
+    (session, refused.map(|(why, _)| why))
+}
+
+struct Connection<'a, S> {
+    shared: &'a Arc<Shared>,
+    leg: LegId,
+    peer: SocketAddr,
+    session: Session<S>,
+    /// Places of the symbols subscribed to.
+    wanted: Vec<usize>,
+    /// Ticks that wait for the socket; bounded by `queue_ticks`.
+    queue: VecDeque<Arc<Batch>>,
+    /// The session holds bytes that the socket has not taken.
+    unflushed: bool,
+    key: Option<KeyHeld>,
+    /// The first message came.
+    subscribed: bool,
+}
+
+enum Io {
+    Flushed(Result<(), Error>),
+    Read(Option<Result<Message, Error>>),
+}
+
+impl<S: ByteStream> Connection<'_, S> {
+    /// Talks until something ends it.
+    async fn talk(&mut self, mut stop: impl Future<Output = ()> + Unpin) -> End {
+        let config = &self.shared.config;
+        // Subscribed before the state is read: no change falls between.
+        let mut news = self.shared.news.subscribe();
+        let mut stalled = self.shared.is_stalled();
+        if self.shared.slamming.load(Ordering::Relaxed) {
+            return End::Close(close::INTERNAL_ERROR, "slammed by script");
+        }
+        match config.mode {
+            Mode::V1 => {
+                if let Some(greeting) = &config.greeting
+                    && let Err(error) = self.write(Message::text(greeting.as_str()))
+                {
+                    return lost(&error);
+                }
+            }
+            Mode::Raw => self.wanted = (0..config.symbols.len()).collect(),
+            Mode::Echo => {}
+        }
+        let first_message = sleep_until(Instant::now() + config.first_message_timeout);
+        pin!(first_message);
+        loop {
+            while !self.unflushed
+                && !stalled
+                && let Some(batch) = self.queue.pop_front()
+            {
+                if let Err(error) = self.send(&batch) {
+                    return lost(&error);
+                }
+            }
+            let awaiting = config.mode == Mode::V1 && !self.subscribed;
+            // An echo that cannot be written stops the reading: that is back-pressure, and it bounds what waits here.
+            let reading = config.mode != Mode::Echo || !self.unflushed;
+            let (session, unflushed) = (&mut self.session, self.unflushed);
+            let io = poll_fn(|cx| {
+                if unflushed && let Poll::Ready(done) = session.poll_flush_unpin(cx) {
+                    return Poll::Ready(Io::Flushed(done));
+                }
+                if reading { session.poll_next_unpin(cx).map(Io::Read) } else { Poll::Pending }
+            });
+            wire::select! {
+                () = &mut stop => return End::Close(close::GOING_AWAY, "source stops"),
+                news = news.recv() => match news {
+                    Ok(News::Ticks(batch)) => {
+                        if stalled || self.wanted.is_empty() {
+                            continue;
+                        }
+                        if self.queue.len() >= config.queue_ticks.max(1) {
+                            config.counters.add_overflowed(1);
+                            return End::Reset;
+                        }
+                        self.queue.push_back(batch);
+                    }
+                    Ok(News::Stall) => {
+                        stalled = self.shared.is_stalled();
+                        self.queue.clear();
+                    }
+                    Ok(News::Close(Some(code))) => return End::Close(code, "closed by script"),
+                    Ok(News::Close(None)) => return End::Drop,
+                    Ok(News::Reset) => return End::Reset,
+                    Ok(News::Garbage) => {
+                        if let Err(error) = self.write(Message::text(GARBAGE)) {
+                            return lost(&error);
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => {
+                        config.counters.add_overflowed(1);
+                        return End::Reset;
+                    }
+                    Err(RecvError::Closed) => return End::Drop,
+                },
+                () = &mut first_message, if awaiting && !stalled => {
+                    return End::Close(close::POLICY_VIOLATION, "no subscription in time");
+                }
+                io = io, if !stalled => match io {
+                    Io::Flushed(Ok(())) => self.unflushed = false,
+                    Io::Flushed(Err(error)) => return lost(&error),
+                    Io::Read(None) => return End::PeerGone,
+                    Io::Read(Some(Err(error))) => return lost(&error),
+                    Io::Read(Some(Ok(message))) => if let Some(end) = self.hear(message) {
+                        return end;
+                    },
+                },
+            }
+        }
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), Error> {
+        self.unflushed = true;
+        self.session.start_send_unpin(message)
+    }
+
+    /// Hands the wanted part of a batch to the session.
+    fn send(&mut self, batch: &Batch) -> Result<(), Error> {
+        let config = &self.shared.config;
+        let mut sent = 0;
+        for &place in &self.wanted {
+            let symbol = config.symbols[place];
+            let Some(text) = batch.text(place, symbol) else { continue };
+            self.session.start_send_unpin(Message::Text(text))?;
+            sent += 1;
+            let (source, leg, n) = (config.id, self.leg, batch.n());
+            self.shared.observer.record(|| Event::SourceSend { source, leg, symbol, n });
+        }
+        if sent > 0 {
+            self.unflushed = true;
+            config.counters.add_messages(sent);
+        }
+        Ok(())
+    }
+
+    /// Takes what the peer said; Some where that ends the connection.
+    fn hear(&mut self, message: Message) -> Option<End> {
+        match (self.shared.config.mode, message) {
+            (_, Message::Close(frame)) => {
+                Some(End::PeerClosed(frame.map_or(close::NO_STATUS, |frame| frame.code.into())))
+            }
+            (_, Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) | (Mode::Raw, _) => None,
+            (Mode::Echo, message) => {
+                self.shared.config.counters.add_messages(1);
+                self.write(message).err().map(|error| lost(&error))
+            }
+            (Mode::V1, Message::Text(text)) => match Request::decode(&text) {
+                Ok(request) => self.subscribe(&request),
+                Err(_) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
+            },
+            (Mode::V1, Message::Binary(_)) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
+        }
+    }
+
+    /// Replaces the subscription.
+    fn subscribe(&mut self, request: &Request) -> Option<End> {
+        self.subscribed = true;
+        // Given back first: a request that changes nothing must not count twice.
+        self.key = None;
+        self.key = self.shared.take_key(&request.user_key);
+        if self.key.is_none() {
+            let (source, peer) = (self.shared.config.id, self.peer);
+            self.shared.config.counters.add_refused(1);
+            self.shared.observer.record(|| Event::SourceRefuse { source, peer, why: Why::KeyLimit });
+            if let Err(error) = self.write(Message::text(KEY_LIMIT_TEXT)) {
+                return Some(lost(&error));
+            }
+            return Some(End::Close(close::POLICY_VIOLATION, "key limit"));
+        }
+        let before = std::mem::take(&mut self.wanted);
+        for symbol in &request.symbols {
+            let Some(place) = self.shared.place(*symbol) else {
+                self.shared.config.counters.add_unknown_symbols(1);
+                continue;
+            };
+            self.wanted.push(place);
+            if !before.contains(&place) {
+                let (source, leg, symbol) = (self.shared.config.id, self.leg, *symbol);
+                self.shared.observer.record(|| Event::SourceSubscribe { source, leg, symbol });
+            }
+        }
+        None
+    }
+
+    async fn end(mut self, end: End) {
+        let (by, code) = match end {
+            End::Close(code, _) => (Side::Own, Some(code)),
+            End::Drop | End::Reset => (Side::Own, None),
+            End::PeerClosed(code) => (Side::Peer, Some(code)),
+            End::PeerGone => (Side::Peer, None),
+        };
+        let (source, leg) = (self.shared.config.id, self.leg);
+        self.shared.observer.record(|| Event::SourceClose { source, leg, by, code });
+        // The key is free from here on, however long the farewell takes.
+        self.key = None;
+        let farewell = self.shared.config.close_timeout;
+        match end {
+            End::Close(code, reason) => {
+                let session = &mut self.session;
+                let goodbye = async {
+                    let frame = CloseFrame { code: code.into(), reason: reason.into() };
+                    if session.send(Message::Close(Some(frame))).await.is_ok() {
+                        while let Some(Ok(_)) = session.next().await {}
+                    }
+                };
+                let _ = timeout(farewell, goodbye).await;
+            }
+            End::PeerClosed(_) => {
+                let session = &mut self.session;
+                let answer = async { while let Some(Ok(_)) = session.next().await {} };
+                let _ = timeout(farewell, answer).await;
+            }
+            End::Reset => self.session.into_inner().abort(),
+            End::Drop | End::PeerGone => {}
+        }
+    }
+}
+
+/// An error of the session as an end: the peer is gone, or broke the protocol.
+fn lost(error: &Error) -> End {
+    match error {
+        error if ws::is_disconnect(error) => End::PeerGone,
+        Error::Capacity(_) => End::Close(close::MESSAGE_TOO_BIG, "message too big"),
+        Error::Utf8(_) => End::Close(close::INVALID_PAYLOAD, "text is not UTF-8"),
+        Error::WriteBufferFull(_) => End::Reset,
+        _ => End::Close(close::PROTOCOL_ERROR, "protocol error"),
+    }
+}

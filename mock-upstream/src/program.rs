@@ -1,0 +1,234 @@
+//! The `mock-upstream` program: command line, signals, exit codes.
+//!
+//! Exit codes: 0 stopped by SIGINT or SIGTERM; 64 usage or a bad script; 74 I/O (port in use, unwritable record).
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+use wire::event::{JsonLines, Observer};
+use wire::id::{SourceId, Symbol};
+use wire::net::{ListenOptions, Listener, Network, TokioNet};
+
+use crate::config::{Config, Mode};
+use crate::script::Script;
+use crate::serve::serve_on;
+
+const USAGE: u8 = 64;
+const IO: u8 = 74;
+
+/// A scriptable WebSocket feed server.
+#[derive(Parser, Debug)]
+#[command(name = "mock-upstream", version, about, max_term_width = 120)]
+struct Args {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    listen: SocketAddr,
+    /// How many symbols (S0000, S0001, ...), or a list: EURUSD,GBPUSD.
+    #[arg(long, value_name = "N|LIST", default_value = "10", value_parser = symbols)]
+    symbols: Symbols,
+    /// Ticks of each symbol per second, from one a day to 1000.
+    #[arg(long, value_name = "MSGS_PER_S", default_value = "10", value_parser = period)]
+    rate: Duration,
+    /// Seed of the payloads: the same for all instances of one feed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What goes wrong and when (TOML).
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Send every message back; no ticks.
+    #[arg(long, conflicts_with_all = ["raw", "greeting", "key_limit"])]
+    echo: bool,
+    /// Send all ticks to everyone, without subscription.
+    #[arg(long, conflicts_with_all = ["greeting", "key_limit"])]
+    raw: bool,
+    /// The first text of each connection; empty for none. [default: Connected]
+    #[arg(long, value_name = "TEXT")]
+    greeting: Option<String>,
+    /// Connections that one user key may hold.
+    #[arg(long, value_name = "N")]
+    key_limit: Option<u32>,
+    /// This source's number in the record.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    id: u16,
+    /// Write what was really sent, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+struct Symbols(Vec<Symbol>);
+
+fn symbols(text: &str) -> Result<Symbols, String> {
+    if let Ok(count) = text.parse::<u32>() {
+        let max = wire::feed::SYMBOLS_MAX;
+        return if count as usize <= max {
+            Ok(Symbols((0..count).map(Symbol::numbered).collect()))
+        } else {
+            Err(format!("at most {max} symbols"))
+        };
+    }
+    let mut list: Vec<Symbol> = Vec::new();
+    for word in text.split(',') {
+        let symbol = Symbol::new(word.trim()).map_err(|error| format!("{word:?}: {error}"))?;
+        if !list.contains(&symbol) {
+            list.push(symbol);
+        }
+    }
+    Ok(Symbols(list))
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if (1.0 / 86_400.0..=1000.0).contains(&rate) {
+        Ok(Duration::from_secs_f64(1.0 / rate))
+    } else {
+        Err("must be from one a day to 1000; for a higher rate use more symbols".to_owned())
+    }
+}
+
+/// A duration in text: `500ms`, `2s`, `1.5m`; at most a year.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => f64::NAN,
+    };
+    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * scale;
+    if (0.0..=31_536_000.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(format!("{text:?} is not a duration: write 500ms, 2s or 1.5m"))
+    }
+}
+
+/// Runs the program with its command line (the first argument is its name). Logs go to standard error, filtered by `RUST_LOG`.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            eprintln!("mock-upstream: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+type Failure = (u8, String);
+
+fn io(what: &str) -> impl Fn(std::io::Error) -> Failure + '_ {
+    move |error| (IO, format!("{what}: {error}"))
+}
+
+fn start(args: Args) -> Result<(), Failure> {
+    let mut config = Config::new(SourceId(args.id), args.listen);
+    if let Some(path) = &args.script {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(io(&name))?;
+        config.script = Script::from_toml(&text).map_err(|error| (USAGE, format!("{name}:{error}")))?;
+    }
+    config.symbols = args.symbols.0;
+    config.period = args.rate;
+    config.seed = args.seed;
+    config.key_limit = args.key_limit;
+    config.mode = match (args.echo, args.raw) {
+        (true, _) => Mode::Echo,
+        (_, true) => Mode::Raw,
+        _ => Mode::V1,
+    };
+    if let Some(greeting) = args.greeting {
+        config.greeting = Some(greeting).filter(|text| !text.is_empty());
+    }
+    // One descriptor a connection: take what the system allows.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("runtime"))?;
+    runtime.block_on(run(config, args.events))
+}
+
+async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
+    let net = TokioNet::current();
+    let observer = match &events {
+        None => Observer::none(),
+        Some(path) => {
+            let file = File::create(path).map_err(io(&path.display().to_string()))?;
+            let (net, began) = (net.clone(), net.wall_clock());
+            let clock = move || u64::try_from(net.wall_clock().since(began).as_micros()).unwrap_or(u64::MAX);
+            Observer::new(Arc::new(JsonLines::new(Box::new(file), clock)))
+        }
+    };
+    let shutdown = CancellationToken::new();
+    let mut stop = stop_signals().map_err(io("signals"))?;
+    let options = ListenOptions { accepted: config.socket, ..ListenOptions::default() };
+    let listener =
+        net.bind(config.listen, options).await.map_err(io(&format!("cannot listen on {}", config.listen)))?;
+    let addr = listener.local_addr().map_err(io("listener"))?;
+    let what = match config.mode {
+        Mode::Echo => "echo".to_owned(),
+        mode => {
+            let word = if mode == Mode::Raw { "raw" } else { "v1" };
+            let rate = 1.0 / config.period.as_secs_f64();
+            format!("{word}, {} symbols x {rate} ticks/s, seed {}", config.symbols.len(), config.seed)
+        }
+    };
+    // The line is a contract with scripts: they wait for it and read the port. A closed pipe is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "mock-upstream listening on ws://{addr} ({what})");
+    let serving = serve_on(config, listener, net, shutdown.clone(), observer);
+    tokio::pin!(serving);
+    let result = wire::select! {
+        result = &mut serving => result,
+        () = stop.wait() => {
+            shutdown.cancel();
+            serving.await
+        }
+    };
+    result.map_err(|error| (USAGE, error.to_string()))
+}
+
+struct StopSignals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+fn stop_signals() -> std::io::Result<StopSignals> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(StopSignals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+    #[cfg(not(unix))]
+    Ok(StopSignals {})
+}
+
+impl StopSignals {
+    async fn wait(&mut self) {
+        #[cfg(unix)]
+        wire::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

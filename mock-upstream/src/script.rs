@@ -1,0 +1,68 @@
+//! What goes wrong and when.
+
+mod file;
+mod timeline;
+
+use std::time::Duration;
+
+use wire::id::Symbol;
+
+pub use self::file::ScriptError;
+pub(crate) use self::timeline::{Effect, Timeline};
+
+/// Steps of a source's life. The order of the list decides between steps of one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// The steps, in any order of time.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Since `serve` began.
+    pub at: Duration,
+    /// What happens.
+    pub action: Action,
+}
+
+/// What a source can be told to do. Overlapping spans of one kind last until the last of them ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Keeps sockets open but sends nothing, reads nothing, and answers no ping and no handshake. Ticks that fall due are skipped for good.
+    Stall {
+        /// For how long.
+        for_: Duration,
+    },
+    /// Answers new handshakes with 503.
+    Refuse {
+        /// For how long.
+        for_: Duration,
+    },
+    /// Finishes new handshakes, and closes each at once with 1011.
+    Slam {
+        /// For how long.
+        for_: Duration,
+    },
+    /// Sends no ticks, while pings are answered and subscriptions taken: alive, but stale.
+    Silence {
+        /// Of this symbol only; None: of all.
+        symbol: Option<Symbol>,
+        /// For how long.
+        for_: Duration,
+    },
+    /// Closes every connection with this code.
+    CloseAll {
+        /// None: ends the TCP connection in order, without a Close frame.
+        code: Option<u16>,
+    },
+    /// Resets every connection (RST).
+    ResetAll,
+    /// Sends each connection one text that no feed protocol can read.
+    Garbage,
+    /// Changes the limit of connections per key for those that come from now on. None: no limit.
+    KeyLimit(Option<u32>),
+}
+
+/// The text that [`Action::Garbage`] sends.
+pub(crate) const GARBAGE: &str = "{\"symbol\":\"\u{fffd}\",,,";
