@@ -8,8 +8,42 @@
 //! simulated run, a run over sockets and an old file alike. It counts its real checks: an invariant that was never checked is inconclusive, not green.
 //! Each is proven by a mutant that it catches.
 
+mod admission;
+mod client_memory;
+mod convergence;
+mod delivery_latency;
+mod even_spread;
+mod facts;
+mod failover_time;
+mod health;
+mod isolation;
+mod latency;
+mod ledger;
+mod legs;
+mod no_client_close;
+mod no_duplicates;
+mod no_leakage;
+mod no_silent_gap;
+mod objectives;
+mod payload_intact;
+mod seen;
+#[cfg(test)]
+mod speed;
+mod symbol_order;
+#[cfg(test)]
+mod testing;
+mod upstream_connections;
+
 use reports::record::{Invariant, Outcome, Violation};
 use wire::event::Event;
+
+pub use self::facts::Facts;
+use self::ledger::Ledger;
+pub use self::ledger::{NONE, Origin};
+pub use self::objectives::{
+    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FromPhase, Isolation,
+    NoClientClose, Objectives, Plain, Share, UpstreamConnections, build,
+};
 
 /// The most violations kept of one invariant; the rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;
@@ -23,13 +57,22 @@ pub trait Checker: Send {
     fn finish(&mut self, end: At, findings: &mut Findings) -> String;
 }
 
-/// Where in the record.
+/// Where in the record, and what the bench has looked up for all checkers at once: dense numbers in the order of first appearance, so that a checker
+/// indexes a list where it would hash a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct At {
     /// Microseconds since the run began.
     pub us: u64,
     /// The event's number, from 0.
     pub event: u64,
+    /// The dense number of the event's symbol, or [`NONE`].
+    pub symbol: u32,
+    /// The dense number of the event's client, or [`NONE`].
+    pub client: u32,
+    /// The dense number of the event's (client, symbol), or [`NONE`].
+    pub pair: u32,
+    /// Of a tick sent or delivered: when a source sent it first, before this event.
+    pub origin: Origin,
 }
 
 /// What one checker found so far.
@@ -62,6 +105,12 @@ impl Findings {
     pub fn checked(&self) -> u64 {
         self.checked
     }
+
+    /// How often it was broken.
+    #[must_use]
+    pub fn broken(&self) -> u64 {
+        self.broken
+    }
 }
 
 /// A checker with its name and its floor of checks.
@@ -76,6 +125,7 @@ struct Place {
 #[derive(Default)]
 pub struct Bench {
     places: Vec<Place>,
+    ledger: Ledger,
     next: u64,
     last_us: u64,
 }
@@ -94,7 +144,7 @@ impl Bench {
 
     /// Feeds one event to every checker.
     pub fn observe(&mut self, at_us: u64, event: &Event) {
-        let at = At { us: at_us, event: self.next };
+        let at = self.ledger.locate(at_us, self.next, event);
         self.next += 1;
         self.last_us = at_us;
         for place in &mut self.places {
@@ -105,7 +155,14 @@ impl Bench {
     /// Ends the record at `end_us` and judges.
     #[must_use]
     pub fn finish(mut self, end_us: u64) -> Vec<Invariant> {
-        let end = At { us: end_us.max(self.last_us), event: self.next };
+        let end = At {
+            us: end_us.max(self.last_us),
+            event: self.next,
+            symbol: NONE,
+            client: NONE,
+            pair: NONE,
+            origin: Origin::Unasked,
+        };
         self.places
             .iter_mut()
             .map(|place| {

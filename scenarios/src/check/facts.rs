@@ -1,0 +1,28 @@
+//! What checkers may know of the plan beforehand.
+
+use std::ops::Range;
+
+/// The shape of a run. Everything else is read from the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Instances of the source. 0: the sources keep no ledger (a feed of others), and nothing can be held against it.
+    pub sources: u16,
+    /// Instances of the proxy. 0: clients go to the sources directly.
+    pub proxies: u16,
+    /// Clients.
+    pub clients: u32,
+    /// Microseconds between two ticks of one symbol.
+    pub period_us: u64,
+    /// Clients that read slowly on purpose, as half-open ranges.
+    pub slow_clients: Vec<Range<u32>>,
+    /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
+    pub client_hosts: Vec<(String, Range<u32>)>,
+}
+
+impl Facts {
+    /// Whether the client reads slowly on purpose.
+    #[must_use]
+    pub fn is_slow(&self, client: u32) -> bool {
+        self.slow_clients.iter().any(|range| range.contains(&client))
+    }
+}

@@ -1,0 +1,187 @@
+//! Which ticks went out on which leg, and which legs serve which client: what a missing tick is charged by.
+//!
+//! A leg is tied to a client by addresses: the source's `peer` is the client's own address (direct), or the address of a proxy's leg that serves this client
+//! (relay, by the proxy's account), or of any leg of the client's proxy (fan-out). Where nothing ties them and there is one proxy, all legs are its own.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use rustc_hash::FxHashMap;
+use wire::event::Event;
+use wire::id::{LegId, SourceId};
+
+use super::At;
+
+/// Legs of one proxy that are remembered; a proxy in fan-out holds one or two.
+const LEGS_MAX: usize = 64;
+/// Stretches of ticks of one symbol on one leg that are remembered. A leg carries one, unless its source skips.
+const STRETCHES_MAX: usize = 32;
+
+/// Every leg of a record. Memory: a few words for each leg, and for each symbol on it.
+#[derive(Default)]
+pub(super) struct Legs {
+    // Maps are never walked.
+    numbers: FxHashMap<(SourceId, LegId), u32>,
+    by_peer: FxHashMap<SocketAddr, u32>,
+    claims: FxHashMap<SocketAddr, Claim>,
+    by_client: FxHashMap<SocketAddr, VecDeque<u32>>,
+    by_proxy: Vec<VecDeque<u32>>,
+    all: VecDeque<u32>,
+    sent: FxHashMap<(u32, u32), Stretches>,
+    /// More legs than are remembered: what the lists say is not the whole.
+    crowded: bool,
+    next: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Claim {
+    proxy: usize,
+    client: Option<SocketAddr>,
+}
+
+/// Ticks of one symbol on one leg, as stretches without a hole, oldest first.
+#[derive(Default)]
+pub(super) struct Stretches(Vec<(u64, u64)>);
+
+impl Legs {
+    /// Takes what sources and proxies say of legs.
+    pub(super) fn observe(&mut self, at: At, event: &Event) {
+        match event {
+            Event::SourceSend { source, leg, n, .. } => {
+                let leg = self.number(*source, *leg);
+                self.sent.entry((leg, at.symbol)).or_default().push(*n);
+            }
+            Event::SourceOpen { source, leg, peer } => {
+                let leg = self.number(*source, *leg);
+                self.by_peer.insert(*peer, leg);
+                if self.all.len() == LEGS_MAX {
+                    self.all.pop_front();
+                    self.crowded = true;
+                }
+                self.all.push_back(leg);
+                if let Some(claim) = self.claims.remove(peer) {
+                    self.tie(leg, claim);
+                }
+            }
+            Event::ProxyLegUp { proxy, local, client, .. } => {
+                let claim = Claim { proxy: proxy.index(), client: *client };
+                match self.by_peer.get(local) {
+                    Some(leg) => self.tie(*leg, claim),
+                    None => {
+                        self.claims.insert(*local, claim);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&mut self, source: SourceId, leg: LegId) -> u32 {
+        let number = *self.numbers.entry((source, leg)).or_insert(self.next);
+        self.next = self.next.max(number.saturating_add(1));
+        number
+    }
+
+    fn tie(&mut self, leg: u32, claim: Claim) {
+        let legs = match claim.client {
+            Some(client) => self.by_client.entry(client).or_default(),
+            None => {
+                if self.by_proxy.len() <= claim.proxy {
+                    self.by_proxy.resize_with(claim.proxy + 1, VecDeque::new);
+                }
+                &mut self.by_proxy[claim.proxy]
+            }
+        };
+        if legs.contains(&leg) {
+            return;
+        }
+        if legs.len() == LEGS_MAX {
+            legs.pop_front();
+        }
+        legs.push_back(leg);
+    }
+
+    /// The legs that can have carried a tick to the client at `local` behind `proxy`; nothing if that cannot be told.
+    pub(super) fn of(&self, local: SocketAddr, proxy: Option<usize>, proxies: usize) -> Candidates {
+        let mut legs = Vec::new();
+        if let Some(own) = self.by_client.get(&local) {
+            legs.extend(own);
+        } else if let Some(of_proxy) = proxy.and_then(|proxy| self.by_proxy.get(proxy)).filter(|legs| !legs.is_empty())
+        {
+            legs.extend(of_proxy);
+        } else if proxies == 0 {
+            legs.extend(self.by_peer.get(&local));
+        } else if proxies == 1 && !self.crowded {
+            legs.extend(&self.all);
+        }
+        Candidates(legs)
+    }
+
+    /// What went out of a symbol on a leg.
+    pub(super) fn sent(&self, leg: u32, symbol: u32) -> Option<&Stretches> {
+        self.sent.get(&(leg, symbol))
+    }
+}
+
+/// Legs that can have carried a tick to a client.
+#[derive(Default)]
+pub(super) struct Candidates(Vec<u32>);
+
+impl Candidates {
+    /// What went out of the symbol on each of them.
+    pub(super) fn sent<'a>(&'a self, legs: &'a Legs, symbol: u32) -> impl Iterator<Item = &'a Stretches> {
+        self.0.iter().filter_map(move |leg| legs.sent(*leg, symbol))
+    }
+
+    /// Whether nothing ties the client to any leg.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Stretches {
+    fn push(&mut self, n: u64) {
+        match self.0.last_mut() {
+            Some((_, last)) if n <= *last => return,
+            Some((_, last)) if n == *last + 1 => {
+                *last = n;
+                return;
+            }
+            _ => {}
+        }
+        if self.0.len() == STRETCHES_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((n, n));
+    }
+
+    /// Whether n went out.
+    pub(super) fn holds(&self, n: u64) -> bool {
+        self.0.iter().rev().any(|(first, last)| (*first..=*last).contains(&n))
+    }
+
+    /// How many of `first..=last` went out.
+    pub(super) fn count(&self, first: u64, last: u64) -> u64 {
+        let overlap = |stretch: &(u64, u64)| {
+            let (from, to) = (stretch.0.max(first), stretch.1.min(last));
+            if from <= to { to - from + 1 } else { 0 }
+        };
+        self.0.iter().map(overlap).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_count_what_went_out() {
+        let mut sent = Stretches::default();
+        for n in [3, 4, 5, 9, 10, 4] {
+            sent.push(n);
+        }
+        assert_eq!(sent.0, [(3, 5), (9, 10)]);
+        assert!(sent.holds(4) && sent.holds(9) && !sent.holds(6) && !sent.holds(11));
+        assert_eq!((sent.count(4, 9), sent.count(6, 8), sent.count(0, 100)), (3, 0, 5));
+    }
+}

@@ -1,0 +1,75 @@
+//! `no-duplicates`: no tick reaches a session twice.
+//!
+//! For each (client, session, symbol), no n comes twice, and no (epoch, seq). The last 1,024 numbers are remembered; what is older than that counts as
+//! disorder (see `symbol-order`).
+
+use wire::event::Event;
+
+use super::seen::{Seen, Step};
+use super::{At, Checker, Findings};
+
+/// The checker. A check is a delivery that had one before it.
+#[derive(Default)]
+pub(super) struct Once {
+    pairs: Vec<Option<Seen>>,
+}
+
+impl Checker for Once {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        let Event::ClientDeliver { client, session, symbol, n, stamp, .. } = event else { return };
+        let taken = Seen::take(&mut self.pairs, at.pair, at.event, *session, *n, *stamp);
+        if taken.n == Step::First {
+            return;
+        }
+        findings.check();
+        if taken.n == Step::Repeat {
+            findings
+                .violation(at, &[taken.event_before], || format!("{client} {session} got {symbol} {n} a second time"));
+        } else if taken.stamp == Step::Repeat
+            && let Some(stamp) = stamp
+        {
+            findings.violation(at, &[taken.event_before], || {
+                let (epoch, seq) = (stamp.epoch, stamp.seq);
+                format!(
+                    "{client} {session} got {symbol} epoch {epoch} seq {seq} a second time, with another tick ({n})"
+                )
+            });
+        }
+    }
+
+    fn finish(&mut self, _end: At, findings: &mut Findings) -> String {
+        format!("{} of {} deliveries were repeats", findings.broken(), findings.checked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+    fn tape() -> Tape {
+        Tape::new("no-duplicates = {}").open(0, 0)
+    }
+
+    #[test]
+    fn each_tick_once_passes_even_out_of_order() {
+        check(tape().deliver(0, 0, 1).deliver(0, 0, 5).deliver(0, 0, 3), Pass, 2);
+    }
+
+    #[test]
+    fn a_tick_twice_fails() {
+        check(tape().deliver(0, 0, 1).deliver(0, 0, 1), Fail, 1);
+        check(tape().deliver(0, 0, 1).deliver(0, 0, 2).deliver(0, 0, 3).deliver(0, 0, 1), Fail, 3);
+    }
+
+    #[test]
+    fn a_stamp_twice_fails() {
+        check(tape().strong(0, 0, 1, (1, 1)).strong(0, 0, 2, (1, 1)), Fail, 1);
+    }
+
+    #[test]
+    fn other_symbols_clients_and_sessions_have_their_own_count() {
+        let tape = tape().open(1, 0).deliver(0, 0, 1).deliver(0, 1, 1).deliver(1, 0, 1);
+        check(tape.session(1).open(0, 1).deliver(0, 0, 1), Inconclusive, 0);
+    }
+}

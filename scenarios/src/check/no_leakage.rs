@@ -1,0 +1,87 @@
+//! `no-leakage`: a client gets only what it asked for, and only while its session is open.
+
+use wire::event::Event;
+use wire::id::SessionId;
+
+use super::{At, Checker, Findings};
+
+/// The checker. A check is a delivery or a gap notice.
+#[derive(Default)]
+pub(super) struct Private {
+    /// The open session by client.
+    open: Vec<Option<SessionId>>,
+    /// The session that subscribed, by (client, symbol).
+    subscribed: Vec<Option<SessionId>>,
+}
+
+impl Checker for Private {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        match event {
+            Event::ClientOpen { session, .. } => set(&mut self.open, at.client, Some(*session)),
+            Event::ClientClose { .. } => set(&mut self.open, at.client, None),
+            Event::ClientSubscribe { session, .. } => set(&mut self.subscribed, at.pair, Some(*session)),
+            Event::ClientDeliver { client, session, symbol, .. } | Event::ClientGap { client, session, symbol, .. } => {
+                findings.check();
+                if get(&self.open, at.client) != Some(*session) {
+                    findings.violation(at, &[], || format!("{client} got {symbol} in {session}, which is not open"));
+                } else if get(&self.subscribed, at.pair) != Some(*session) {
+                    findings.violation(at, &[], || format!("{client} {session} got {symbol} without asking for it"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, _end: At, findings: &mut Findings) -> String {
+        format!("{} of {} deliveries were not asked for", findings.broken(), findings.checked())
+    }
+}
+
+fn set(sessions: &mut Vec<Option<SessionId>>, number: u32, session: Option<SessionId>) {
+    let number = number as usize;
+    if sessions.len() <= number {
+        sessions.resize(number + 1, None);
+    }
+    sessions[number] = session;
+}
+
+fn get(sessions: &[Option<SessionId>], number: u32) -> Option<SessionId> {
+    sessions.get(number as usize).copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+    fn tape() -> Tape {
+        Tape::new("no-leakage = {}")
+    }
+
+    #[test]
+    fn what_was_asked_for_passes() {
+        check(tape().open(0, 0).subscribe(0, 0).deliver(0, 0, 1).deliver(0, 0, 2), Pass, 2);
+    }
+
+    #[test]
+    fn another_symbol_fails() {
+        check(tape().open(0, 0).subscribe(0, 0).deliver(0, 1, 1), Fail, 1);
+        check(tape().open(0, 0).subscribe(0, 0).open(1, 0).deliver(1, 0, 1), Fail, 1);
+    }
+
+    #[test]
+    fn a_closed_or_unopened_session_fails() {
+        check(tape().subscribe(0, 0).deliver(0, 0, 1), Fail, 1);
+        check(tape().open(0, 0).subscribe(0, 0).close_by_peer(0, None).deliver(0, 0, 1), Fail, 1);
+    }
+
+    #[test]
+    fn a_subscription_ends_with_its_session() {
+        check(tape().open(0, 0).subscribe(0, 0).close_by_peer(0, None).session(1).open(0, 1).deliver(0, 0, 1), Fail, 1);
+    }
+
+    #[test]
+    fn no_delivery_is_inconclusive() {
+        check(tape().open(0, 0).subscribe(0, 0), Inconclusive, 0);
+    }
+}

@@ -1,0 +1,209 @@
+//! `no-silent-gap`: what a client misses, it is told of (strong contract) or can be charged to a cause (plain).
+//!
+//! The two contracts are judged apart, by whether a delivery carries a stamp: see [`strong`] and [`plain`].
+
+mod plain;
+mod strong;
+
+use std::net::SocketAddr;
+
+use rustc_hash::FxHashMap;
+use wire::event::Event;
+use wire::id::SessionId;
+
+use self::plain::{Causes, PlainPair};
+use self::strong::StrongPair;
+use super::legs::{Candidates, Legs};
+use super::{At, Checker, Facts, Findings};
+
+/// The checker. A check is a delivery that had one before it, or a gap notice.
+pub(super) struct Accounted {
+    routes: Routes,
+    causes: Causes,
+    told: u64,
+    pairs: Vec<Option<Pair>>,
+}
+
+struct Pair {
+    session: SessionId,
+    contract: Contract,
+}
+
+enum Contract {
+    Plain(PlainPair),
+    Strong(StrongPair),
+}
+
+/// Who is behind what, and what it lost on the way by the proxy's account.
+struct Routes {
+    legs: Legs,
+    proxies: usize,
+    // Maps are never walked.
+    admitted: FxHashMap<SocketAddr, usize>,
+    clients: FxHashMap<SocketAddr, (u32, SessionId)>,
+    /// By dense number of the client: where its session stands.
+    homes: Vec<Option<Home>>,
+    /// Messages dropped by (client, symbol), in that session.
+    drops: FxHashMap<(u32, u32), (SessionId, u64)>,
+}
+
+#[derive(Clone, Copy)]
+struct Home {
+    local: SocketAddr,
+    proxy: Option<usize>,
+}
+
+impl Routes {
+    fn observe(&mut self, at: At, event: &Event) {
+        match event {
+            Event::ProxyAdmit { proxy, peer } => {
+                self.admitted.insert(*peer, proxy.index());
+            }
+            Event::ClientOpen { session, local, .. } => {
+                let client = at.client as usize;
+                if self.homes.len() <= client {
+                    self.homes.resize(client + 1, None);
+                }
+                self.homes[client] = Some(Home { local: *local, proxy: self.admitted.remove(local) });
+                self.clients.insert(*local, (at.client, *session));
+            }
+            Event::ProxyDrop { peer, .. } => {
+                if let Some((client, session)) = self.clients.get(peer) {
+                    let entry = self.drops.entry((*client, at.symbol)).or_insert((*session, 0));
+                    if entry.0 == *session {
+                        entry.1 += 1;
+                    } else {
+                        *entry = (*session, 1);
+                    }
+                }
+            }
+            _ => self.legs.observe(at, event),
+        }
+    }
+
+    fn candidates(&self, client: u32) -> Candidates {
+        match self.homes.get(client as usize).copied().flatten() {
+            Some(Home { local, proxy }) => self.legs.of(local, proxy, self.proxies),
+            None => Candidates::default(),
+        }
+    }
+
+    fn drops(&self, client: u32, session: SessionId, symbol: u32) -> u64 {
+        self.drops.get(&(client, symbol)).filter(|drops| drops.0 == session).map_or(0, |drops| drops.1)
+    }
+}
+
+impl Accounted {
+    pub(super) fn new(facts: &Facts) -> Self {
+        Self {
+            routes: Routes {
+                legs: Legs::default(),
+                proxies: usize::from(facts.proxies),
+                admitted: FxHashMap::default(),
+                clients: FxHashMap::default(),
+                homes: Vec::new(),
+                drops: FxHashMap::default(),
+            },
+            causes: Causes::default(),
+            told: 0,
+            pairs: Vec::new(),
+        }
+    }
+}
+
+/// The pair's state in this session, and whether it is new.
+fn enter(
+    pairs: &mut Vec<Option<Pair>>,
+    pair: u32,
+    session: SessionId,
+    begin: impl FnOnce() -> Contract,
+) -> (&mut Pair, bool) {
+    let pair = pair as usize;
+    if pairs.len() <= pair {
+        pairs.resize_with(pair + 1, || None);
+    }
+    let slot = &mut pairs[pair];
+    let fresh = slot.as_ref().is_none_or(|held| held.session != session);
+    if fresh {
+        *slot = None;
+    }
+    (slot.get_or_insert_with(|| Pair { session, contract: begin() }), fresh)
+}
+
+impl Checker for Accounted {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        match event {
+            Event::ClientDeliver { client, session, symbol, n, stamp, .. } => {
+                let (n, session) = (*n, *session);
+                let (pair, fresh) = enter(&mut self.pairs, at.pair, session, || match stamp {
+                    Some(stamp) => Contract::Strong(StrongPair::begin(*stamp, n, at.event)),
+                    None => Contract::Plain(PlainPair::begin(n, at.event)),
+                });
+                if fresh {
+                    self.causes.delivered += u64::from(stamp.is_none());
+                    return;
+                }
+                findings.check();
+                // A session speaks one contract: whatever does not fit is a step that cannot be accounted for.
+                match (&mut pair.contract, stamp) {
+                    (Contract::Plain(plain), None) => {
+                        self.causes.delivered += 1;
+                        if let Some(hole) = plain.deliver(n, at.event) {
+                            let drops = self.routes.drops(at.client, session, at.symbol);
+                            let unexplained = plain.charge(hole, at, &self.routes, drops, &mut self.causes);
+                            if let Some(missed) = unexplained {
+                                let after = hole.after;
+                                findings.violation(at, &[hole.event], || {
+                                    format!(
+                                        "{client} {session} got {symbol} {n} after {after}: {missed} was sent before it on its leg, \
+                                         and is not accounted for"
+                                    )
+                                });
+                            }
+                        }
+                    }
+                    (Contract::Strong(strong), Some(stamp)) => {
+                        let earlier = strong.event();
+                        if let Some(fault) = strong.deliver(*stamp, n, at, &self.routes) {
+                            findings.violation(at, &[earlier], || format!("{client} {session} {symbol}: {fault}"));
+                        }
+                    }
+                    _ => findings.violation(at, &[], || {
+                        format!("{client} {session} got {symbol} {n} under another contract than before")
+                    }),
+                }
+            }
+            Event::ClientGap { client, session, symbol, epoch, from, to, reason } => {
+                findings.check();
+                self.told += 1;
+                let (pair, fresh) = enter(&mut self.pairs, at.pair, *session, || {
+                    Contract::Strong(StrongPair::begin_with_gap(*epoch, *to, *reason, at.event))
+                });
+                if fresh {
+                    return;
+                }
+                match &mut pair.contract {
+                    Contract::Strong(strong) => {
+                        let earlier = strong.event();
+                        if let Some(fault) = strong.gap(*epoch, *from, *to, *reason, at.event) {
+                            findings.violation(at, &[earlier], || format!("{client} {session} {symbol}: {fault}"));
+                        }
+                    }
+                    Contract::Plain(_) => {
+                        findings
+                            .violation(at, &[], || format!("{client} {session} got a gap notice on a plain session"));
+                    }
+                }
+            }
+            _ => self.routes.observe(at, event),
+        }
+    }
+
+    fn finish(&mut self, _end: At, findings: &mut Findings) -> String {
+        let strong = format!("strong: {} gaps told", self.told);
+        format!("{}; {strong}; {} breaches", self.causes, findings.broken())
+    }
+}
+
+#[cfg(test)]
+mod tests;

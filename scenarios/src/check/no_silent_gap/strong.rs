@@ -1,0 +1,162 @@
+//! Strong clients are told of every gap.
+//!
+//! ```text
+//!   live 3.17 | gap 3.18..25 | live 3.26 | gap 3.27.. (reset) | live 4.1
+//! ```
+//!
+//! From the first delivery or notice of a session on, each seq of an epoch is delivered or named in a notice, once, in order. A new epoch begins only after
+//! a notice with reason `reset` closed the old one, and from its seq 1 on. And the stamps tell the truth about the source: within an epoch, as many ticks as
+//! a leg really sent lie between two deliveries as their seqs say.
+
+use std::fmt;
+
+use wire::event::Stamp;
+use wire::feed::GapReason;
+
+use super::super::At;
+use super::Routes;
+
+/// One strong session's view of one symbol.
+pub(super) struct StrongPair {
+    epoch: u64,
+    /// The next seq to account for; None once the epoch is closed.
+    next: Option<u64>,
+    /// The last delivery in this epoch: seq and n.
+    had: Option<(u64, u64)>,
+    event: u64,
+}
+
+/// What was wrong with a delivery or notice.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Neither delivered nor named.
+    Silent { epoch: u64, from: u64, to: u64 },
+    /// Delivered or named, though a notice named it before, or named though it was delivered.
+    Overlap { epoch: u64, seq: u64 },
+    /// A new epoch without a reset.
+    NoReset { old: u64, new: u64 },
+    /// A notice whose end lies before its beginning.
+    Inverted { from: u64, to: u64 },
+    /// A notice about an epoch that is over.
+    Late { epoch: u64, now: u64 },
+    /// Between two ticks lie more or fewer than their seqs say.
+    Miscounted { epoch: u64, seqs: (u64, u64), ticks: (u64, u64) },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Silent { epoch, from, to } => {
+                write!(f, "epoch {epoch} seq {from}..={to} neither delivered nor named")
+            }
+            Fault::Overlap { epoch, seq } => {
+                write!(f, "epoch {epoch} seq {seq} both named as missing and delivered, or named twice")
+            }
+            Fault::NoReset { old, new } => write!(f, "epoch {new} began though no reset closed epoch {old}"),
+            Fault::Inverted { from, to } => write!(f, "a gap from {from} to {to}"),
+            Fault::Late { epoch, now } => write!(f, "a gap in epoch {epoch}, but epoch {now} has begun"),
+            Fault::Miscounted { epoch, seqs, ticks } => write!(
+                f,
+                "epoch {epoch} seq {} is tick {} and seq {} is tick {}: no leg sent so many between them",
+                seqs.0, ticks.0, seqs.1, ticks.1
+            ),
+        }
+    }
+}
+
+impl StrongPair {
+    pub(super) fn begin(stamp: Stamp, n: u64, event: u64) -> Self {
+        Self { epoch: stamp.epoch, next: Some(stamp.seq + 1), had: Some((stamp.seq, n)), event }
+    }
+
+    pub(super) fn begin_with_gap(epoch: u64, to: Option<u64>, reason: GapReason, event: u64) -> Self {
+        Self { epoch, next: after(to, reason), had: None, event }
+    }
+
+    /// The event that this symbol came in last.
+    pub(super) fn event(&self) -> u64 {
+        self.event
+    }
+
+    pub(super) fn deliver(&mut self, stamp: Stamp, n: u64, at: At, routes: &Routes) -> Option<Fault> {
+        let Stamp { epoch, seq, .. } = stamp;
+        if epoch < self.epoch {
+            // An older epoch is disorder: another checker's matter.
+            return None;
+        }
+        let before = std::mem::replace(&mut self.event, at.event);
+        let mut fault = self.enter(epoch);
+        let expected = self.next.unwrap_or(u64::MAX);
+        if seq > expected {
+            fault = fault.or(Some(Fault::Silent { epoch, from: expected, to: seq - 1 }));
+        } else if seq < expected {
+            self.event = before;
+            // What was delivered before is a repeat or disorder: other checkers' matter. What was named is not.
+            let named = self.next.is_none() || self.had.is_none_or(|(had, _)| seq > had);
+            return fault.or(named.then_some(Fault::Overlap { epoch, seq }));
+        }
+        if let Some((had_seq, had_n)) = self.had {
+            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), at, routes));
+        }
+        (self.next, self.had) = (Some(seq.saturating_add(1)), Some((seq, n)));
+        fault
+    }
+
+    pub(super) fn gap(
+        &mut self,
+        epoch: u64,
+        from: u64,
+        to: Option<u64>,
+        reason: GapReason,
+        event: u64,
+    ) -> Option<Fault> {
+        if epoch < self.epoch {
+            return Some(Fault::Late { epoch, now: self.epoch });
+        }
+        self.event = event;
+        let mut fault = self.enter(epoch);
+        if let Some(to) = to
+            && to < from
+        {
+            return fault.or(Some(Fault::Inverted { from, to }));
+        }
+        match self.next {
+            Some(next) if from > next => fault = fault.or(Some(Fault::Silent { epoch, from: next, to: from - 1 })),
+            Some(next) if from < next => fault = fault.or(Some(Fault::Overlap { epoch, seq: from })),
+            Some(_) => {}
+            None => fault = fault.or(Some(Fault::Overlap { epoch, seq: from })),
+        }
+        let next = after(to, reason);
+        self.next = next.map(|next| next.max(self.next.unwrap_or(0)));
+        fault
+    }
+
+    /// Moves on to a newer epoch.
+    fn enter(&mut self, epoch: u64) -> Option<Fault> {
+        if epoch == self.epoch {
+            return None;
+        }
+        let fault = self.next.is_some().then_some(Fault::NoReset { old: self.epoch, new: epoch });
+        (self.epoch, self.next, self.had) = (epoch, Some(1), None);
+        fault
+    }
+}
+
+/// What is to be accounted for after a gap: nothing in this epoch, if it is over.
+fn after(to: Option<u64>, reason: GapReason) -> Option<u64> {
+    if reason == GapReason::Reset { None } else { to.map(|to| to.saturating_add(1)) }
+}
+
+/// Holds the distance of two stamps against what the legs sent.
+fn miscounted(epoch: u64, seqs: (u64, u64), ticks: (u64, u64), at: At, routes: &Routes) -> Option<Fault> {
+    let told = seqs.1 - seqs.0;
+    if ticks.1 <= ticks.0 || ticks.1 - ticks.0 == told {
+        // A step back in ticks is disorder: another checker's matter.
+        return None;
+    }
+    let legs = routes.candidates(at.client);
+    let mut known = legs.sent(&routes.legs, at.symbol).filter(|leg| leg.holds(ticks.1)).peekable();
+    let traced = known.peek().is_some();
+    let honest = known.any(|leg| leg.count(ticks.0 + 1, ticks.1) == told);
+    (traced && !honest).then_some(Fault::Miscounted { epoch, seqs, ticks })
+}

@@ -1,0 +1,135 @@
+use super::super::testing::{Tape, check, client_addr};
+use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+fn tape() -> Tape {
+    Tape::new("no-silent-gap = {}").leg(0, 0).open(0, 0)
+}
+
+/// Source 0 sends ticks of symbol 0 on its leg 0.
+fn sent(ticks: impl IntoIterator<Item = u64>) -> Tape {
+    ticks.into_iter().fold(tape(), |tape, n| tape.send(0, 0, 0, n))
+}
+
+#[test]
+fn a_plain_client_that_gets_every_tick_passes() {
+    let found = check(sent(1..=3).deliver(0, 0, 1).deliver(0, 0, 2).deliver(0, 0, 3), Pass, 2);
+    assert!(found.summary.contains("3 delivered, 0 missed"), "{}", found.summary);
+}
+
+#[test]
+fn a_tick_skipped_on_one_leg_fails() {
+    let found = check(sent(1..=3).deliver(0, 0, 1).deliver(0, 0, 3), Fail, 1);
+    assert!(found.violations[0].message.contains("2 was sent before it"), "{}", found.violations[0].message);
+    assert_eq!(found.violations[0].events.len(), 2);
+}
+
+#[test]
+fn a_tick_that_was_not_sent_is_charged_to_the_source() {
+    let found = check(sent([1, 3]).deliver(0, 0, 1).deliver(0, 0, 3), Pass, 1);
+    assert!(found.summary.contains("1 missed: 1 not sent"), "{}", found.summary);
+}
+
+#[test]
+fn a_tick_that_went_down_with_its_leg_is_charged_to_it() {
+    let moved = sent(1..=3).leg_closed(0, 0).leg(1, 0).send(1, 0, 0, 5);
+    let found = check(moved.deliver(0, 0, 1).deliver(0, 0, 5), Pass, 1);
+    assert!(found.summary.contains("3 missed: 1 not sent, 2 lost with their leg"), "{}", found.summary);
+}
+
+#[test]
+fn drops_that_the_proxy_reports_are_charged_once_each() {
+    let one = sent(1..=4).deliver(0, 0, 1).dropped(0, 0);
+    check(one.clone().deliver(0, 0, 3), Pass, 1);
+    check(one.deliver(0, 0, 4), Fail, 1);
+    check(sent(1..=3).dropped(0, 1).deliver(0, 0, 1).deliver(0, 0, 3), Fail, 1);
+    check(sent(1..=3).open(1, 0).dropped(1, 0).deliver(0, 0, 1).deliver(0, 0, 3), Fail, 1);
+}
+
+#[test]
+fn a_new_session_of_a_plain_client_starts_anew() {
+    check(sent(1..=9).deliver(0, 0, 1).session(1).open(0, 1).deliver(0, 0, 9), Inconclusive, 0);
+}
+
+#[test]
+fn in_relay_a_client_s_own_leg_is_what_counts() {
+    let relay = |own: u64| {
+        let tape = Tape::new("no-silent-gap = {}").open(0, 0).open(1, 0);
+        let tape = tape.leg_of(0, 0, 0, Some(client_addr(0, 0))).leg_of(0, 0, 1, Some(client_addr(1, 0)));
+        let tape = [1, own, 3].into_iter().fold(tape, |tape, n| tape.send(0, 0, 0, n));
+        let tape = (1..=3).fold(tape, |tape, n| tape.send(0, 1, 0, n));
+        tape.deliver(0, 0, 1).deliver(0, 0, 3)
+    };
+    check(relay(2), Fail, 1);
+    check(relay(1), Pass, 1);
+}
+
+#[test]
+fn clients_that_come_directly_have_their_own_leg() {
+    let tape = Tape::new("no-silent-gap = {}").facts(|facts| facts.proxies = 0);
+    let open = wire::event::Event::SourceOpen {
+        source: wire::id::SourceId(0),
+        leg: wire::id::LegId(0),
+        peer: client_addr(0, 0),
+    };
+    let tape = (1..=3).fold(tape.push(open).open(0, 0), |tape, n| tape.send(0, 0, 0, n));
+    check(tape.clone().deliver(0, 0, 1).deliver(0, 0, 2), Pass, 1);
+    check(tape.deliver(0, 0, 1).deliver(0, 0, 3), Fail, 1);
+}
+
+#[test]
+fn strong_deliveries_and_notices_that_join_pass() {
+    let tape = sent(11..=20).strong(0, 0, 11, (3, 17)).gap(0, 0, 3, 18, Some(20)).strong(0, 0, 15, (3, 21));
+    let tape = tape.gap(0, 0, 3, 22, None).strong(0, 0, 30, (4, 1)).strong(0, 0, 31, (4, 2));
+    check(tape, Pass, 5);
+}
+
+#[test]
+fn a_seq_that_is_neither_delivered_nor_named_fails() {
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 3)), Fail, 1);
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 3, Some(4)).strong(0, 0, 5, (1, 5)), Fail, 2);
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, Some(3)).strong(0, 0, 5, (1, 5)), Fail, 2);
+}
+
+#[test]
+fn a_gap_told_after_the_delivery_it_explains_fails() {
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 3)).gap(0, 0, 1, 2, Some(2)), Fail, 2);
+}
+
+#[test]
+fn a_notice_that_overlaps_a_delivery_fails() {
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).strong(0, 0, 2, (1, 2)).gap(0, 0, 1, 2, Some(3)), Fail, 2);
+    check(sent(1..=9).strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, Some(4)).strong(0, 0, 3, (1, 3)), Fail, 2);
+    check(tape().strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, None).strong(0, 0, 3, (1, 3)), Fail, 2);
+}
+
+#[test]
+fn a_notice_that_ends_before_it_begins_or_comes_too_late_fails() {
+    check(tape().strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, Some(0)), Fail, 1);
+    check(tape().strong(0, 0, 1, (2, 1)).gap(0, 0, 1, 2, Some(3)), Fail, 1);
+}
+
+#[test]
+fn a_new_epoch_without_a_reset_fails() {
+    check(tape().strong(0, 0, 1, (1, 1)).strong(0, 0, 2, (2, 1)), Fail, 1);
+}
+
+#[test]
+fn a_new_epoch_that_does_not_begin_with_its_first_seq_fails() {
+    let reset = tape().strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, None);
+    check(reset.clone().strong(0, 0, 9, (2, 4)), Fail, 2);
+    check(reset.gap(0, 0, 2, 1, Some(3)).strong(0, 0, 9, (2, 4)), Pass, 3);
+}
+
+#[test]
+fn stamps_that_hide_a_tick_fail() {
+    // 1, 2, 3 went out, but seq says that 3 follows 1.
+    check(sent(1..=3).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 2)), Fail, 1);
+    // The source itself skipped 2.
+    check(sent([1, 3]).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 2)), Pass, 1);
+}
+
+#[test]
+fn a_session_speaks_one_contract() {
+    check(tape().strong(0, 0, 1, (1, 1)).deliver(0, 0, 2), Fail, 1);
+    check(tape().deliver(0, 0, 2).gap(0, 0, 1, 2, None), Fail, 1);
+}

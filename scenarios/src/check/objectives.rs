@@ -1,0 +1,302 @@
+//! The `[check]` table of a scenario: which invariants must hold, and their bounds.
+
+use serde::Deserialize;
+use wire::event::Phase;
+
+use super::admission::AdmissionLimit;
+use super::client_memory::ClientQueues;
+use super::convergence::Converged;
+use super::delivery_latency::Delivery;
+use super::even_spread::Spread;
+use super::failover_time::Failover;
+use super::isolation::Isolated;
+use super::no_client_close::ClientsStay;
+use super::no_duplicates::Once;
+use super::no_leakage::Private;
+use super::no_silent_gap::Accounted;
+use super::payload_intact::Intact;
+use super::symbol_order::Ordered;
+use super::upstream_connections::Connections;
+use super::{Bench, Facts};
+use crate::span::Span;
+
+/// What must hold. Each key present is an invariant to watch, named as the key; `checked-min` is its floor of real checks (default 1), below which it is
+/// inconclusive.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Objectives {
+    /// Ticks of a symbol reach a session in order.
+    pub symbol_order: Option<Plain>,
+    /// No tick reaches a session twice.
+    pub no_duplicates: Option<Plain>,
+    /// Each missing tick is told of (strong) or charged to a cause (plain).
+    pub no_silent_gap: Option<Plain>,
+    /// Clients get only what they asked for.
+    pub no_leakage: Option<Plain>,
+    /// Payloads are the source's, byte for byte, and none is invented.
+    pub payload_intact: Option<Plain>,
+    /// From the source's send to the client.
+    pub delivery_latency: Option<DeliveryLatency>,
+    /// The pause that a client sees when a source fails.
+    pub failover_time: Option<FailoverTime>,
+    /// Clients keep their sessions while a source is healthy.
+    pub no_client_close: Option<NoClientClose>,
+    /// Legs that the sources see.
+    pub upstream_connections: Option<UpstreamConnections>,
+    /// Legs over the healthy sources.
+    pub even_spread: Option<EvenSpread>,
+    /// What the proxy holds for its clients.
+    pub client_memory: Option<ClientMemory>,
+    /// Latency of the others while slow clients are there.
+    pub isolation: Option<Isolation>,
+    /// All is well again at the end.
+    pub convergence: Option<Convergence>,
+    /// The limit on sessions holds, and those inside do not pay.
+    pub admission: Option<Admission>,
+}
+
+/// An invariant without a bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Plain {
+    /// Fewer real checks make it inconclusive. Default 1.
+    pub checked_min: u64,
+}
+
+/// A share above 0 and up to 1: a quantile, Jain's index.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Share(f64);
+
+impl Share {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Share {
+    type Error = String;
+    fn try_from(share: f64) -> Result<Self, String> {
+        if share > 0.0 && share <= 1.0 { Ok(Self(share)) } else { Err(format!("{share} is not above 0 and at most 1")) }
+    }
+}
+
+/// From which phase on samples count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromPhase {
+    /// From the beginning.
+    Warmup,
+    /// From the steady phase on.
+    #[default]
+    Steady,
+    /// In the recovery only.
+    Recovery,
+}
+
+impl FromPhase {
+    /// Whether samples count in this phase. (Once the run is over, none do.)
+    #[must_use]
+    pub fn counts(self, phase: Phase) -> bool {
+        match phase {
+            Phase::Warmup => self == Self::Warmup,
+            Phase::Steady => self != Self::Recovery,
+            Phase::Recovery => true,
+            Phase::End => false,
+        }
+    }
+}
+
+/// Bound on a quantile of latency.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeliveryLatency {
+    /// Which quantile, 0..=1: `0.99`.
+    pub quantile: Share,
+    /// The bound on it.
+    pub at_most: Span,
+    /// Fewer samples make it inconclusive. Default 1,000.
+    #[serde(default = "samples_min")]
+    pub samples_min: u64,
+    /// From which phase on samples count. Default `steady`.
+    #[serde(default)]
+    pub from_phase: FromPhase,
+    /// As in [`Plain`]; a sample is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// Bound on a quantile of the latency of clients that are not slow, while slow ones are there.
+pub type Isolation = DeliveryLatency;
+
+fn samples_min() -> u64 {
+    1_000
+}
+
+/// Bound on the silence of a symbol at a client when a source fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FailoverTime {
+    /// Longest silence; one tick period is added to it.
+    pub at_most: Span,
+    /// As in [`Plain`]; each (fault, client, symbol) is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// Clients keep their sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NoClientClose {
+    /// Whether closes with 1013 of clients that are slow on purpose are in order. Default false.
+    pub allow_slow: bool,
+    /// How long after a fault closes are still laid to it. Default 1 s.
+    pub settle: Span,
+    /// As in [`Plain`]; each session that opens is a check.
+    pub checked_min: u64,
+}
+
+impl Default for NoClientClose {
+    fn default() -> Self {
+        Self { allow_slow: false, settle: Span::from_millis(1_000), checked_min: 0 }
+    }
+}
+
+/// Bound on legs to the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UpstreamConnections {
+    /// Open legs of one proxy over all sources.
+    pub at_most: u32,
+    /// Legs beyond that while it moves to another source: the old one may linger. Default 1.
+    #[serde(default = "switching")]
+    pub switching: u32,
+    /// How long it may be above `at-most` at a time. Default 10 s.
+    #[serde(default = "linger")]
+    pub linger: Span,
+    /// As in [`Plain`]; each leg that opens is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+fn switching() -> u32 {
+    1
+}
+
+fn linger() -> Span {
+    Span::from_millis(10_000)
+}
+
+/// Bound on the evenness of legs.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EvenSpread {
+    /// Jain's index over the legs of healthy sources: 1 is even, 1/k is all on one of k.
+    pub jain_min: Share,
+    /// Judged only when no leg opened or closed and no fault began or ended for so long. Default 1 s.
+    #[serde(default = "settled")]
+    pub settled: Span,
+    /// A source that came back from a fault counts again after so long; none: never, as connections do not move by themselves.
+    #[serde(default)]
+    pub rebalance_within: Option<Span>,
+    /// As in [`Plain`]; each settled second is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+fn settled() -> Span {
+    Span::from_millis(1_000)
+}
+
+/// Bound on what the proxy holds for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClientMemory {
+    /// Bytes in one client's queue.
+    pub queue_bytes_max: u64,
+    /// The largest message: a queue may pass its bound by one. Default 1,024 bytes.
+    #[serde(default = "message_bytes_max")]
+    pub message_bytes_max: u64,
+    /// As in [`Plain`]; each gauge is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+fn message_bytes_max() -> u64 {
+    1_024
+}
+
+/// Everything comes right after the faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Convergence {
+    /// From the beginning of the recovery; and the age that the newest delivery of a symbol may have at the end.
+    pub within: Span,
+    /// As in [`Plain`]; each client and each of its symbols at the end is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// The limit on sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Admission {
+    /// Open sessions, over all proxies.
+    pub open_at_most: u64,
+    /// As in [`Plain`]; each refusal by admission (503, 429) is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// The checkers that a scenario asks for, in the order of [`Objectives`].
+#[must_use]
+pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
+    let mut bench = Bench::default();
+    if let Some(plain) = objectives.symbol_order {
+        bench.add("symbol-order", plain.checked_min, Box::new(Ordered::default()));
+    }
+    if let Some(plain) = objectives.no_duplicates {
+        bench.add("no-duplicates", plain.checked_min, Box::new(Once::default()));
+    }
+    if let Some(plain) = objectives.no_silent_gap {
+        bench.add("no-silent-gap", plain.checked_min, Box::new(Accounted::new(facts)));
+    }
+    if let Some(plain) = objectives.no_leakage {
+        bench.add("no-leakage", plain.checked_min, Box::new(Private::default()));
+    }
+    if let Some(plain) = objectives.payload_intact {
+        bench.add("payload-intact", plain.checked_min, Box::new(Intact::new(facts)));
+    }
+    if let Some(bound) = objectives.delivery_latency {
+        let floor = bound.checked_min.max(bound.samples_min);
+        bench.add("delivery-latency", floor, Box::new(Delivery::new(bound)));
+    }
+    if let Some(bound) = objectives.failover_time {
+        bench.add("failover-time", bound.checked_min, Box::new(Failover::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.no_client_close {
+        bench.add("no-client-close", bound.checked_min, Box::new(ClientsStay::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.upstream_connections {
+        bench.add("upstream-connections", bound.checked_min, Box::new(Connections::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.even_spread {
+        bench.add("even-spread", bound.checked_min, Box::new(Spread::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.client_memory {
+        bench.add("client-memory", bound.checked_min, Box::new(ClientQueues::new(bound)));
+    }
+    if let Some(bound) = objectives.isolation {
+        let floor = bound.checked_min.max(bound.samples_min);
+        bench.add("isolation", floor, Box::new(Isolated::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.convergence {
+        bench.add("convergence", bound.checked_min, Box::new(Converged::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.admission {
+        bench.add("admission", bound.checked_min, Box::new(AdmissionLimit::new(bound)));
+    }
+    bench
+}

@@ -1,0 +1,203 @@
+//! Records by hand, for the checkers' tests.
+
+use std::net::SocketAddr;
+
+use reports::record::{Invariant, Outcome};
+use wire::event::{Event, Phase, Side, Stamp, Why};
+use wire::feed::{GapReason, Kind};
+use wire::id::{ClientId, LegId, ProxyId, SessionId, SourceId, Symbol};
+
+use super::{Facts, Objectives, build};
+
+/// A record under the pen: events in order, each 1 us after the one before, or later with [`Tape::after`]. Two sources and one proxy; ticks are 100 ms
+/// apart; client 9 is slow; clients 0..10 live on host `c-0`.
+#[derive(Clone)]
+pub(super) struct Tape {
+    objectives: Objectives,
+    facts: Facts,
+    us: u64,
+    session: u32,
+    events: Vec<(u64, Event)>,
+}
+
+/// The address of a client in its session.
+pub(super) fn client_addr(client: u32, session: u32) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, client as u8], 1_000 + session as u16))
+}
+
+/// The address of a proxy's leg.
+pub(super) fn leg_addr(proxy: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 2, proxy], port))
+}
+
+/// Judges a tape with one invariant in its `[check]` table.
+#[track_caller]
+pub(super) fn check(tape: Tape, expect: Outcome, checked: u64) -> Invariant {
+    let mut found = tape.judge();
+    assert_eq!(found.len(), 1);
+    let found = found.remove(0);
+    assert_eq!((found.verdict, found.checked), (expect, checked), "{found:#?}");
+    assert_eq!(found.verdict == Outcome::Fail, !found.violations.is_empty());
+    assert!(!found.summary.is_empty());
+    found
+}
+
+impl Tape {
+    pub(super) fn new(objectives: &str) -> Self {
+        let facts = Facts {
+            sources: 2,
+            proxies: 1,
+            clients: 10,
+            period_us: 100_000,
+            slow_clients: std::iter::once(9..10).collect(),
+            client_hosts: vec![("c-0".to_owned(), 0..10)],
+        };
+        let objectives = toml::from_str(objectives).expect("the objective parses");
+        Self { objectives, facts, us: 0, session: 0, events: Vec::new() }
+    }
+
+    pub(super) fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
+    pub(super) fn judge(self) -> Vec<Invariant> {
+        let mut bench = build(&self.objectives, &self.facts);
+        for (us, event) in &self.events {
+            bench.observe(*us, event);
+        }
+        bench.finish(self.us)
+    }
+
+    pub(super) fn push(mut self, event: Event) -> Self {
+        self.us += 1;
+        self.events.push((self.us, event));
+        self
+    }
+
+    pub(super) fn after(mut self, us: u64) -> Self {
+        self.us += us;
+        self
+    }
+
+    /// From here on clients act in this session.
+    pub(super) fn session(mut self, session: u32) -> Self {
+        self.session = session;
+        self
+    }
+
+    pub(super) fn phase(self, phase: Phase) -> Self {
+        self.push(Event::Phase { phase })
+    }
+
+    pub(super) fn dial(self, client: u32) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientDial { client: ClientId(client), session, target: 0 })
+    }
+
+    pub(super) fn open(self, client: u32, session: u32) -> Self {
+        let local = client_addr(client, session);
+        let tape = self.push(Event::ProxyAdmit { proxy: ProxyId(0), peer: local });
+        let (client, session) = (ClientId(client), SessionId(session));
+        tape.push(Event::ClientOpen { client, session, target: 0, local, strong: false })
+    }
+
+    pub(super) fn refused(self, client: u32, status: u16) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientRefused { client: ClientId(client), session, status, why: Why::Admission })
+    }
+
+    pub(super) fn subscribe(self, client: u32, symbol: u32) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientSubscribe { client, session, symbol })
+    }
+
+    fn delivery(self, client: u32, symbol: u32, n: u64, stamp: Option<Stamp>, intact: bool) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientDeliver { client, session, symbol, n, stamp, intact })
+    }
+
+    pub(super) fn deliver(self, client: u32, symbol: u32, n: u64) -> Self {
+        self.delivery(client, symbol, n, None, true)
+    }
+
+    pub(super) fn altered(self, client: u32, symbol: u32, n: u64) -> Self {
+        self.delivery(client, symbol, n, None, false)
+    }
+
+    pub(super) fn strong(self, client: u32, symbol: u32, n: u64, (epoch, seq): (u64, u64)) -> Self {
+        self.delivery(client, symbol, n, Some(Stamp { epoch, seq, kind: Kind::Live }), true)
+    }
+
+    pub(super) fn gap(self, client: u32, symbol: u32, epoch: u64, from: u64, to: Option<u64>) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        let reason = if to.is_some() { GapReason::Overflow } else { GapReason::Reset };
+        self.push(Event::ClientGap { client, session, symbol, epoch, from, to, reason })
+    }
+
+    fn close(self, client: u32, by: Side, code: Option<u16>) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientClose { client: ClientId(client), session, by, code })
+    }
+
+    pub(super) fn close_by_peer(self, client: u32, code: Option<u16>) -> Self {
+        self.close(client, Side::Peer, code)
+    }
+
+    pub(super) fn close_own(self, client: u32) -> Self {
+        self.close(client, Side::Own, Some(1000))
+    }
+
+    /// A leg of proxy 0 opens; its port is 1000 * source + leg.
+    pub(super) fn leg(self, source: u16, leg: u32) -> Self {
+        self.leg_of(0, source, leg, None)
+    }
+
+    pub(super) fn leg_of(self, proxy: u8, source: u16, leg: u32, client: Option<SocketAddr>) -> Self {
+        let local = leg_addr(proxy, 1_000 * source + leg as u16);
+        let source = SourceId(source);
+        self.push(Event::SourceOpen { source, leg: LegId(leg), peer: local }).push(Event::ProxyLegUp {
+            proxy: ProxyId(u16::from(proxy)),
+            source,
+            local,
+            epoch: 1,
+            client,
+        })
+    }
+
+    pub(super) fn leg_closed(self, source: u16, leg: u32) -> Self {
+        self.push(Event::SourceClose { source: SourceId(source), leg: LegId(leg), by: Side::Peer, code: None })
+    }
+
+    pub(super) fn send(self, source: u16, leg: u32, symbol: u32, n: u64) -> Self {
+        let (source, leg, symbol) = (SourceId(source), LegId(leg), Symbol::numbered(symbol));
+        self.push(Event::SourceSend { source, leg, symbol, n })
+    }
+
+    pub(super) fn dropped(self, client: u32, symbol: u32) -> Self {
+        let (peer, symbol) = (client_addr(client, self.session), Symbol::numbered(symbol));
+        self.push(Event::ProxyDrop { proxy: ProxyId(0), peer, symbol, epoch: 1, seq: 1, why: Why::Overflow })
+    }
+
+    pub(super) fn fault(self, fault: u16, kind: &str, target: &str) -> Self {
+        self.push(Event::FaultStart { fault, kind: kind.into(), target: target.into() })
+    }
+
+    pub(super) fn heal(self, fault: u16) -> Self {
+        self.push(Event::FaultStop { fault })
+    }
+
+    pub(super) fn gauge(self, clients: u64, queue_bytes: u64, queue_bytes_max: u64) -> Self {
+        self.push(Event::ProxyGauge {
+            proxy: ProxyId(0),
+            clients,
+            handshakes: 0,
+            legs: 1,
+            queue_bytes,
+            queue_bytes_max,
+            received: 0,
+            forwarded: 0,
+            dropped: 0,
+        })
+    }
+}
