@@ -8,7 +8,6 @@
 
 mod cast;
 mod simulated;
-mod turmoil;
 
 use std::time::Duration;
 
@@ -109,8 +108,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
     let failed =
         |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
     let ended = match options.engine {
-        Engine::Sim => simulated::run(plan, options).map_err(failed)?,
-        Engine::Turmoil => turmoil::run(plan, options).map_err(failed)?,
+        Engine::Sim | Engine::Turmoil => simulated::run(plan, options).map_err(failed)?,
         Engine::Sockets => {
             return Err(EngineError::NotExpressible {
                 engine,

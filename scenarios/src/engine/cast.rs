@@ -1,73 +1,47 @@
 //! Who plays in a run, for any world: sources, proxies, clients, and the driver that makes things go wrong.
 
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Arrival, Reader, Reconnect, Requests};
+use sim::{Build, Faults, HostId, NotExpressible};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Phase, Sink};
 use wire::id::{ProxyId, SourceId};
-use wire::net::{Network, SocketOptions};
+use wire::net::SocketOptions;
 
 use crate::engine::Options;
 use crate::model::{self, Fault, FaultKind, ProxyMode, SlowClient, SourceMode};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, SOURCE_PORT, proxy_host, source_host};
 use crate::recorder::Recorder;
 
-/// A world that hosts can be put into.
-pub(super) trait Stage {
-    /// What its programs see of it.
-    type Net: Network;
+/// Who was put into a world, by name.
+pub(super) type Hosts = BTreeMap<String, HostId>;
 
-    /// Adds a host. The program is made again for each life of the host.
-    fn host<P, F>(&mut self, name: &str, program: P)
-    where
-        P: Fn(Self::Net) -> F + Send + 'static,
-        F: Future<Output = Result<(), String>> + Send + 'static;
-}
-
-/// What a driver can do to a world; hosts go by their names.
-pub(super) trait Hand: Clone + Send + Sync + 'static {
-    /// The process ends.
-    fn kill(&self, host: &str);
-    /// The machine goes dark.
-    fn power_off(&self, host: &str);
-    /// Process or machine starts again.
-    fn start(&self, host: &str);
-    /// The process is not scheduled.
-    fn freeze(&self, host: &str);
-    /// It is again.
-    fn thaw(&self, host: &str);
-    /// The link carries nothing.
-    fn stall(&self, a: &str, b: &str);
-    /// It does again.
-    fn heal(&self, a: &str, b: &str);
-    /// The run is over.
-    fn finish(&self);
-}
-
-/// Puts sources, proxies and clients on the stage.
-pub(super) fn assemble<S: Stage>(stage: &mut S, plan: &Plan, options: Options, recorder: &Arc<Recorder>) {
+/// Puts everyone into a world, the driver last.
+pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, recorder: &Arc<Recorder>) -> Hosts {
+    let mut hosts = Hosts::new();
     let sink: Arc<dyn Sink> = Arc::<Recorder>::clone(recorder);
     let observer = Observer::new(sink);
     for index in 0..plan.scenario.sources.count {
         let config = source(plan, index);
         let observer = observer.clone();
-        stage.host(&source_host(index), move |net| {
+        let id = world.host(&source_host(index), move |net| {
             let (config, observer) = (config.clone(), observer.clone());
             async move {
                 // The counters are the program's own; each life begins with new ones.
                 let config = mock_upstream::Config { counters: mock_upstream::Counters::default(), ..config };
-                mock_upstream::serve(config, net, CancellationToken::new(), observer).await.map_err(|error| error.to_string())
+                mock_upstream::serve(config, net, CancellationToken::new(), observer).await
             }
         });
+        hosts.insert(source_host(index), id);
     }
     for index in 0..plan.scenario.proxy.count {
         let config = proxy(plan, index);
         let observer = observer.clone();
         let mutant = options.mutant;
-        stage.host(&proxy_host(index), move |net| {
+        let id = world.host(&proxy_host(index), move |net| {
             let (config, observer) = (config.clone(), observer.clone());
             async move {
                 let mut policies = proxy::Policies::default();
@@ -75,25 +49,27 @@ pub(super) fn assemble<S: Stage>(stage: &mut S, plan: &Plan, options: Options, r
                     Some(mutant) => (mutant.plant)(&mut policies, config),
                     None => config,
                 };
-                proxy::serve_with(config, policies, net, CancellationToken::new(), observer)
-                    .await
-                    .map_err(|error| error.to_string())
+                proxy::serve_with(config, policies, net, CancellationToken::new(), observer).await
             }
         });
+        hosts.insert(proxy_host(index), id);
     }
     for host in &plan.client_hosts {
         let config = clients(plan, host);
         let observer = observer.clone();
-        stage.host(&host.name, move |net| {
+        let id = world.host(&host.name, move |net| {
             let (config, observer) = (config.clone(), observer.clone());
             async move {
-                loadgen::run(config, net, CancellationToken::new(), observer)
-                    .await
-                    .map(drop)
-                    .map_err(|error| error.to_string())
+                loadgen::run(config, net, CancellationToken::new(), observer).await
             }
         });
+        hosts.insert(host.name.clone(), id);
     }
+    let (plan, recorder, control, others) = (plan.clone(), Arc::clone(recorder), world.control(), hosts.clone());
+    world.foreground("driver", move |_net| {
+        drive(plan.clone(), Arc::clone(&recorder), Hand { control, hosts: others.clone() })
+    });
+    hosts
 }
 
 fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
@@ -188,7 +164,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
 }
 
 /// The driver: sleeps to each step of the plan, records it, carries it out; ends the run.
-pub(super) async fn drive<H: Hand>(plan: Plan, recorder: Arc<Recorder>, hand: H) {
+async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, hand: Hand<F>) -> Result<(), NotExpressible> {
     let begin = tokio::time::Instant::now();
     let phase = |phase| recorder.record(Event::Phase { phase });
     phase(Phase::Warmup);
@@ -207,10 +183,10 @@ pub(super) async fn drive<H: Hand>(plan: Plan, recorder: Arc<Recorder>, hand: H)
                     kind: fault.kind.word().into(),
                     target: target.as_str().into(),
                 });
-                strike(&hand, fault.kind, &target);
+                hand.strike(fault.kind, &target)?;
                 hits[step.fault] = Some(target);
             } else if let Some(target) = hits[step.fault].take() {
-                lift(&hand, fault.kind, &target);
+                hand.lift(fault.kind, &target)?;
                 recorder.record(Event::FaultStop { fault: number });
             }
         }
@@ -218,7 +194,8 @@ pub(super) async fn drive<H: Hand>(plan: Plan, recorder: Arc<Recorder>, hand: H)
         phase(next);
     }
     recorder.close();
-    hand.finish();
+    hand.control.finish();
+    Ok(())
 }
 
 /// The target with `source-active` replaced by the source that carries legs now (the first source if none does: the run then does not reach what it is about).
@@ -231,29 +208,42 @@ fn resolve(fault: &Fault, recorder: &Recorder) -> String {
     fault.target.replace(ACTIVE, &source_host(source.0))
 }
 
-fn ends(target: &str) -> (&str, &str) {
-    target.split_once('/').unwrap_or((target, target))
+/// Reaches into a world by names.
+struct Hand<F> {
+    control: F,
+    hosts: Hosts,
 }
 
-fn strike<H: Hand>(hand: &H, kind: FaultKind, target: &str) {
-    match kind {
-        FaultKind::Kill => hand.kill(target),
-        FaultKind::PowerOff => hand.power_off(target),
-        FaultKind::Freeze => hand.freeze(target),
-        FaultKind::Stall => {
-            let (a, b) = ends(target);
-            hand.stall(a, b);
+impl<F: Faults> Hand<F> {
+    fn host(&self, name: &str) -> Result<HostId, NotExpressible> {
+        self.hosts.get(name).copied().ok_or(NotExpressible("a fault on a host that is not there"))
+    }
+
+    fn ends(&self, target: &str) -> Result<(HostId, HostId), NotExpressible> {
+        let (a, b) = target.split_once('/').ok_or(NotExpressible("a stall of a host: it takes a link, a/b"))?;
+        Ok((self.host(a)?, self.host(b)?))
+    }
+
+    fn strike(&self, kind: FaultKind, target: &str) -> Result<(), NotExpressible> {
+        match kind {
+            FaultKind::Kill => self.control.kill(self.host(target)?),
+            FaultKind::PowerOff => self.control.power_off(self.host(target)?),
+            FaultKind::Freeze => self.control.freeze(self.host(target)?),
+            FaultKind::Stall => {
+                let (a, b) = self.ends(target)?;
+                self.control.partition(a, b)
+            }
         }
     }
-}
 
-fn lift<H: Hand>(hand: &H, kind: FaultKind, target: &str) {
-    match kind {
-        FaultKind::Kill | FaultKind::PowerOff => hand.start(target),
-        FaultKind::Freeze => hand.thaw(target),
-        FaultKind::Stall => {
-            let (a, b) = ends(target);
-            hand.heal(a, b);
+    fn lift(&self, kind: FaultKind, target: &str) -> Result<(), NotExpressible> {
+        match kind {
+            FaultKind::Kill | FaultKind::PowerOff => self.control.start(self.host(target)?),
+            FaultKind::Freeze => self.control.thaw(self.host(target)?),
+            FaultKind::Stall => {
+                let (a, b) = self.ends(target)?;
+                self.control.heal(a, b)
+            }
         }
     }
 }
