@@ -1,5 +1,8 @@
 //! The proxy over loopback sockets: few and honest. The simulator tells the long stories.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod bench;
 mod fanout;
 mod front_door;
+mod relay;

@@ -1,0 +1,277 @@
+//! Both ways between a client and its leg, message by message: text stays text, and a side that is not writable stops the reading of the other.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as Waker, Poll};
+
+use futures_util::{Sink, Stream};
+use tokio::time::Instant;
+use wire::close;
+use wire::event::Why;
+use wire::feed::{GREETING, KEY_LIMIT_TEXT, Protocol};
+use wire::net::Network;
+use wire::ws::{Bytes, CloseFrame, Message};
+
+use super::{Client, ClientLeg, client_lost, departs};
+use crate::context::Context;
+use crate::dial;
+use crate::farewell::{self, Farewell};
+use crate::health::{Heard, Judge, Opening, Verdict};
+use crate::liveness::{Liveness, Look};
+
+/// How a bridge ends.
+pub(super) enum BridgeEnd {
+    /// The instance failed or leaves: the client needs another.
+    LegLost(Why),
+    /// The source ended this session, with this frame.
+    LegClosed(Option<CloseFrame>),
+    /// The client's session ends.
+    Client {
+        end: Farewell,
+        /// What the source is told; None is a Close frame without a code.
+        leg_code: Option<CloseFrame>,
+    },
+}
+
+/// Messages passed one way before the other way gets its turn.
+const BATCH_MAX: u32 = 64;
+
+pub(super) struct Bridge<'b, N: Network> {
+    context: Arc<Context<N>>,
+    client: &'b mut Client<N>,
+    leg: &'b mut ClientLeg<N>,
+    judge: Box<dyn Judge>,
+    liveness: Liveness,
+    v1: bool,
+    /// The greeting of every instance but the client's first is not news to it.
+    skip_greeting: bool,
+    leg_flushing: bool,
+    client_flushing: bool,
+    /// The client does not take what the source says: the source's silence is our doing.
+    held_back: bool,
+    had_data: bool,
+    said_anything: bool,
+}
+
+impl<'b, N: Network> Bridge<'b, N> {
+    pub(super) fn new(client: &'b mut Client<N>, leg: &'b mut ClientLeg<N>) -> Self {
+        let context = Arc::clone(&client.context);
+        let now = Instant::now();
+        let v1 = context.config.protocol == Protocol::V1;
+        let opening = Opening { now, data_expected: false, silent_legs: 0, judges_data: v1 };
+        let moved = client.legs > 1;
+        Self {
+            judge: (context.policies.judge)(&context.config, opening),
+            liveness: Liveness::new(&context.config.limits, now),
+            v1,
+            skip_greeting: v1 && moved,
+            leg_flushing: false,
+            client_flushing: false,
+            held_back: false,
+            had_data: false,
+            said_anything: !client.preamble.messages.is_empty(),
+            context,
+            client,
+            leg,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> BridgeEnd {
+        match self.run_inner().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn run_inner(&mut self) -> Result<std::convert::Infallible, BridgeEnd> {
+        let context = Arc::clone(&self.context);
+        for message in self.client.preamble.messages.clone() {
+            self.to_leg(message)?;
+        }
+        if self.said_anything {
+            self.judge.subscribed(Instant::now(), true);
+        }
+        let first_message_by = Instant::now() + context.config.limits.first_message_timeout;
+        let mut stop = pin!(context.stop.cancelled());
+        let mut drain = pin!(farewell::drained(&context, u64::from(self.client.peer.port())));
+        let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
+        loop {
+            wire::select! {
+                () = &mut stop => return Err(closing(close::GOING_AWAY, "proxy stops", Why::Shutdown)),
+                () = &mut drain => return Err(closing(close::GOING_AWAY, "proxy drains", Why::Shutdown)),
+                () = &mut alarm => {
+                    let mut next = self.on_alarm()?;
+                    if self.v1 && !self.said_anything {
+                        if Instant::now() >= first_message_by {
+                            return Err(closing(close::POLICY_VIOLATION, "no first message in time", Why::Deadline));
+                        }
+                        next = next.min(first_message_by);
+                    }
+                    alarm.as_mut().reset(next);
+                }
+                result = poll_fn(|cx| self.turn(cx)) => {
+                    let had_data = self.had_data;
+                    result?;
+                    if self.had_data != had_data {
+                        alarm.as_mut().reset(Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_alarm(&mut self) -> Result<Instant, BridgeEnd> {
+        let now = Instant::now();
+        if self.held_back {
+            self.judge.heard(now, if self.had_data { Heard::Data } else { Heard::Sign });
+        }
+        let next = match self.judge.check(now) {
+            Verdict::Fine(again) => again,
+            Verdict::Ping(again) => {
+                self.to_leg(Message::Ping(Bytes::new()))?;
+                again
+            }
+            Verdict::Dead(why) => return Err(BridgeEnd::LegLost(why)),
+        };
+        match self.liveness.look(now) {
+            Look::Again(at) => Ok(at.min(next)),
+            Look::Ping(at) => {
+                self.to_client(Message::Ping(Bytes::new()))?;
+                Ok(at.min(next))
+            }
+            Look::Gone => {
+                Err(BridgeEnd::Client { end: Farewell::drop(Why::PingTimeout), leg_code: Some(client_lost()) })
+            }
+        }
+    }
+
+    /// Passes on what can be passed on without waiting. Ready after progress, so that the caller's other branches get their turn.
+    fn turn(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
+        let mut progress = false;
+        for _ in 0..BATCH_MAX {
+            match self.up(cx) {
+                Poll::Ready(result) => {
+                    result?;
+                    progress = true;
+                }
+                Poll::Pending => break,
+            }
+        }
+        self.held_back = false;
+        for _ in 0..BATCH_MAX {
+            match self.down(cx) {
+                Poll::Ready(result) => {
+                    result?;
+                    progress = true;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.leg_flushing
+            && let Poll::Ready(result) = Pin::new(&mut self.leg.session).poll_flush(cx)
+        {
+            result.map_err(|error| BridgeEnd::LegLost(dial::why_of_session(&error)))?;
+            self.leg_flushing = false;
+        }
+        if self.client_flushing
+            && let Poll::Ready(result) = Pin::new(&mut self.client.session).poll_flush(cx)
+        {
+            result.map_err(|error| client_broke(&error))?;
+            self.client_flushing = false;
+        }
+        if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// One message from the client to the source.
+    fn up(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
+        if let Err(error) = std::task::ready!(Pin::new(&mut self.leg.session).poll_ready(cx)) {
+            return Poll::Ready(Err(BridgeEnd::LegLost(dial::why_of_session(&error))));
+        }
+        let message = match self.client.pending.take() {
+            Some(message) => message,
+            None => match std::task::ready!(Pin::new(&mut self.client.session).poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
+                None => return Poll::Ready(Err(gone())),
+            },
+        };
+        self.liveness.heard(Instant::now());
+        Poll::Ready(match message {
+            Message::Text(_) | Message::Binary(_) => {
+                self.client.preamble.said(&message);
+                if !self.said_anything {
+                    self.said_anything = true;
+                    self.judge.subscribed(Instant::now(), true);
+                }
+                self.context.meter.forwarded_up.add(1);
+                self.to_leg(message)
+            }
+            Message::Close(frame) => Err(BridgeEnd::Client { end: Farewell::Answer, leg_code: frame }),
+            _ => Ok(()),
+        })
+    }
+
+    /// One message from the source to the client.
+    fn down(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
+        match Pin::new(&mut self.client.session).poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
+            Poll::Pending => {
+                self.held_back = true;
+                return Poll::Pending;
+            }
+        }
+        let message = match std::task::ready!(Pin::new(&mut self.leg.session).poll_next(cx)) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Poll::Ready(Err(BridgeEnd::LegLost(dial::why_of_session(&error)))),
+            None => return Poll::Ready(Err(BridgeEnd::LegLost(Why::Reset))),
+        };
+        let now = Instant::now();
+        Poll::Ready(match message {
+            Message::Text(text) if self.v1 && text.as_str() == KEY_LIMIT_TEXT => Err(BridgeEnd::LegLost(Why::KeyLimit)),
+            Message::Text(text) if self.v1 && text.as_str() == GREETING => {
+                self.judge.heard(now, Heard::Sign);
+                if std::mem::take(&mut self.skip_greeting) { Ok(()) } else { self.to_client(Message::Text(text)) }
+            }
+            Message::Text(_) | Message::Binary(_) => {
+                self.had_data = true;
+                self.judge.heard(now, Heard::Data);
+                self.context.meter.received.add(1);
+                self.context.meter.forwarded.add(1);
+                self.to_client(message)
+            }
+            Message::Close(frame) if departs(frame.as_ref()) => Err(BridgeEnd::LegLost(Why::Closed)),
+            Message::Close(frame) => Err(BridgeEnd::LegClosed(frame)),
+            _ => {
+                self.judge.heard(now, Heard::Sign);
+                Ok(())
+            }
+        })
+    }
+
+    fn to_leg(&mut self, message: Message) -> Result<(), BridgeEnd> {
+        self.leg_flushing = true;
+        Pin::new(&mut self.leg.session)
+            .start_send(message)
+            .map_err(|error| BridgeEnd::LegLost(dial::why_of_session(&error)))
+    }
+
+    fn to_client(&mut self, message: Message) -> Result<(), BridgeEnd> {
+        self.client_flushing = true;
+        Pin::new(&mut self.client.session).start_send(message).map_err(|error| client_broke(&error))
+    }
+}
+
+fn closing(code: u16, reason: &str, why: Why) -> BridgeEnd {
+    let leg_code = CloseFrame { code: close::GOING_AWAY.into(), reason: "client closed".into() };
+    BridgeEnd::Client { end: Farewell::close(code, reason, why), leg_code: Some(leg_code) }
+}
+
+fn gone() -> BridgeEnd {
+    BridgeEnd::Client { end: Farewell::Gone, leg_code: Some(client_lost()) }
+}
+
+fn client_broke(error: &wire::ws::Error) -> BridgeEnd {
+    BridgeEnd::Client { end: farewell::of_error(error), leg_code: Some(client_lost()) }
+}

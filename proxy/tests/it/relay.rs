@@ -1,0 +1,69 @@
+//! Relay over real sockets.
+
+use proxy::Mode;
+use wire::event::Event;
+use wire::feed::Protocol;
+
+use crate::bench::{Client, Do, Proxy, Source, soon};
+
+async fn raw(sources: &[&Source]) -> Proxy {
+    let urls: Vec<_> = sources.iter().map(|source| source.url()).collect();
+    Proxy::start(Mode::Relay, &urls, |config| {
+        config.protocol = Protocol::Raw;
+        config.preamble = 0;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_client_talks_to_an_instance_of_its_own() {
+    let (mut a, mut b) = (Source::start(None, true).await, Source::start(None, true).await);
+    let proxy = raw(&[&a, &b]).await;
+    let mut clients = Vec::new();
+    for n in 0..4 {
+        let mut client = Client::connect(proxy.addr, false).await;
+        client.say(&format!("hello {n}")).await;
+        assert_eq!(client.text().await, format!("hello {n}"));
+        clients.push(client);
+    }
+    for source in [&mut a, &mut b] {
+        for _ in 0..2 {
+            assert!(soon(source.heard.recv()).await.unwrap().starts_with("hello"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn close_codes_cross_in_both_directions() {
+    let source = Source::start(None, true).await;
+    let proxy = raw(&[&source]).await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    client.say("x").await;
+    client.text().await;
+    source.order(Do::Close(4321));
+    assert_eq!(client.closed().await, 4321);
+}
+
+#[tokio::test]
+async fn a_lost_back_end_moves_the_client_and_says_its_subscription_again() {
+    let (mut a, mut b) = (Source::v1().await, Source::v1().await);
+    let proxy = Proxy::start(Mode::Relay, &[a.url(), b.url()], |_| {}).await;
+    let mut client = Client::subscribe(proxy.addr, false, "A").await;
+    a.subscribed(&["A"]).await;
+    a.order(Do::Drop);
+    b.subscribed(&["A"]).await;
+    b.tick("A", 7);
+    // No second greeting, no close: the next thing that it hears is data.
+    assert_eq!(client.text().await, crate::bench::tick("A", 7));
+    assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyClientClose { .. })), 0);
+}
+
+#[tokio::test]
+async fn without_any_source_the_client_is_told_to_come_again() {
+    let proxy = Proxy::start(Mode::Relay, &["ws://127.0.0.1:1/".to_owned()], |config| {
+        config.limits.no_source_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    assert_eq!(client.closed().await, 1013);
+}
