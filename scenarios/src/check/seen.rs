@@ -6,6 +6,8 @@ use wire::id::SessionId;
 /// Numbers below the greatest that are remembered one by one; what is older counts as never seen.
 const WIDTH: u64 = 1_024;
 const WORDS: usize = WIDTH as usize / 64;
+/// The same for stamps, which are read together with their ticks: one word, in the same cache line.
+const STAMPS: u64 = 64;
 
 /// How a number stands to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +71,46 @@ fn bit(n: u64) -> u64 {
 /// What one client has had of one symbol in its newest session.
 pub(super) struct Seen {
     session: SessionId,
-    n: Window,
-    stamps: Option<Box<(u64, Window)>>,
     /// The greatest n so far, and the event in which the last delivery came.
     last: (u64, u64),
+    stamps: Option<Stamps>,
+    n: Window,
+}
+
+/// Stamps of the newest epoch: bit i of `bits` stands for the seq `greatest - i`.
+struct Stamps {
+    epoch: u64,
+    greatest: u64,
+    bits: u64,
+}
+
+impl Stamps {
+    fn begin(stamp: Stamp) -> Self {
+        Self { epoch: stamp.epoch, greatest: stamp.seq, bits: 1 }
+    }
+
+    fn take(&mut self, stamp: Stamp) -> Step {
+        if stamp.epoch > self.epoch {
+            *self = Self::begin(stamp);
+            return Step::Forward;
+        }
+        if stamp.epoch < self.epoch {
+            return Step::Back;
+        }
+        if stamp.seq > self.greatest {
+            let ahead = stamp.seq - self.greatest;
+            self.bits = if ahead >= STAMPS { 1 } else { self.bits << ahead | 1 };
+            self.greatest = stamp.seq;
+            return Step::Forward;
+        }
+        let behind = self.greatest - stamp.seq;
+        if behind >= STAMPS {
+            return Step::Back;
+        }
+        let seen = self.bits & 1 << behind != 0;
+        self.bits |= 1 << behind;
+        if seen { Step::Repeat } else { Step::Back }
+    }
 }
 
 /// How a delivery stands to those before it.
@@ -89,7 +127,7 @@ pub(super) struct Taken {
 
 impl Seen {
     fn new(session: SessionId) -> Self {
-        Self { session, n: Window::new(), stamps: None, last: (0, 0) }
+        Self { session, last: (0, 0), stamps: None, n: Window::new() }
     }
 
     /// Takes a delivery to the pair; a new session starts anew.
@@ -117,29 +155,44 @@ impl Seen {
     }
 
     fn stamp(&mut self, stamp: Stamp) -> Step {
-        let Some(stamps) = &mut self.stamps else {
-            let mut window = Window::new();
-            window.take(stamp.seq);
-            self.stamps = Some(Box::new((stamp.epoch, window)));
-            return Step::First;
-        };
-        let (epoch, window) = stamps.as_mut();
-        if stamp.epoch < *epoch {
-            return Step::Back;
+        match &mut self.stamps {
+            Some(stamps) => stamps.take(stamp),
+            None => {
+                self.stamps = Some(Stamps::begin(stamp));
+                Step::First
+            }
         }
-        if stamp.epoch > *epoch {
-            *epoch = stamp.epoch;
-            *window = Window::new();
-            window.take(stamp.seq);
-            return Step::Forward;
-        }
-        window.take(stamp.seq)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stamps_tell_repeats_from_steps_back() {
+        let stamp = |(epoch, seq)| Stamp { epoch, seq, kind: wire::feed::Kind::Live };
+        let mut stamps = Stamps::begin(stamp((1, 5)));
+        use Step::{Back, Forward, Repeat};
+        let cases = [
+            ((1, 6), Forward),
+            ((1, 6), Repeat),
+            ((1, 5), Repeat),
+            ((1, 4), Back),
+            ((1, 4), Repeat),
+            ((1, 69), Forward),
+            ((1, 6), Repeat),
+            ((1, 5), Back),
+            ((1, 500), Forward),
+            ((1, 499), Back),
+            ((2, 1), Forward),
+            ((1, 501), Back),
+            ((2, 1), Repeat),
+        ];
+        for (given, expect) in cases {
+            assert_eq!(stamps.take(stamp(given)), expect, "{given:?}");
+        }
+    }
 
     #[test]
     fn a_window_tells_repeats_from_steps_back() {
