@@ -1,10 +1,261 @@
-//! The admin address.
-use std::sync::Arc;
+//! The admin address: `/metrics`, `/healthz`, `/readyz`, `/upstreams`, `POST /drain`.
+//!
+//! One small request a connection, read under a deadline and a bound, answered and closed. Whoever reaches this address may drain the proxy: bind it where only
+//! operators do.
 
-use wire::net::Network;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::net::{ByteStream, Listener, Network};
 
 use crate::context::Context;
+use crate::lock::lock;
+use crate::meter::Meter;
+use crate::pool::InstanceState;
 
-pub(crate) async fn run<N: Network>(_context: Arc<Context<N>>, _listener: N::Listener) {
-    std::future::pending::<()>().await;
+/// Requests served at once; more are cut off.
+const CONNECTIONS_MAX: usize = 32;
+/// The longest request head, in bytes.
+const HEAD_MAX: usize = 8 << 10;
+/// From accept to the last byte of the answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Serves the admin address for as long as the proxy lives.
+pub(crate) async fn run<N: Network>(context: Arc<Context<N>>, listener: N::Listener) {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(context.config.limits.accept_pause).await;
+            continue;
+        };
+        if open.load(Relaxed) >= CONNECTIONS_MAX {
+            stream.abort();
+            continue;
+        }
+        open.fetch_add(1, Relaxed);
+        let (net, context, open) = (context.net.clone(), Arc::clone(&context), Arc::clone(&open));
+        net.spawn("admin-request", async move {
+            let _ = tokio::time::timeout(DEADLINE, serve(&context, stream)).await;
+            open.fetch_sub(1, Relaxed);
+        });
+    }
+}
+
+async fn serve<N: Network>(context: &Context<N>, mut stream: N::Stream) -> std::io::Result<()> {
+    let mut head = Vec::with_capacity(1024);
+    let answer = loop {
+        if head.len() > HEAD_MAX {
+            break Answer::text(431, "request head too large\n");
+        }
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+        match parse(&head) {
+            Ok(None) => {}
+            Ok(Some((method, path))) => break answer(context, &method, &path),
+            Err(error) => break Answer::text(400, format!("{error}\n")),
+        }
+    };
+    stream.write_all(answer.encode().as_bytes()).await?;
+    stream.shutdown().await?;
+    // Unread bytes at close would reset the connection, and the answer with it.
+    let mut rest = [0; 512];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// Method and path, once the head is whole.
+fn parse(head: &[u8]) -> Result<Option<(String, String)>, httparse::Error> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    if request.parse(head)?.is_partial() {
+        return Ok(None);
+    }
+    let path = request.path.unwrap_or("/").split('?').next().unwrap_or("/");
+    Ok(Some((request.method.unwrap_or("").to_owned(), path.to_owned())))
+}
+
+struct Answer {
+    status: u16,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body: body.into() }
+    }
+
+    fn encode(&self) -> String {
+        let reason = match self.status {
+            200 => "OK",
+            202 => "Accepted",
+            400 => "Bad Request",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            431 => "Request Header Fields Too Large",
+            _ => "Service Unavailable",
+        };
+        format!(
+            "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+            self.status,
+            self.kind,
+            self.body.len(),
+            self.body
+        )
+    }
+}
+
+fn answer<N: Network>(context: &Context<N>, method: &str, path: &str) -> Answer {
+    match (method, path) {
+        ("GET", "/metrics") => Answer {
+            status: 200,
+            kind: "text/plain; version=0.0.4",
+            body: metrics(
+                &context.meter,
+                context.hub.queue_bytes(),
+                &instances(context),
+                &lock(&context.pool).states(),
+            ),
+        },
+        ("GET", "/healthz") => Answer::text(200, "ok\n"),
+        ("GET", "/readyz") => match unready(context) {
+            None => Answer::text(200, "ready\n"),
+            Some(why) => Answer::text(503, format!("{why}\n")),
+        },
+        ("GET", "/upstreams") => Answer { status: 200, kind: "application/json", body: upstreams(context) },
+        ("POST", "/drain") => {
+            tracing::info!("drain asked for on the admin address");
+            context.drain.cancel();
+            Answer::text(202, "draining\n")
+        }
+        (_, "/metrics" | "/healthz" | "/readyz" | "/upstreams" | "/drain") => {
+            Answer::text(405, "GET /metrics, /healthz, /readyz, /upstreams; POST /drain\n")
+        }
+        _ => Answer::text(404, "there are /metrics, /healthz, /readyz, /upstreams, POST /drain\n"),
+    }
+}
+
+/// Why no client should be sent here now.
+fn unready<N: Network>(context: &Context<N>) -> Option<&'static str> {
+    if context.drain.is_cancelled() || context.stop.is_cancelled() {
+        Some("draining")
+    } else if context.is_fanout() && context.meter.legs.get() == 0 {
+        Some("no upstream leg")
+    } else if !lock(&context.pool).any_healthy() {
+        Some("no healthy upstream")
+    } else {
+        None
+    }
+}
+
+fn instances<N>(context: &Context<N>) -> Vec<&str> {
+    context.config.upstreams.iter().map(|upstream| upstream.url.as_str()).collect()
+}
+
+fn upstreams<N: Network>(context: &Context<N>) -> String {
+    let now = tokio::time::Instant::now();
+    let states = lock(&context.pool).states();
+    let list: Vec<_> = instances(context)
+        .into_iter()
+        .zip(states)
+        .enumerate()
+        .map(|(source, (url, state))| {
+            serde_json::json!({
+                "source": source,
+                "url": url,
+                "healthy": state.healthy,
+                "open": state.open.saturating_sub(state.dialing),
+                "dialing": state.dialing,
+                "failures": state.failures,
+                "rests_ms": state.rests_until.map(|until| until.saturating_duration_since(now).as_millis() as u64),
+            })
+        })
+        .collect();
+    let mut text = serde_json::Value::Array(list).to_string();
+    text.push('\n');
+    text
+}
+
+/// The counters in Prometheus's text format.
+fn metrics(
+    meter: &Meter,
+    (queue_bytes, queue_bytes_max): (u64, u64),
+    urls: &[&str],
+    states: &[InstanceState],
+) -> String {
+    let mut text = String::with_capacity(4096);
+    let mut family = |name: &str, kind: &str, help: &str, value: u64| {
+        let _ = write!(text, "# HELP proxy_{name} {help}\n# TYPE proxy_{name} {kind}\nproxy_{name} {value}\n");
+    };
+    for (name, help, value) in [
+        ("clients", "Open client sessions.", meter.clients.get()),
+        ("handshakes", "Handshakes under way.", meter.handshakes.get()),
+        ("refusals", "Refusals being written.", meter.refusals.get()),
+        ("upstream_legs", "Open legs to sources.", meter.legs.get()),
+        ("queue_bytes", "Bytes waiting in all client queues.", queue_bytes),
+        ("queue_bytes_max", "Bytes waiting in the longest client queue.", queue_bytes_max),
+    ] {
+        family(name, "gauge", help, value);
+    }
+    for (name, help, value) in [
+        ("messages_received_total", "Messages received from sources.", meter.received.get()),
+        ("messages_forwarded_total", "Messages handed to client sockets.", meter.forwarded.get()),
+        ("messages_forwarded_up_total", "Messages of clients handed to sources.", meter.forwarded_up.get()),
+        ("messages_dropped_total", "Messages dropped because a client's queue was full.", meter.dropped.get()),
+        ("gap_notices_total", "Gap notices sent to windtunnel.v1 clients.", meter.gaps.get()),
+        ("clients_admitted_total", "Clients whose handshake succeeded.", meter.admitted.get()),
+        ("clients_shed_total", "Connections turned away before a session.", meter.shed.get()),
+        ("clients_closed_total", "Client sessions that the proxy ended.", meter.closed.get()),
+        ("upstream_dials_total", "Dials begun.", meter.dials.get()),
+        ("upstream_dials_failed_total", "Dials failed.", meter.dials_failed.get()),
+        ("upstream_legs_lost_total", "Legs that ended.", meter.legs_lost.get()),
+        ("accept_errors_total", "Errors of accept.", meter.accept_errors.get()),
+    ] {
+        family(name, "counter", help, value);
+    }
+    type Reading = (&'static str, &'static str, fn(&InstanceState) -> u64);
+    let readings: [Reading; 3] = [
+        ("upstream_healthy", "Whether an instance may be used.", |state| u64::from(state.healthy)),
+        ("upstream_connections", "Connections to an instance, dials included.", |state| u64::from(state.open)),
+        ("upstream_failures", "Failures in turn.", |state| u64::from(state.failures)),
+    ];
+    for (name, help, read) in readings {
+        let _ = write!(text, "# HELP proxy_{name} {help}\n# TYPE proxy_{name} gauge\n");
+        for (source, (url, state)) in urls.iter().zip(states).enumerate() {
+            let url = url.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = writeln!(text, r#"proxy_{name}{{source="{source}",url="{url}"}} {}"#, read(state));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_prometheus_text() {
+        let meter = Meter::default();
+        meter.received.add(7);
+        let state = InstanceState { open: 2, dialing: 0, healthy: true, failures: 0, rests_until: None };
+        let text = metrics(&meter, (10, 5), &["ws://a/\"x\""], &[state]);
+        assert!(text.contains("# TYPE proxy_messages_received_total counter\nproxy_messages_received_total 7\n"));
+        assert!(text.contains("proxy_queue_bytes_max 5\n"));
+        assert!(text.contains(r#"proxy_upstream_connections{source="0",url="ws://a/\"x\""} 2"#), "{text}");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.rsplit_once(' ').unwrap().1.parse::<u64>().is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_when_it_is_whole() {
+        assert_eq!(parse(b"GET /metrics?x HTTP/1.1\r\n").unwrap(), None);
+        let whole = parse(b"GET /metrics?x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
+        assert_eq!(whole, ("GET".to_owned(), "/metrics".to_owned()));
+        assert!(parse(b"\x00\x01nonsense\r\n\r\n").is_err());
+    }
 }

@@ -1,8 +1,11 @@
 //! What the proxy is told before it starts: meaning only. [`program`](crate::program) reads it from text.
 
+mod file;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use self::file::{File, Span};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
@@ -199,6 +202,10 @@ impl Config {
         positive("backoff.base", self.backoff.base.is_zero())?;
         if self.backoff.cap < self.backoff.base {
             return Err(ConfigError::Value { name: "backoff.cap", why: "must not be below backoff.base".into() });
+        }
+        if self.limits.symbols_total_max > wire::feed::SYMBOLS_MAX {
+            let why = format!("must not pass {}: one v1 request names no more symbols", wire::feed::SYMBOLS_MAX);
+            return Err(ConfigError::Value { name: "limits.symbols_total_max", why });
         }
         if self.upstreams.len() > usize::from(u16::MAX) {
             return Err(ConfigError::Value { name: "upstreams", why: "names more than 65,535 instances".into() });

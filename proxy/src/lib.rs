@@ -42,6 +42,7 @@ mod lock;
 mod meter;
 mod policy;
 mod pool;
+pub mod program;
 mod relay;
 mod serve;
 
