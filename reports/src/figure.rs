@@ -1,1 +1,94 @@
-//! soon
+//! Figures as people read them.
+
+/// A latency: `350 µs`, `1.25 ms`, `2.10 s`.
+pub(crate) fn latency(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..10_000 => format!("{:.2} ms", us as f64 / 1e3),
+        10_000..100_000 => format!("{:.1} ms", us as f64 / 1e3),
+        100_000..1_000_000 => format!("{:.0} ms", us as f64 / 1e3),
+        _ => format!("{:.2} s", us as f64 / 1e6),
+    }
+}
+
+/// A latency that may not have been measured.
+pub(crate) fn latency_or_dash(us: Option<u64>) -> String {
+    us.map_or_else(|| "–".to_owned(), latency)
+}
+
+/// An instant of the run: `12.345678 s`, without needless zeros beyond the third.
+pub(crate) fn instant(us: u64) -> String {
+    let micros = us % 1000;
+    if micros == 0 { format!("{:.3} s", us as f64 / 1e6) } else { format!("{:.6} s", us as f64 / 1e6) }
+}
+
+/// A count with thousands apart: `1,234,567`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds: `0.42 s`, `12.3 s`, `640 s`.
+pub(crate) fn seconds(s: f64) -> String {
+    if s < 10.0 {
+        format!("{s:.2} s")
+    } else if s < 100.0 {
+        format!("{s:.1} s")
+    } else {
+        format!("{s:.0} s")
+    }
+}
+
+/// How much faster than the wall the run's own time went: `x 1,250`. A dash where the wall was not measured.
+pub(crate) fn speed(sim_seconds: f64, wall_seconds: f64) -> String {
+    let speed = sim_seconds / wall_seconds;
+    if !speed.is_finite() || wall_seconds <= 0.0 {
+        "–".to_owned()
+    } else if speed < 10.0 {
+        format!("× {speed:.1}")
+    } else {
+        format!("× {}", count(speed.round() as u64))
+    }
+}
+
+/// An index between 0 and 1.
+pub(crate) fn index(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}
+
+/// At most `length` characters; what was cut is marked.
+pub(crate) fn cut(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(length.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(
+            [0, 999, 1_250, 12_340, 123_400, 2_100_000].map(latency),
+            ["0 µs", "999 µs", "1.25 ms", "12.3 ms", "123 ms", "2.10 s"]
+        );
+        assert_eq!([1_500_000, 1_500_001].map(instant), ["1.500 s", "1.500001 s"]);
+        assert_eq!([7, 1_000, 1_234_567].map(count), ["7", "1,000", "1,234,567"]);
+        assert_eq!(
+            [speed(60.0, 0.05), speed(6.0, 2.0), speed(6.0, 0.0)],
+            ["× 1,200".to_owned(), "× 3.0".to_owned(), "–".to_owned()]
+        );
+        assert_eq!([cut("äöü", 3), cut("äöüß", 3)], ["äöü", "äö…"]);
+    }
+}

@@ -1,1 +1,108 @@
-//! soon
+//! `junit.xml`: a test suite a scenario, a test case a seed and invariant.
+//!
+//! An invariant that is broken is a `failure`. One that could not be judged is an `error`, not a skipped test: most CI pages show skipped tests as green,
+//! and weak evidence is never green. The same holds for a run that did not reach what it is about: each run has a case `reached`.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
+
+use crate::figure;
+use crate::record::{Invariant, Outcome, Verdict};
+use crate::summary::{RunSummary, SummaryMeta, groups, worst};
+
+/// The file's text. Suites and cases stand in the order of the runs; times are those on the wall.
+///
+/// # Errors
+/// Fails only if the library cannot write XML: characters that XML cannot hold are left out before.
+pub fn xml(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, SerializeError> {
+    let mut report = Report::new("windtunnel");
+    report.set_time(duration(meta.wall_seconds));
+    for group in groups(runs) {
+        let title = group.title();
+        let mut suite = TestSuite::new(title.as_str());
+        suite.set_time(duration(group.wall_seconds()));
+        for run in &group.runs {
+            for invariant in &run.verdict.invariants {
+                suite.add_test_case(of_invariant(&title, run, invariant));
+            }
+            suite.add_test_case(of_reached(&title, run));
+        }
+        report.add_test_suite(suite);
+    }
+    report.to_string()
+}
+
+fn of_invariant(title: &str, run: &RunSummary, invariant: &Invariant) -> TestCase {
+    let status = match invariant.verdict {
+        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Fail => {
+            let first = invariant.violations.first().map_or(&invariant.summary, |violation| &violation.message);
+            non_success(NonSuccessKind::Failure, "violation", first, &details(run, invariant))
+        }
+        Outcome::Inconclusive => {
+            let message = format!("inconclusive after {} checks: {}", invariant.checked, invariant.summary);
+            non_success(NonSuccessKind::Error, "inconclusive", &message, &again(run))
+        }
+    };
+    let mut case = case(title, run, &invariant.name, status);
+    case.set_assertions(usize::try_from(invariant.checked).unwrap_or(usize::MAX));
+    case
+}
+
+/// Whether the run reached what it is about: also holds the run's time.
+fn of_reached(title: &str, run: &RunSummary) -> TestCase {
+    let verdict = &run.verdict;
+    let judged = verdict.invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
+    let status = if verdict.verdict > judged || unreached(verdict) {
+        let message = worst(verdict)
+            .filter(|worst| worst.invariant == "reached")
+            .map_or_else(|| "a state was never reached".to_owned(), |worst| worst.message);
+        let kind = if verdict.verdict > judged && verdict.verdict == Outcome::Fail {
+            NonSuccessKind::Failure
+        } else {
+            NonSuccessKind::Error
+        };
+        non_success(kind, "inconclusive", &message, &again(run))
+    } else {
+        TestCaseStatus::success()
+    };
+    let mut case = case(title, run, "reached", status);
+    case.set_time(duration(verdict.wall_seconds));
+    case
+}
+
+fn unreached(verdict: &Verdict) -> bool {
+    verdict.reached.iter().any(|reached| reached.times == 0)
+}
+
+fn case(title: &str, run: &RunSummary, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(format!("seed {}: {name}", run.verdict.seed), status);
+    case.set_classname(title);
+    case
+}
+
+fn non_success(kind: NonSuccessKind, ty: &str, message: &str, description: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(ty).set_message(message).set_description(description);
+    status
+}
+
+fn details(run: &RunSummary, invariant: &Invariant) -> String {
+    let mut text =
+        format!("{}\nbroken {} times in {} checks\n", invariant.summary, invariant.broken, invariant.checked);
+    for violation in &invariant.violations {
+        text.push_str(&format!("{}  {}\n", figure::instant(violation.at_us), violation.message));
+    }
+    text.push_str(&again(run));
+    text
+}
+
+fn again(run: &RunSummary) -> String {
+    let report = run.report.as_ref().map(|report| format!("\nreport: {report}")).unwrap_or_default();
+    format!("run it again: {}{report}", run.replay_command)
+}
+
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

@@ -1,1 +1,283 @@
-//! soon
+//! `report.html`: one file that needs nothing else, no network and no script.
+
+use askama::Template;
+
+use crate::chart::{self, Chart};
+use crate::figure;
+use crate::folder::{EvidenceLine, RunReport};
+use crate::metrics::{Latency, Metrics};
+use crate::record::{Invariant, Outcome, Violation};
+
+/// Lines of the log shown; the whole stands in `log.txt`.
+const LOG_LINES_MAX: usize = 400;
+
+/// The page of one run.
+///
+/// # Errors
+/// Fails only if memory does: everything in it is text.
+pub fn report(report: &RunReport) -> Result<String, askama::Error> {
+    with_charts(report, &chart::all(&report.metrics, &report.verdict))
+}
+
+/// As [`report`], with the charts drawn before.
+pub(crate) fn with_charts(report: &RunReport, charts: &[Chart]) -> Result<String, askama::Error> {
+    let verdict = &report.verdict;
+    let (log_cut, log) = tail(&report.log, LOG_LINES_MAX);
+    Page {
+        report,
+        badge: Badge::of(verdict.verdict),
+        headline: headline(report),
+        invariants: verdict.invariants.iter().map(Row::of).collect(),
+        breaches: breaches(report),
+        unreached: verdict.reached.iter().filter(|reached| reached.times == 0).count(),
+        facts: facts(report),
+        latencies: latencies(&report.metrics),
+        totals: totals(&report.metrics),
+        charts,
+        log,
+        log_cut,
+    }
+    .render()
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    report: &'a RunReport,
+    badge: Badge,
+    headline: String,
+    invariants: Vec<Row<'a>>,
+    breaches: Vec<Breach<'a>>,
+    unreached: usize,
+    facts: Vec<(&'static str, String)>,
+    latencies: Vec<(&'static str, [String; 7])>,
+    totals: Vec<(String, String)>,
+    charts: &'a [Chart],
+    log: String,
+    log_cut: usize,
+}
+
+/// A verdict with its colour: the word always stands with it.
+pub(crate) struct Badge {
+    pub(crate) word: &'static str,
+    pub(crate) class: &'static str,
+}
+
+impl Badge {
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Pass => Self { word: "✓ pass", class: "pass" },
+            Outcome::Inconclusive => Self { word: "? inconclusive", class: "inconclusive" },
+            Outcome::Fail => Self { word: "✗ fail", class: "fail" },
+        }
+    }
+}
+
+struct Row<'a> {
+    name: &'a str,
+    badge: Badge,
+    checked: String,
+    summary: &'a str,
+    broken: String,
+    anchor: bool,
+}
+
+impl<'a> Row<'a> {
+    fn of(invariant: &'a Invariant) -> Self {
+        Self {
+            name: &invariant.name,
+            badge: Badge::of(invariant.verdict),
+            checked: figure::count(invariant.checked),
+            summary: &invariant.summary,
+            broken: figure::count(invariant.broken),
+            anchor: !invariant.violations.is_empty(),
+        }
+    }
+}
+
+/// One broken invariant with its violations.
+struct Breach<'a> {
+    name: &'a str,
+    broken: String,
+    unshown: u64,
+    violations: Vec<Shown<'a>>,
+}
+
+struct Shown<'a> {
+    at: String,
+    message: &'a str,
+    open: bool,
+    lines: Vec<(bool, &'a EvidenceLine)>,
+    numbers: String,
+}
+
+fn breaches(report: &RunReport) -> Vec<Breach<'_>> {
+    let broken = report.verdict.invariants.iter().filter(|invariant| !invariant.violations.is_empty());
+    broken
+        .map(|invariant| {
+            let violations = invariant.violations.iter().enumerate();
+            Breach {
+                name: &invariant.name,
+                broken: figure::count(invariant.broken),
+                unshown: invariant.broken.saturating_sub(invariant.violations.len() as u64),
+                violations: violations.map(|(place, violation)| shown(report, invariant, place, violation)).collect(),
+            }
+        })
+        .collect()
+}
+
+fn shown<'a>(report: &'a RunReport, invariant: &Invariant, place: usize, violation: &'a Violation) -> Shown<'a> {
+    let evidence =
+        report.evidence.iter().find(|evidence| evidence.invariant == invariant.name && evidence.violation == place);
+    let lines = evidence.map_or(&[] as &[EvidenceLine], |evidence| &evidence.lines);
+    let numbers: Vec<String> = violation.events.iter().map(u64::to_string).collect();
+    Shown {
+        at: figure::instant(violation.at_us),
+        message: &violation.message,
+        open: place == 0,
+        lines: lines.iter().map(|line| (violation.events.contains(&line.event), line)).collect(),
+        numbers: numbers.join(", "),
+    }
+}
+
+/// The run in one sentence, with its figures.
+fn headline(report: &RunReport) -> String {
+    let verdict = &report.verdict;
+    let checks: u64 = verdict.invariants.iter().map(|invariant| invariant.checked).sum();
+    match verdict.verdict {
+        Outcome::Pass => {
+            format!("All {} invariants held over {} checks.", verdict.invariants.len(), figure::count(checks))
+        }
+        Outcome::Fail => {
+            let broken: Vec<_> =
+                verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail).collect();
+            let first = broken
+                .iter()
+                .filter_map(|invariant| {
+                    invariant.violations.first().map(|violation| (violation.at_us, *invariant, violation))
+                })
+                .min_by_key(|(at_us, ..)| *at_us);
+            match first {
+                Some((at_us, invariant, violation)) => format!(
+                    "{} of {} invariants broken; first {} at {}: {}",
+                    broken.len(),
+                    verdict.invariants.len(),
+                    invariant.name,
+                    figure::instant(at_us),
+                    violation.message
+                ),
+                None => format!("{} of {} invariants broken.", broken.len(), verdict.invariants.len()),
+            }
+        }
+        Outcome::Inconclusive => {
+            let weak: Vec<&str> = verdict
+                .invariants
+                .iter()
+                .filter(|invariant| invariant.verdict == Outcome::Inconclusive)
+                .map(|invariant| invariant.name.as_str())
+                .collect();
+            let missed: Vec<&str> = verdict
+                .reached
+                .iter()
+                .filter(|reached| reached.times == 0)
+                .map(|reached| reached.name.as_str())
+                .collect();
+            match (weak.as_slice(), missed.as_slice()) {
+                ([], []) => "The run did not reach what it is about often enough to say.".to_owned(),
+                ([], missed) => format!("The run never reached: {}.", missed.join(", ")),
+                (weak, []) => format!("Not checked often enough to say: {}.", weak.join(", ")),
+                (weak, missed) => {
+                    format!("Never reached: {}. Not checked often enough: {}.", missed.join(", "), weak.join(", "))
+                }
+            }
+        }
+    }
+}
+
+fn facts(report: &RunReport) -> Vec<(&'static str, String)> {
+    let verdict = &report.verdict;
+    let mut facts = vec![
+        ("Engine", verdict.engine.clone()),
+        ("Length of the run", figure::seconds(verdict.sim_seconds)),
+        ("Time on the wall", figure::seconds(verdict.wall_seconds)),
+        ("Speed", figure::speed(verdict.sim_seconds, verdict.wall_seconds)),
+        ("Events", figure::count(verdict.events)),
+        ("Trace hash", verdict.trace_hash.clone()),
+        ("Version", report.version.clone()),
+        ("Profile", report.profile.clone()),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    facts
+}
+
+fn latencies(metrics: &Metrics) -> Vec<(&'static str, [String; 7])> {
+    let row = |latency: &Latency| {
+        let cell = figure::latency_or_dash;
+        [
+            figure::count(latency.count),
+            cell(latency.mean_us),
+            cell(latency.p50_us),
+            cell(latency.p90_us),
+            cell(latency.p99_us),
+            cell(latency.p999_us),
+            cell(latency.max_us),
+        ]
+    };
+    let rows = [
+        ("Delivery", &metrics.delivery),
+        ("Echo", &metrics.echo),
+        ("Silence after a lost leg", &metrics.failovers.silence),
+    ];
+    rows.into_iter().filter(|(_, latency)| latency.count > 0).map(|(name, latency)| (name, row(latency))).collect()
+}
+
+fn totals(metrics: &Metrics) -> Vec<(String, String)> {
+    let totals = &metrics.totals;
+    let mut rows: Vec<(String, u64)> = vec![
+        ("Ticks sent by sources (all legs)".into(), totals.source_sends),
+        ("Messages delivered".into(), totals.deliveries),
+        ("of these snapshots and replays".into(), totals.deliveries_old),
+        ("of these damaged".into(), totals.deliveries_damaged),
+        ("Live deliveries without a known sending".into(), totals.deliveries_unmatched),
+        ("Messages that clients could not read".into(), totals.garbled),
+        ("Requests sent".into(), totals.client_sends),
+        ("Echoes".into(), totals.echoes),
+        ("Dials by clients".into(), totals.clients_dialled),
+        ("Sessions opened".into(), totals.clients_opened),
+        ("Sessions ended".into(), totals.clients_closed),
+    ];
+    let mut causes = |what: &str, causes: &[crate::metrics::Cause]| {
+        rows.extend(causes.iter().map(|cause| (format!("{what}: {}", word(&cause.why)), cause.times)));
+    };
+    causes("Clients refused", &totals.clients_refused);
+    causes("Messages dropped", &totals.drops);
+    causes("Legs lost", &totals.legs_lost);
+    rows.extend(totals.gaps.iter().map(|gaps| (format!("Gaps told: {}", word(&gaps.reason)), gaps.times)));
+    rows.push(("Failovers".into(), metrics.failovers.count));
+    rows.push(("of these healed".into(), metrics.failovers.healed));
+    let mut rows: Vec<(String, String)> =
+        rows.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name, figure::count(n))).collect();
+    for (name, index) in [
+        ("Jain's index: instances, mean over time", metrics.fairness.instances_jain_mean),
+        ("Jain's index: messages by client", metrics.fairness.delivered_jain),
+        ("Jain's index: median latency by client", metrics.fairness.latency_jain),
+    ] {
+        if index.is_some() {
+            rows.push((name.to_owned(), figure::index(index)));
+        }
+    }
+    rows
+}
+
+/// A cause as it stands in the record.
+fn word(cause: &impl serde::Serialize) -> String {
+    let word = serde_json::to_value(cause).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().replace('_', " ")
+}
+
+/// The last lines, and how many were cut before them.
+fn tail(text: &str, lines_max: usize) -> (usize, String) {
+    let lines: Vec<&str> = text.lines().collect();
+    let cut = lines.len().saturating_sub(lines_max);
+    (cut, lines[cut..].join("\n"))
+}

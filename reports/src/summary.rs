@@ -1,1 +1,325 @@
-//! soon
+//! Over many runs: `index.html`, `summary.json`, `summary.md`, and `junit.xml` beside them.
+
+use std::path::Path;
+
+use askama::Template;
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::figure;
+use crate::folder::{WriteError, write_file, write_pretty};
+use crate::junit;
+use crate::page::Badge;
+use crate::record::{Invariant, Outcome, SCHEMA, Verdict};
+
+mod markdown;
+
+/// One run of many, as the summary sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The judgement.
+    pub verdict: Verdict,
+    /// The path of its `report.html`, relative to the summary's folder, where there is one.
+    pub report: Option<String>,
+    /// The command that runs it again.
+    pub replay_command: String,
+}
+
+/// What the summary says of the whole campaign.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SummaryMeta {
+    /// The command that was given.
+    pub command: String,
+    /// The version of the program.
+    pub version: String,
+    /// The profile that it was built in.
+    pub profile: String,
+    /// Length of the campaign on the wall.
+    pub wall_seconds: f64,
+    /// Runs that were asked for, but not begun before the time budget was over. They are named, and make the whole inconclusive.
+    pub runs_left_out: u64,
+}
+
+/// Writes `index.html`, `summary.json`, `summary.md` and `junit.xml` into `dir`, which is made if need be. Runs appear in the order given.
+///
+/// # Errors
+/// [`WriteError`] names the file and what to do.
+pub fn write_summary(dir: &Path, runs: &[RunSummary], meta: &SummaryMeta) -> Result<(), WriteError> {
+    let text = |name: &str, text: Result<String, String>| {
+        let path = dir.join(name);
+        match text {
+            Ok(text) => write_file(&path, text.as_bytes()),
+            Err(why) => Err(WriteError::Text { path, why }),
+        }
+    };
+    text("junit.xml", junit::xml(runs, meta).map_err(|error| error.to_string()))?;
+    text("summary.md", Ok(markdown::summary(runs, meta)))?;
+    text("index.html", index(runs, meta).map_err(|error| error.to_string()))?;
+    write_pretty(&dir.join("summary.json"), &Summary::of(runs, meta))
+}
+
+/// GitHub-flavoured Markdown for a CI job's summary page: a table over all scenarios and the first failures with their commands. It stays far below the
+/// 1 MiB that GitHub takes.
+#[must_use]
+pub fn markdown(runs: &[RunSummary], meta: &SummaryMeta) -> String {
+    markdown::summary(runs, meta)
+}
+
+/// The page over all runs.
+///
+/// # Errors
+/// Fails only if memory does: everything in it is text.
+pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::Error> {
+    let counts = Counts::of(runs);
+    Index {
+        badge: Badge::of(overall(runs, meta)),
+        counts,
+        meta,
+        wall: figure::seconds(meta.wall_seconds),
+        rows: rows(runs),
+    }
+    .render()
+}
+
+/// The worst over all runs; inconclusive where there is none, or where some were left out.
+#[must_use]
+pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Outcome {
+    let least = if runs.is_empty() || meta.runs_left_out > 0 { Outcome::Inconclusive } else { Outcome::Pass };
+    runs.iter().fold(least, |sum, run| sum.and(run.verdict.verdict))
+}
+
+/// `summary.json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    schema: u32,
+    verdict: Outcome,
+    command: &'a str,
+    version: &'a str,
+    profile: &'a str,
+    wall_seconds: f64,
+    runs_left_out: u64,
+    counts: Counts,
+    runs: Vec<SummaryRun<'a>>,
+}
+
+/// How many runs came out how.
+#[derive(Clone, Copy, Default, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) pass: u64,
+    pub(crate) inconclusive: u64,
+    pub(crate) fail: u64,
+}
+
+#[derive(Serialize)]
+struct SummaryRun<'a> {
+    scenario: &'a str,
+    seed: u64,
+    engine: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutant: Option<&'a str>,
+    verdict: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst: Option<Worst>,
+    trace_hash: &'a str,
+    events: u64,
+    sim_seconds: f64,
+    wall_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a str>,
+    replay: &'a str,
+}
+
+/// The reason why a run did not pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Worst {
+    /// The invariant, or `reached` where a state was never reached.
+    pub(crate) invariant: String,
+    pub(crate) verdict: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_us: Option<u64>,
+    pub(crate) message: String,
+}
+
+impl<'a> Summary<'a> {
+    fn of(runs: &'a [RunSummary], meta: &'a SummaryMeta) -> Self {
+        let run = |run: &'a RunSummary| SummaryRun {
+            scenario: &run.verdict.scenario,
+            seed: run.verdict.seed,
+            engine: &run.verdict.engine,
+            mutant: run.verdict.mutant.as_deref(),
+            verdict: run.verdict.verdict,
+            worst: worst(&run.verdict),
+            trace_hash: &run.verdict.trace_hash,
+            events: run.verdict.events,
+            sim_seconds: run.verdict.sim_seconds,
+            wall_seconds: run.verdict.wall_seconds,
+            report: run.report.as_deref(),
+            replay: &run.replay_command,
+        };
+        Self {
+            schema: SCHEMA,
+            verdict: overall(runs, meta),
+            command: &meta.command,
+            version: &meta.version,
+            profile: &meta.profile,
+            wall_seconds: meta.wall_seconds,
+            runs_left_out: meta.runs_left_out,
+            counts: Counts::of(runs),
+            runs: runs.iter().map(run).collect(),
+        }
+    }
+}
+
+impl Counts {
+    pub(crate) fn of(runs: &[RunSummary]) -> Self {
+        let mut counts = Self::default();
+        for run in runs {
+            match run.verdict.verdict {
+                Outcome::Pass => counts.pass += 1,
+                Outcome::Inconclusive => counts.inconclusive += 1,
+                Outcome::Fail => counts.fail += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// Why a run did not pass: its earliest violation, or what it did not check or reach.
+pub(crate) fn worst(verdict: &Verdict) -> Option<Worst> {
+    let of = |outcome| verdict.invariants.iter().filter(move |invariant| invariant.verdict == outcome);
+    let at = |invariant: &&Invariant| invariant.violations.first().map_or(u64::MAX, |violation| violation.at_us);
+    if let Some(invariant) = of(Outcome::Fail).min_by_key(at) {
+        let violation = invariant.violations.first();
+        return Some(Worst {
+            invariant: invariant.name.clone(),
+            verdict: Outcome::Fail,
+            at_us: violation.map(|violation| violation.at_us),
+            message: violation.map_or_else(|| invariant.summary.clone(), |violation| violation.message.clone()),
+        });
+    }
+    let unreached = verdict.reached.iter().find(|reached| reached.times == 0).map(|reached| Worst {
+        invariant: "reached".to_owned(),
+        verdict: Outcome::Inconclusive,
+        at_us: None,
+        message: format!("never reached {}", reached.name),
+    });
+    let weak = of(Outcome::Inconclusive).next().map(|invariant| Worst {
+        invariant: invariant.name.clone(),
+        verdict: Outcome::Inconclusive,
+        at_us: None,
+        message: invariant.summary.clone(),
+    });
+    unreached.or(weak).or_else(|| {
+        (verdict.verdict != Outcome::Pass).then(|| Worst {
+            invariant: "reached".to_owned(),
+            verdict: verdict.verdict,
+            at_us: None,
+            message: "a state was reached less often than the scenario asks".to_owned(),
+        })
+    })
+}
+
+/// All runs of one scenario on one engine with one planted bug (or none).
+pub(crate) struct Group<'a> {
+    pub(crate) scenario: &'a str,
+    pub(crate) engine: &'a str,
+    pub(crate) mutant: Option<&'a str>,
+    pub(crate) runs: Vec<&'a RunSummary>,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn verdict(&self) -> Outcome {
+        self.runs.iter().fold(Outcome::Pass, |sum, run| sum.and(run.verdict.verdict))
+    }
+
+    /// The run that shows the verdict first.
+    pub(crate) fn worst(&self) -> Option<(&'a RunSummary, Worst)> {
+        let verdict = self.verdict();
+        let run = self.runs.iter().copied().find(|run| run.verdict.verdict == verdict)?;
+        worst(&run.verdict).map(|worst| (run, worst))
+    }
+
+    pub(crate) fn sim_seconds(&self) -> f64 {
+        self.runs.iter().map(|run| run.verdict.sim_seconds).sum()
+    }
+
+    pub(crate) fn wall_seconds(&self) -> f64 {
+        self.runs.iter().map(|run| run.verdict.wall_seconds).sum()
+    }
+
+    pub(crate) fn checked(&self) -> u64 {
+        self.runs.iter().flat_map(|run| &run.verdict.invariants).map(|invariant| invariant.checked).sum()
+    }
+
+    /// `passed/all`.
+    pub(crate) fn seeds(&self) -> String {
+        let passed = self.runs.iter().filter(|run| run.verdict.verdict == Outcome::Pass).count();
+        format!("{passed}/{}", self.runs.len())
+    }
+
+    /// The scenario, and what is unusual about how it was run.
+    pub(crate) fn title(&self) -> String {
+        let engine = if self.engine == "sim" { String::new() } else { format!(" on {}", self.engine) };
+        let mutant = self.mutant.map(|mutant| format!(" with {mutant}")).unwrap_or_default();
+        format!("{}{engine}{mutant}", self.scenario)
+    }
+}
+
+/// Runs by scenario, in the order in which each first appears.
+pub(crate) fn groups(runs: &[RunSummary]) -> Vec<Group<'_>> {
+    let mut groups: IndexMap<(&str, &str, Option<&str>), Vec<&RunSummary>> = IndexMap::new();
+    for run in runs {
+        let verdict = &run.verdict;
+        groups.entry((&verdict.scenario, &verdict.engine, verdict.mutant.as_deref())).or_default().push(run);
+    }
+    groups.into_iter().map(|((scenario, engine, mutant), runs)| Group { scenario, engine, mutant, runs }).collect()
+}
+
+#[derive(Template)]
+#[template(path = "index.html")]
+struct Index<'a> {
+    badge: Badge,
+    counts: Counts,
+    meta: &'a SummaryMeta,
+    wall: String,
+    rows: Vec<Row<'a>>,
+}
+
+struct Row<'a> {
+    title: String,
+    badge: Badge,
+    seeds: Vec<Seed<'a>>,
+    worst: Option<(&'a RunSummary, Worst)>,
+    checked: String,
+    sim: String,
+    speed: String,
+}
+
+struct Seed<'a> {
+    seed: u64,
+    badge: Badge,
+    report: Option<&'a str>,
+}
+
+fn rows(runs: &[RunSummary]) -> Vec<Row<'_>> {
+    groups(runs)
+        .into_iter()
+        .map(|group| Row {
+            title: group.title(),
+            badge: Badge::of(group.verdict()),
+            worst: group.worst(),
+            checked: figure::count(group.checked()),
+            sim: figure::seconds(group.sim_seconds()),
+            speed: figure::speed(group.sim_seconds(), group.wall_seconds()),
+            seeds: group
+                .runs
+                .into_iter()
+                .map(|run| Seed {
+                    seed: run.verdict.seed,
+                    badge: Badge::of(run.verdict.verdict),
+                    report: run.report.as_deref(),
+                })
+                .collect(),
+        })
+        .collect()
+}

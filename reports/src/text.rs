@@ -1,1 +1,98 @@
-//! soon
+//! A set of runs as a table for the terminal, 80 columns wide.
+
+use crate::figure;
+use crate::record::Outcome;
+use crate::summary::{Counts, RunSummary, SummaryMeta, groups, overall};
+
+const COLUMNS: usize = 80;
+
+/// The table: a row a scenario; below those that did not pass, why and how to run them again; at the end the sum. With `colors`, verdicts carry ANSI
+/// colours; without, there is not one escape sequence in it: whatever a peer or a file wrote, control characters are left out.
+#[must_use]
+pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
+    let mut text = format!("{:<36} {:>7}  {:<13} {:>9} {:>9}\n", "scenario", "seeds", "verdict", "checks", "speed");
+    for group in groups(runs) {
+        let title = figure::cut(&clean(&group.title()), 36);
+        let verdict = group.verdict();
+        let checks = figure::count(group.checked());
+        let speed = figure::speed(group.sim_seconds(), group.wall_seconds());
+        let seeds = group.seeds();
+        let word = painted(verdict, &format!("{:<13}", word(verdict)), colors);
+        text.push_str(format!("{title:<36} {seeds:>7}  {word} {checks:>9} {speed:>9}").trim_end());
+        text.push('\n');
+        if let Some((run, worst)) = group.worst() {
+            let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
+            let why = format!("seed {}, {}{at}: {}", run.verdict.seed, worst.invariant, worst.message);
+            for line in wrapped(&clean(&why), COLUMNS - 4, 6) {
+                text.push_str(&format!("    {line}\n"));
+            }
+            // One line however long it is: it is there to be copied.
+            text.push_str(&format!("    again: {}\n", clean(&run.replay_command)));
+            if let Some(report) = &run.report {
+                text.push_str(&format!("    report: {}\n", clean(report)));
+            }
+        }
+    }
+    let counts = Counts::of(runs);
+    let verdict = overall(runs, meta);
+    text.push('\n');
+    text.push_str(&painted(verdict, word(verdict), colors));
+    text.push_str(&format!(
+        ": {} passed, {} failed, {} inconclusive, in {}\n",
+        counts.pass,
+        counts.fail,
+        counts.inconclusive,
+        figure::seconds(meta.wall_seconds)
+    ));
+    if meta.runs_left_out > 0 {
+        text.push_str(&format!("{} runs were left out: the time budget was over\n", meta.runs_left_out));
+    }
+    text
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::Fail => "FAIL",
+    }
+}
+
+fn painted(outcome: Outcome, text: &str, colors: bool) -> String {
+    let code = match outcome {
+        Outcome::Pass => "32",
+        Outcome::Inconclusive => "33",
+        Outcome::Fail => "1;31",
+    };
+    if colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// Without control characters: a terminal obeys them.
+fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+/// Words in lines of at most `width` characters, at most `lines_max` of them; what was cut is marked.
+fn wrapped(text: &str, width: usize, lines_max: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let word = figure::cut(word, width);
+        let last = lines.last_mut().expect("there is always a last line");
+        let needed = last.chars().count() + usize::from(!last.is_empty()) + word.chars().count();
+        if needed <= width {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    if lines.len() > lines_max {
+        lines.truncate(lines_max);
+        if let Some(last) = lines.last_mut() {
+            *last = figure::cut(&format!("{last} …"), width);
+        }
+    }
+    lines
+}

@@ -1,0 +1,100 @@
+//! `summary.md`: what a CI job shows on its page.
+
+use super::{Counts, Outcome, RunSummary, SummaryMeta, groups, overall, worst};
+use crate::figure;
+
+/// Failures shown in full; the others are counted.
+const FAILURES_MAX: usize = 5;
+/// Rows of the table; the worst come first when there are more.
+const ROWS_MAX: usize = 500;
+
+pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
+    let counts = Counts::of(runs);
+    let mut text = format!(
+        "## Windtunnel: {}\n\n{} passed, {} failed, {} inconclusive, in {}.\n",
+        word(overall(runs, meta)),
+        counts.pass,
+        counts.fail,
+        counts.inconclusive,
+        figure::seconds(meta.wall_seconds)
+    );
+    if meta.runs_left_out > 0 {
+        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out));
+    }
+    let mut groups = groups(runs);
+    if groups.len() > ROWS_MAX {
+        groups.sort_by_key(|group| std::cmp::Reverse(group.verdict()));
+    }
+    if !groups.is_empty() {
+        text.push_str("\n| Scenario | Verdict | Seeds passed | Checks | Simulated | Speed | Worst |\n");
+        text.push_str("|---|---|--:|--:|--:|--:|---|\n");
+    }
+    for group in groups.iter().take(ROWS_MAX) {
+        let worst = group.worst().map_or_else(String::new, |(run, worst)| {
+            format!("{} (seed {}): {}", worst.invariant, run.verdict.seed, figure::cut(&worst.message, 200))
+        });
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            escaped(&group.title()),
+            word(group.verdict()),
+            group.seeds(),
+            figure::count(group.checked()),
+            figure::seconds(group.sim_seconds()),
+            figure::speed(group.sim_seconds(), group.wall_seconds()),
+            escaped(&worst)
+        ));
+    }
+    if groups.len() > ROWS_MAX {
+        text.push_str(&format!("\n{} more scenarios are in `index.html`.\n", groups.len() - ROWS_MAX));
+    }
+    let failed: Vec<_> = runs.iter().filter(|run| run.verdict.verdict == Outcome::Fail).collect();
+    for run in failed.iter().take(FAILURES_MAX) {
+        failure(&mut text, run);
+    }
+    if failed.len() > FAILURES_MAX {
+        text.push_str(&format!("\n{} more failed runs are in `index.html`.\n", failed.len() - FAILURES_MAX));
+    }
+    text
+}
+
+fn failure(text: &mut String, run: &RunSummary) {
+    let verdict = &run.verdict;
+    text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&verdict.scenario), verdict.seed));
+    if let Some(worst) = worst(verdict) {
+        let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
+        let message = figure::cut(&worst.message, 1000);
+        text.push_str(&format!("**{}**{at}: {}\n\n", escaped(&worst.invariant), escaped(&message)));
+    }
+    // An indented block: nothing in the command can end it.
+    text.push_str("Run it again:\n\n");
+    for line in run.replay_command.lines() {
+        text.push_str(&format!("    {line}\n"));
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "✅ pass",
+        Outcome::Inconclusive => "⚠️ inconclusive",
+        Outcome::Fail => "❌ fail",
+    }
+}
+
+/// As text in a table's cell, whatever it holds.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '#' | '~' | '@' => {
+                out.push('\\');
+                out.push(character);
+            }
+            '\n' | '\r' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
