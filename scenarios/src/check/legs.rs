@@ -143,7 +143,7 @@ impl Stretches {
     fn push(&mut self, n: u64) {
         match self.0.last_mut() {
             Some((_, last)) if n <= *last => return,
-            Some((_, last)) if n == *last + 1 => {
+            Some((_, last)) if n - 1 == *last => {
                 *last = n;
                 return;
             }

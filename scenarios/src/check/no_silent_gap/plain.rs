@@ -69,7 +69,7 @@ impl PlainPair {
         if n <= self.n {
             return None;
         }
-        let hole = (n > self.n + 1).then_some(Hole { after: self.n, event: self.event, before: n });
+        let hole = (n - self.n > 1).then_some(Hole { after: self.n, event: self.event, before: n });
         (self.n, self.event) = (n, event);
         hole
     }

@@ -66,7 +66,7 @@ impl fmt::Display for Fault {
 
 impl StrongPair {
     pub(super) fn begin(stamp: Stamp, n: u64, event: u64) -> Self {
-        Self { epoch: stamp.epoch, next: Some(stamp.seq + 1), had: Some((stamp.seq, n)), event }
+        Self { epoch: stamp.epoch, next: Some(stamp.seq.saturating_add(1)), had: Some((stamp.seq, n)), event }
     }
 
     pub(super) fn begin_with_gap(epoch: u64, to: Option<u64>, reason: GapReason, event: u64) -> Self {

@@ -129,6 +129,18 @@ fn stamps_that_hide_a_tick_fail() {
 }
 
 #[test]
+fn the_greatest_numbers_that_a_peer_can_send_do_no_harm() {
+    let most = u64::MAX;
+    check(sent([0, most]).deliver(0, 0, 0).deliver(0, 0, most).deliver(0, 0, most), Pass, 2);
+    let tape =
+        sent([most]).strong(0, 0, 0, (0, most)).strong(0, 0, most, (most, most)).gap(0, 0, most, most, Some(most));
+    check(tape, Fail, 2);
+    let everything = "symbol-order = {}\nno-duplicates = {}\npayload-intact = {}\nconvergence = { within = \"1s\" }";
+    let tape = Tape::new(everything).open(0, 0).send(0, 0, 0, most).deliver(0, 0, 0).deliver(0, 0, most);
+    assert_eq!(tape.strong(0, 0, most, (most, most)).strong(0, 0, 0, (0, 0)).judge().len(), 4);
+}
+
+#[test]
 fn a_session_speaks_one_contract() {
     check(tape().strong(0, 0, 1, (1, 1)).deliver(0, 0, 2), Fail, 1);
     check(tape().deliver(0, 0, 2).gap(0, 0, 1, 2, None), Fail, 1);
