@@ -1,6 +1,9 @@
 //! Tests of the simulator from the outside.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, in what it calls too")]
 
+mod closed_form;
 mod contract;
 mod engines;
+mod faults;
+mod traffic;
 mod world;
