@@ -1,1 +1,37 @@
-//! placeholder
+//! Virtual clients: they arrive by plan, read what a feed or proxy sends, check all of it, and say what they saw.
+//!
+//! ```text
+//!   config      who arrives, when, wants what, reads how fast, and what happens when a session ends
+//!   arrival     the open-loop schedule of arrivals (pure)
+//!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
+//!   backoff     when to try again (pure)
+//!   throttle    a reader of a given speed: real back-pressure on the TCP connection
+//!   client      one virtual client: dial, session, end, again          session: one connection's talk
+//!   run         all of them, added up in a Summary
+//! ```
+//!
+//! Load is open loop: arrivals and echo requests have planned instants, and latency counts from the plan, so that a slow server cannot hide by
+//! slowing its clients (coordinated omission).
+//!
+//! It must never decide what is right beyond its own sessions: invariants over a whole run are for the checkers, which read the events.
+
+#![expect(
+    clippy::disallowed_macros,
+    reason = "clippy sees through wire::select, the biased form; tokio's own is not used here"
+)]
+
+mod arrival;
+mod backoff;
+mod client;
+mod config;
+mod order;
+pub mod program;
+mod run;
+mod session;
+mod summary;
+mod throttle;
+
+pub use self::arrival::Arrival;
+pub use self::config::{Config, Reader, Reconnect, Requests, RunError};
+pub use self::run::run;
+pub use self::summary::{Closes, Quantiles, Summary};

@@ -1,0 +1,188 @@
+//! One virtual client: waits for its planned arrival, dials, talks, and comes again if it is told to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use wire::event::{Event, Observer, Why};
+use wire::id::{ClientId, SessionId, Symbol};
+use wire::net::{ByteStream, Network};
+use wire::ws::{self, Ask, ConnectError, SUBPROTOCOL};
+
+use crate::backoff::Backoff;
+use crate::config::Config;
+use crate::run::Target;
+use crate::session::{Ended, Talk};
+use crate::summary::{Meter, Shard, Tally};
+use crate::throttle::Throttled;
+
+/// What all clients share.
+pub(crate) struct Crowd<N> {
+    pub(crate) config: Config,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) net: N,
+    pub(crate) observer: Observer,
+    pub(crate) stop: CancellationToken,
+    /// When every client closes.
+    pub(crate) end: Instant,
+}
+
+/// Lives one client's life, from its planned arrival to the end of the run.
+pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arrival: Instant, shard: Shard) -> Tally {
+    let mut tally = Tally::default();
+    let crowd = &*crowd;
+    let over = async {
+        wire::select! {
+            () = crowd.stop.cancelled() => {}
+            () = sleep_until(crowd.end) => {}
+        }
+    };
+    let mut over = pin!(over.fuse());
+    let symbols = symbols_of(&crowd.config, &crowd.net, client);
+    let mut backoff = crowd.config.reconnect.map(|policy| {
+        let draws = crowd.net.draws("reconnect", u64::from(client.0));
+        Backoff::new(policy, draws)
+    });
+    let mut target = client.index() % crowd.targets.len();
+    let mut planned = arrival;
+    for number in 0_u32.. {
+        wire::select! {
+            () = &mut over => break,
+            () = sleep_until(planned) => {}
+        }
+        let session_id = SessionId(number);
+        let dial = Dial { crowd, client, session_id, target };
+        tally.counts.dialled += 1;
+        crowd.observer.record(|| Event::ClientDial { client, session: session_id, target: dial.place() });
+        let dialled = wire::select! {
+            () = &mut over => Err((0, Why::Shutdown)),
+            dialled = dial.run() => dialled,
+        };
+        match dialled {
+            Ok((session, strong)) => {
+                tally.counts.opened += 1;
+                shard.record(Meter::Connect, Instant::now().duration_since(planned));
+                let mut talk = Talk::new(
+                    &crowd.config,
+                    &crowd.net,
+                    &crowd.observer,
+                    &shard,
+                    &mut tally,
+                    (client, session_id),
+                    strong,
+                    session,
+                    &symbols,
+                );
+                let ended = talk.run(&symbols, &mut over).await;
+                if talk.useful
+                    && let Some(backoff) = &mut backoff
+                {
+                    backoff.succeeded();
+                }
+                if ended == Ended::Over {
+                    break;
+                }
+            }
+            Err((status, why)) => {
+                tally.counts.refused += 1;
+                crowd.observer.record(|| Event::ClientRefused { client, session: session_id, status, why });
+            }
+        }
+        if over.is_terminated() {
+            break;
+        }
+        let Some(backoff) = &mut backoff else { break };
+        let Some(wait) = backoff.next() else {
+            tally.counts.gave_up += 1;
+            break;
+        };
+        planned = Instant::now() + wait;
+        target = (target + 1) % crowd.targets.len();
+    }
+    tally
+}
+
+/// The symbols that a client asks for, in the order of the configuration.
+fn symbols_of<N: Network>(config: &Config, net: &N, client: ClientId) -> Vec<Symbol> {
+    let all = config.symbols.len();
+    let count = config.symbols_per_client.map_or(all, |count| (count as usize).min(all));
+    if count == all {
+        return config.symbols.clone();
+    }
+    // The first steps of a Fisher-Yates shuffle.
+    let mut draws = net.draws("symbols", u64::from(client.0));
+    let mut places: Vec<usize> = (0..all).collect();
+    for i in 0..count {
+        let j = i + draws.below((all - i) as u64) as usize;
+        places.swap(i, j);
+    }
+    places.truncate(count);
+    places.sort_unstable();
+    places.into_iter().map(|place| config.symbols[place]).collect()
+}
+
+struct Dial<'a, N> {
+    crowd: &'a Crowd<N>,
+    client: ClientId,
+    session_id: SessionId,
+    target: usize,
+}
+
+type Opened<N> = (ws::Session<Throttled<<N as Network>::Stream>>, bool);
+
+impl<N: Network> Dial<'_, N> {
+    fn place(&self) -> u16 {
+        u16::try_from(self.target).unwrap_or(u16::MAX)
+    }
+
+    /// Opens a session; the error is the HTTP status (0 below HTTP) and the cause.
+    async fn run(&self) -> Result<Opened<N>, (u16, Why)> {
+        let (connected, local) =
+            timeout(self.crowd.config.handshake_timeout, self.open()).await.map_err(|_| (0, Why::Deadline))??;
+        let strong = connected.subprotocol.as_deref() == Some(SUBPROTOCOL);
+        let (client, session, target) = (self.client, self.session_id, self.place());
+        self.crowd.observer.record(|| Event::ClientOpen { client, session, target, local, strong });
+        Ok((connected.session, strong))
+    }
+
+    async fn open(&self) -> Result<(ws::Connected<Throttled<N::Stream>>, SocketAddr), (u16, Why)> {
+        let Crowd { config, net, targets, .. } = self.crowd;
+        let Target { url, host, port } = &targets[self.target];
+        let below = |error: io::Error| (0, cause(&error));
+        let addrs = net.lookup(host, *port).await.map_err(below)?;
+        let Some(addr) = addrs.first() else { return Err((0, Why::Refused)) };
+        let stream = net.connect(*addr, config.socket).await.map_err(below)?;
+        let local = stream.local_addr().map_err(below)?;
+        let mut ask = Ask { url: url.clone(), ..Ask::default() };
+        if config.is_strong(self.client) {
+            ask.subprotocols.push(SUBPROTOCOL.to_owned());
+        }
+        let stream = Throttled::new(stream, config.reader);
+        let connected = ws::connect(stream, &ask, config.limits).await.map_err(|error| match error {
+            ConnectError::Refused { status, .. } => {
+                (status, if matches!(status, 429 | 503) { Why::Admission } else { Why::Protocol })
+            }
+            ConnectError::Broken { source, .. } => (0, cause(&source)),
+            ConnectError::NotWebSocket { .. } => (0, Why::Protocol),
+            ConnectError::BadRequest { .. } => (0, Why::Internal),
+        })?;
+        Ok((connected, local))
+    }
+}
+
+fn cause(error: &io::Error) -> Why {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Why::Refused,
+        io::ErrorKind::TimedOut => Why::Deadline,
+        io::ErrorKind::UnexpectedEof => Why::Closed,
+        // No port or no descriptor left: our own want.
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Why::Internal,
+        _ if error.raw_os_error() == Some(24) => Why::Internal,
+        _ => Why::Reset,
+    }
+}

@@ -1,0 +1,161 @@
+//! Who arrives, when, and what each client does.
+
+use std::time::Duration;
+
+use wire::feed::Protocol;
+use wire::id::{ClientId, Symbol};
+use wire::net::SocketOptions;
+use wire::ws::Limits;
+
+use crate::arrival::Arrival;
+
+/// A population of virtual clients. [`Config::new`] gives the defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The number of the first client; the others follow. Default 0.
+    pub first: ClientId,
+    /// How many. Default 1.
+    pub clients: u32,
+    /// `ws://` URLs, at least one. Client i starts at place i mod len, and moves on to the next when a dial fails or the peer ends its session.
+    pub targets: Vec<String>,
+    /// When they arrive. Default [`Arrival::Burst`].
+    pub arrival: Arrival,
+    /// From the start of the run to the first planned arrival. Default 0.
+    pub start_after: Duration,
+    /// From the first planned arrival until every client closes with 1000. Default 30 s.
+    pub duration: Duration,
+    /// What to subscribe to (v1). Default: `S0000` to `S0009`.
+    pub symbols: Vec<Symbol>,
+    /// Each client draws this many of the symbols, by key. Default None: all.
+    pub symbols_per_client: Option<u32>,
+    /// What the target speaks. Default v1. With [`Protocol::Raw`] nothing is asked for.
+    pub protocol: Protocol,
+    /// The share of clients that offer `windtunnel.v1`, 0 to 1, spread evenly over the numbers. Default 0.
+    pub strong: f64,
+    /// The v1 user key. Default `load`.
+    pub user_key: String,
+    /// The feed's seed, to check every payload byte. Default None: payloads are only read.
+    pub seed: Option<u64>,
+    /// How fast clients read. Default [`Reader::Full`].
+    pub reader: Reader,
+    /// What a client does after a failed dial or a session that the peer ended. Default None: it stays away.
+    pub reconnect: Option<Reconnect>,
+    /// Open-loop requests to an echo. Default None.
+    pub requests: Option<Requests>,
+    /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
+    pub socket: SocketOptions,
+    /// Name lookup, TCP connect and WebSocket handshake together. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How long our Close waits for the peer's. Default 1 s.
+    pub close_timeout: Duration,
+    /// Bounds of each session. Default [`Limits::default`].
+    pub limits: Limits,
+}
+
+impl Config {
+    /// One client of these targets, with the default of every other field.
+    #[must_use]
+    pub fn new(targets: Vec<String>) -> Self {
+        Self {
+            first: ClientId(0),
+            clients: 1,
+            targets,
+            arrival: Arrival::Burst,
+            start_after: Duration::ZERO,
+            duration: Duration::from_secs(30),
+            symbols: (0..10).map(Symbol::numbered).collect(),
+            symbols_per_client: None,
+            protocol: Protocol::V1,
+            strong: 0.0,
+            user_key: "load".to_owned(),
+            seed: None,
+            reader: Reader::Full,
+            reconnect: None,
+            requests: None,
+            socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(1),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Whether the client of this number offers the strong contract: the i-th does where `i * share` passes a whole number.
+    pub(crate) fn is_strong(&self, client: ClientId) -> bool {
+        let share = self.strong.clamp(0.0, 1.0);
+        let passed = |i: f64| (i * share + 1e-9).floor();
+        passed(f64::from(client.0) + 1.0) > passed(f64::from(client.0))
+    }
+}
+
+/// How fast a client takes bytes from its socket. What it leaves fills the kernel's buffers, and then the sender waits: real back-pressure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Reader {
+    /// As fast as they come.
+    #[default]
+    Full,
+    /// At most so many bytes a second; at least 1.
+    BytesPerSecond(u64),
+    /// Not at all, from so long after the connection was made.
+    Stopped {
+        /// Since the TCP connection was made.
+        after: Duration,
+    },
+    /// Not at all for a time; then as fast as they come.
+    Pause {
+        /// Since the TCP connection was made.
+        after: Duration,
+        /// For how long.
+        for_: Duration,
+    },
+}
+
+/// Trying again: before attempt k the client waits a time drawn from `[0, min(cap, base * 2^k))` ("full jitter"). The count starts anew when a session
+/// brings a message, so that a server which accepts and closes at once is not hammered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// Default 500 ms.
+    pub base: Duration,
+    /// Default 30 s.
+    pub cap: Duration,
+    /// Attempts in a row without a message, after which the client stays away. Default 100.
+    pub attempts_max: u32,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(500), cap: Duration::from_secs(30), attempts_max: 100 }
+    }
+}
+
+/// An open loop of requests: request n of a session is planned at a fixed instant, and its latency counts from there, whenever it could really be sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Requests {
+    /// Requests of each client per second; above 0.
+    pub per_s: f64,
+    /// Length of each, in bytes; at least 20 (the request's number).
+    pub bytes: usize,
+}
+
+/// Why a run does not begin. All are the caller's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no target.
+    #[error("no target given")]
+    NoTarget,
+    /// A target is not a `ws://` URL with a host.
+    #[error("bad target {url:?}: {why}")]
+    BadTarget {
+        /// The text.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A field is out of its range.
+    #[error("{field} is out of range: {why}")]
+    OutOfRange {
+        /// The field's name.
+        field: &'static str,
+        /// Its range.
+        why: &'static str,
+    },
+}

@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use wire::feed::Protocol;
+use wire::id::{ClientId, Symbol};
+
+use crate::arrival::Arrival;
+use crate::config::{Config, Reader, Reconnect, Requests};
+
+/// Virtual WebSocket clients: open-loop load, with every message checked.
+#[derive(Parser, Debug)]
+#[command(name = "loadgen", version, about, max_term_width = 120)]
+pub(super) struct Args {
+    /// Where to connect; several are taken in turn.
+    #[arg(long = "target", value_name = "WS_URL", required = true)]
+    targets: Vec<String>,
+    /// How many clients.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    clients: u32,
+    /// What to subscribe to: a number (S0000, S0001, ...) or a list.
+    #[arg(long, value_name = "LIST|N", default_value = "10", value_parser = symbols)]
+    symbols: Symbols,
+    /// Each client subscribes to this many of the symbols, drawn by chance.
+    #[arg(long, value_name = "N")]
+    symbols_per_client: Option<u32>,
+    /// From the first arrival to the end.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    duration: Duration,
+    /// Send R requests per client and second (open loop) to an echo, in place of a subscription.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+    /// Bytes of each request.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    bytes: usize,
+    /// Arrive evenly over this time; all at once without it.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    ramp: Option<Duration>,
+    /// Share of clients that ask for the strong contract (windtunnel.v1), 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    strong: f64,
+    /// Read ticks without asking for symbols.
+    #[arg(long, conflicts_with = "rate")]
+    raw: bool,
+    /// The feed's seed: check every byte.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Come again after a refusal or a close.
+    #[arg(long)]
+    reconnect: bool,
+    /// Read at most so many bytes per second and client.
+    #[arg(long, value_name = "BYTES_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
+    read_rate: Option<u64>,
+    /// Write summary.json into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Write what each client saw, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+    /// The number of the first client.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    first_client: u32,
+    /// The v1 user key.
+    #[arg(long, value_name = "K", default_value = "load")]
+    user_key: String,
+}
+
+impl Args {
+    pub(super) fn config(&self) -> Config {
+        let mut config = Config::new(self.targets.clone());
+        config.first = ClientId(self.first_client);
+        config.clients = self.clients;
+        config.symbols.clone_from(&self.symbols.0);
+        config.symbols_per_client = self.symbols_per_client;
+        config.duration = self.duration;
+        config.requests = self.rate.map(|per_s| Requests { per_s, bytes: self.bytes });
+        config.arrival = self.ramp.map_or(Arrival::Burst, |over| Arrival::Ramp { over });
+        config.strong = self.strong;
+        config.protocol = if self.raw { Protocol::Raw } else { Protocol::V1 };
+        config.seed = self.seed;
+        config.reconnect = self.reconnect.then(Reconnect::default);
+        config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
+        config.user_key.clone_from(&self.user_key);
+        config
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Symbols(Vec<Symbol>);
+
+fn symbols(text: &str) -> Result<Symbols, String> {
+    if let Ok(count) = text.parse::<u32>() {
+        let max = wire::feed::SYMBOLS_MAX;
+        return if count as usize <= max {
+            Ok(Symbols((0..count).map(Symbol::numbered).collect()))
+        } else {
+            Err(format!("at most {max} symbols"))
+        };
+    }
+    let mut list: Vec<Symbol> = Vec::new();
+    for word in text.split(',') {
+        let symbol = Symbol::new(word.trim()).map_err(|error| format!("{word:?}: {error}"))?;
+        if !list.contains(&symbol) {
+            list.push(symbol);
+        }
+    }
+    Ok(Symbols(list))
+}
+
+/// `500ms`, `2s`, `1.5m`; at most a year.
+fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => f64::NAN,
+    };
+    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * scale;
+    if (0.0..=31_536_000.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(format!("{text:?} is not a duration: write 500ms, 2s or 1.5m"))
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate| (1e-6..=1e6).contains(rate)).ok_or_else(|| "must be above 0".to_owned())
+}

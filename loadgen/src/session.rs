@@ -1,0 +1,420 @@
+//! One open connection of one client: reads, checks, sends requests, and ends.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::close;
+use wire::event::{Event, Observer, Side, Stamp};
+use wire::feed::{KEY_LIMIT_TEXT, Protocol, Request, Strong};
+use wire::id::{ClientId, SessionId, Symbol};
+use wire::net::{Network, WallTime};
+use wire::tick::Tick;
+use wire::ws::{self, CloseFrame, Error, Message};
+
+use crate::config::{Config, Requests};
+use crate::order::{Arrived, Book, Stamped};
+use crate::summary::{Meter, Shard, Tally};
+use crate::throttle::Throttled;
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The run is over: we closed.
+    Over,
+    /// The peer sent a Close frame.
+    PeerClosed(u16),
+    /// The connection broke.
+    Broken,
+    /// The peer broke the protocol: we close with this code.
+    Protocol(u16),
+}
+
+/// Messages handled before the end of the run is looked for again.
+const MESSAGES_A_TURN: usize = 64;
+/// Requests of one session that may be unanswered; further ones are skipped and counted.
+const IN_FLIGHT_MAX: usize = 1_024;
+/// The digits with which a request begins.
+const DIGITS: usize = 20;
+
+/// One session's talk.
+pub(crate) struct Talk<'a, N: Network> {
+    pub(crate) config: &'a Config,
+    pub(crate) net: &'a N,
+    pub(crate) observer: &'a Observer,
+    pub(crate) shard: &'a Shard,
+    pub(crate) tally: &'a mut Tally,
+    pub(crate) client: ClientId,
+    pub(crate) session_id: SessionId,
+    pub(crate) strong: bool,
+    pub(crate) session: ws::Session<Throttled<N::Stream>>,
+    pub(crate) book: Book,
+    /// A message of use came: the back-off may start anew.
+    pub(crate) useful: bool,
+    /// The first message, which may be a greeting, came.
+    greeted: bool,
+    unflushed: bool,
+    requests: Option<Plan>,
+}
+
+/// The open loop of requests.
+struct Plan {
+    requests: Requests,
+    began: Instant,
+    next: u64,
+    /// Unanswered requests with their planned instants, oldest first.
+    in_flight: VecDeque<(u64, Instant)>,
+}
+
+impl Plan {
+    fn planned(&self, n: u64) -> Instant {
+        // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
+        let offset = Duration::try_from_secs_f64(n as f64 / self.requests.per_s).unwrap_or(FAR);
+        self.began.checked_add(offset.min(FAR)).unwrap_or(self.began)
+    }
+}
+
+/// Longer than any run.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+enum Io {
+    Turn,
+    Flushed(Result<(), Error>),
+    Ended(Ended),
+}
+
+impl<'a, N: Network> Talk<'a, N> {
+    #[expect(clippy::too_many_arguments, reason = "they are the fields")]
+    pub(crate) fn new(
+        config: &'a Config,
+        net: &'a N,
+        observer: &'a Observer,
+        shard: &'a Shard,
+        tally: &'a mut Tally,
+        (client, session_id): (ClientId, SessionId),
+        strong: bool,
+        session: ws::Session<Throttled<N::Stream>>,
+        symbols: &[Symbol],
+    ) -> Self {
+        let requests = config.requests.map(|requests| {
+            // Each client's loop has a phase of its own, or all would send at once.
+            let interval = 1.0 / requests.per_s;
+            let phase = net.draws("request phase", u64::from(client.0)).unit() * interval;
+            let began = Instant::now() + Duration::try_from_secs_f64(phase).unwrap_or(FAR).min(FAR);
+            Plan { requests, began, next: 0, in_flight: VecDeque::new() }
+        });
+        let book = Book::new(if config.protocol == Protocol::V1 { symbols } else { &[] });
+        Self {
+            config,
+            net,
+            observer,
+            shard,
+            tally,
+            client,
+            session_id,
+            strong,
+            session,
+            book,
+            useful: false,
+            greeted: false,
+            unflushed: false,
+            requests,
+        }
+    }
+
+    /// Subscribes, then reads until the run is over or the session ends. The end is bounded by `close_timeout`.
+    pub(crate) async fn run(&mut self, symbols: &[Symbol], mut over: impl Future<Output = ()> + Unpin) -> Ended {
+        let ended = self.talk(symbols, &mut over).await;
+        let (by, code) = match ended {
+            Ended::Over => (Side::Own, Some(close::NORMAL)),
+            Ended::Protocol(code) => (Side::Own, Some(code)),
+            Ended::PeerClosed(code) => (Side::Peer, Some(code)),
+            Ended::Broken => (Side::Peer, None),
+        };
+        self.farewell(ended).await;
+        self.tally.counts.unanswered += self.requests.as_ref().map_or(0, |plan| plan.in_flight.len() as u64);
+        self.tally.closed(by, code);
+        let (client, session) = (self.client, self.session_id);
+        self.observer.record(|| Event::ClientClose { client, session, by, code });
+        ended
+    }
+
+    async fn talk(&mut self, symbols: &[Symbol], mut over: impl Future<Output = ()> + Unpin) -> Ended {
+        // With an echo there is nothing to subscribe to.
+        if self.config.protocol == Protocol::V1 && self.config.requests.is_none() {
+            let request = Request { user_key: self.config.user_key.clone(), symbols: symbols.to_vec() };
+            if let Err(error) = self.session.start_send_unpin(Message::text(request.encode())) {
+                return self.lost(&error);
+            }
+            self.unflushed = true;
+            for &symbol in symbols {
+                let (client, session) = (self.client, self.session_id);
+                self.observer.record(|| Event::ClientSubscribe { client, session, symbol });
+            }
+        }
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        loop {
+            let sending = match &self.requests {
+                Some(plan) if !self.unflushed => {
+                    timer.as_mut().reset(plan.planned(plan.next));
+                    true
+                }
+                _ => false,
+            };
+            wire::select! {
+                () = &mut over => return Ended::Over,
+                () = &mut timer, if sending => if let Err(error) = self.send_due() {
+                    return self.lost(&error);
+                },
+                io = self.turn() => match io {
+                    Io::Turn => {}
+                    Io::Flushed(Ok(())) => self.unflushed = false,
+                    Io::Flushed(Err(error)) => return self.lost(&error),
+                    Io::Ended(ended) => return ended,
+                },
+            }
+        }
+    }
+
+    /// Flushes and reads, as far as the socket goes.
+    fn turn(&mut self) -> impl Future<Output = Io> {
+        let mut left = MESSAGES_A_TURN;
+        poll_fn(move |cx| {
+            if self.unflushed
+                && let Poll::Ready(done) = self.session.poll_flush_unpin(cx)
+            {
+                return Poll::Ready(Io::Flushed(done));
+            }
+            loop {
+                match self.session.poll_next_unpin(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => return Poll::Ready(Io::Ended(Ended::Broken)),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Io::Ended(self.lost(&error))),
+                    Poll::Ready(Some(Ok(message))) => {
+                        if let Some(ended) = self.hear(&message) {
+                            return Poll::Ready(Io::Ended(ended));
+                        }
+                    }
+                }
+                left -= 1;
+                if left == 0 {
+                    return Poll::Ready(Io::Turn);
+                }
+            }
+        })
+    }
+
+    /// Sends the requests whose instants have come.
+    fn send_due(&mut self) -> Result<(), Error> {
+        let Some(plan) = &mut self.requests else { return Ok(()) };
+        let now = Instant::now();
+        for _ in 0..MESSAGES_A_TURN {
+            let (n, planned) = (plan.next, plan.planned(plan.next));
+            if planned > now {
+                break;
+            }
+            plan.next += 1;
+            if plan.in_flight.len() >= IN_FLIGHT_MAX {
+                self.tally.counts.requests_skipped += 1;
+                continue;
+            }
+            let text = format!("{n:020}{}", "x".repeat(plan.requests.bytes.saturating_sub(DIGITS)));
+            self.session.start_send_unpin(Message::text(text))?;
+            self.unflushed = true;
+            plan.in_flight.push_back((n, planned));
+            self.tally.counts.requests += 1;
+            let late = now.duration_since(planned);
+            self.shard.record(Meter::Late, late);
+            let (client, session) = (self.client, self.session_id);
+            self.observer.record(|| Event::ClientSend { client, session, n, late_us: micros(late) });
+        }
+        Ok(())
+    }
+
+    /// Takes one message; Some where that ends the session.
+    fn hear(&mut self, message: &Message) -> Option<Ended> {
+        match message {
+            Message::Text(text) => {
+                self.tally.counts.bytes += text.len() as u64;
+                self.hear_text(text.as_str());
+                None
+            }
+            Message::Binary(bytes) => {
+                self.tally.counts.bytes += bytes.len() as u64;
+                self.garbled(bytes.len());
+                None
+            }
+            Message::Close(frame) => {
+                Some(Ended::PeerClosed(frame.as_ref().map_or(close::NO_STATUS, |frame| frame.code.into())))
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
+        }
+    }
+
+    fn hear_text(&mut self, text: &str) {
+        let first = !std::mem::replace(&mut self.greeted, true);
+        if self.requests.is_some() && self.hear_echo(text) {
+            return;
+        }
+        if self.strong {
+            match Strong::decode(text) {
+                Ok(Strong::Data { kind, symbol, epoch, seq, data }) => {
+                    return match Tick::decode(&data) {
+                        Some(tick) if tick.symbol == symbol => {
+                            self.hear_tick(tick, &data, Some(Stamp { epoch, seq, kind }));
+                        }
+                        _ => self.garbled(text.len()),
+                    };
+                }
+                Ok(Strong::Gap { symbol, epoch, from, to, reason }) => {
+                    if to.is_some_and(|to| to < from) {
+                        return self.garbled(text.len());
+                    }
+                    self.useful = true;
+                    self.tally.counts.gaps_told += 1;
+                    self.tally.counts.gap_messages_told += to.map_or(0, |to| (to - from).saturating_add(1));
+                    if let Some(row) = self.book.row(symbol) {
+                        let stamped = row.stamps.gap(epoch, from, to);
+                        // A gap that names what was passed already is no duplicate of a message.
+                        if let Stamped::Unannounced(missing) = stamped {
+                            self.tally.counts.unannounced += missing;
+                        }
+                    }
+                    let (client, session) = (self.client, self.session_id);
+                    self.observer.record(|| Event::ClientGap { client, session, symbol, epoch, from, to, reason });
+                    return;
+                }
+                Err(_) => {}
+            }
+        } else if let Some(tick) = Tick::decode(text) {
+            return self.hear_tick(tick, text, None);
+        }
+        if text == KEY_LIMIT_TEXT {
+            self.tally.counts.key_limited += 1;
+        } else if !(first && self.config.protocol == Protocol::V1 && !text.starts_with('{')) {
+            // A v1 source's first text is its greeting, whatever it says.
+            self.garbled(text.len());
+        }
+    }
+
+    fn hear_tick(&mut self, tick: Tick, payload: &str, stamp: Option<Stamp>) {
+        self.useful = true;
+        let Tick { symbol, n } = tick;
+        let intact = self.config.seed.is_none_or(|seed| Tick::verify(payload, seed));
+        let counts = &mut self.tally.counts;
+        counts.delivered += 1;
+        counts.garbled += u64::from(!intact);
+        if let Some(due) = due(payload, symbol) {
+            self.shard.record(Meter::Tick, self.net.wall_clock().since(due));
+        }
+        if let Some(row) = self.book.row(symbol) {
+            counts.unasked += u64::from(!row.asked && self.config.protocol == Protocol::V1);
+            match row.numbers.take(n) {
+                Arrived::Next => {}
+                // A strong session is told of its gaps: its stamps decide.
+                Arrived::Ahead(missing) => counts.missing += if stamp.is_some() { 0 } else { missing },
+                Arrived::Duplicate => counts.duplicates += 1,
+                Arrived::Late { filled } => {
+                    counts.out_of_order += 1;
+                    counts.missing -= u64::from(filled && stamp.is_none());
+                }
+            }
+            if let Some(stamp) = stamp {
+                match row.stamps.data(stamp.epoch, stamp.seq) {
+                    Stamped::Unannounced(missing) => counts.unannounced += missing,
+                    // Counted by its number already, where that was seen before.
+                    Stamped::Lawful | Stamped::Repeated => {}
+                    Stamped::Stale => counts.out_of_order += 1,
+                }
+            }
+        }
+        let (client, session) = (self.client, self.session_id);
+        self.observer.record(|| Event::ClientDeliver { client, session, symbol, n, stamp, intact });
+    }
+
+    /// Whether the text is an answer to one of our requests.
+    fn hear_echo(&mut self, text: &str) -> bool {
+        let Some(plan) = &mut self.requests else { return false };
+        let Some((digits, filler)) = text.split_at_checked(DIGITS) else { return false };
+        let Ok(n) = digits.parse::<u64>() else { return false };
+        if text.len() != plan.requests.bytes.max(DIGITS) || filler.bytes().any(|byte| byte != b'x') {
+            return false;
+        }
+        // Answers come in order from any lawful echo; others are looked for among the bounded rest.
+        let Some(place) = plan.in_flight.iter().position(|(sent, _)| *sent == n) else {
+            self.tally.counts.duplicates += 1;
+            return true;
+        };
+        let (_, planned) = plan.in_flight.remove(place).unwrap_or((n, plan.began));
+        self.useful = true;
+        let counts = &mut self.tally.counts;
+        counts.echoes += 1;
+        counts.out_of_order += u64::from(place > 0);
+        let latency = Instant::now().duration_since(planned);
+        self.shard.record(Meter::Echo, latency);
+        let (client, session) = (self.client, self.session_id);
+        self.observer.record(|| Event::ClientEcho { client, session, n, latency_us: micros(latency) });
+        true
+    }
+
+    fn garbled(&mut self, bytes: usize) {
+        self.tally.counts.garbled += 1;
+        let (client, session) = (self.client, self.session_id);
+        self.observer.record(|| Event::ClientGarbled { client, session, bytes: bytes as u64 });
+    }
+
+    /// An error of the session as an end.
+    fn lost(&mut self, error: &Error) -> Ended {
+        if ws::is_disconnect(error) {
+            return Ended::Broken;
+        }
+        self.garbled(0);
+        Ended::Protocol(match error {
+            Error::Capacity(_) => close::MESSAGE_TOO_BIG,
+            Error::Utf8(_) => close::INVALID_PAYLOAD,
+            Error::WriteBufferFull(_) => close::INTERNAL_ERROR,
+            _ => close::PROTOCOL_ERROR,
+        })
+    }
+
+    /// Closes in order, as far as the peer lets us. Answers that are under way still count; ticks do not.
+    async fn farewell(&mut self, ended: Ended) {
+        let code = match ended {
+            Ended::Over => Some(close::NORMAL),
+            Ended::Protocol(code) => Some(code),
+            // The session answers the peer's Close itself.
+            Ended::PeerClosed(_) => None,
+            Ended::Broken => return,
+        };
+        let bound = self.config.close_timeout;
+        let goodbye = async {
+            if let Some(code) = code {
+                let frame = CloseFrame { code: code.into(), reason: "".into() };
+                if self.session.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
+            }
+            while let Some(Ok(message)) = self.session.next().await {
+                if let Message::Text(text) = message {
+                    self.hear_echo(&text);
+                }
+            }
+        };
+        let _ = timeout(bound, goodbye).await;
+    }
+}
+
+/// When the tick was due, by its time stamp.
+fn due(payload: &str, symbol: Symbol) -> Option<WallTime> {
+    let rest = payload.get(r#"{"symbol":""#.len() + symbol.as_str().len()..)?;
+    let digits = rest.strip_prefix(r#"","ts":""#)?.split_once('"')?.0;
+    Some(WallTime(digits.parse::<u64>().ok()?.checked_mul(1_000)?))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,28 @@
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn check(args: &[&str], expect: u8) {
+    let args = std::iter::once("loadgen").chain(args.iter().copied()).map(OsString::from);
+    let code = loadgen::program::main(args);
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(expect)));
+}
+
+#[test]
+fn what_cannot_be_run_is_a_usage_error() {
+    check(&[], 64);
+    check(&["--target", "ws://127.0.0.1:1", "--clients", "x"], 64);
+    check(&["--target", "wss://example.org", "--clients", "1"], 64);
+    check(&["--target", "ws://127.0.0.1:1", "--clients", "1", "--strong", "2"], 64);
+    check(&["--help"], 0);
+}
+
+#[test]
+fn a_run_that_received_nothing_is_inconclusive_and_still_writes_its_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    // Port 1 of the loopback: nobody listens there.
+    check(&["--target", "ws://127.0.0.1:1", "--clients", "2", "--duration", "1s", "--out", out.to_str().unwrap()], 2);
+    let text = std::fs::read_to_string(out.join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(summary["refused"], 2);
+}
