@@ -55,9 +55,13 @@ fn of_reached(title: &str, run: &RunSummary) -> TestCase {
     let verdict = &run.verdict;
     let judged = verdict.invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
     let status = if verdict.verdict > judged || unreached(verdict) {
-        let message = worst(verdict)
-            .filter(|worst| worst.invariant == "reached")
-            .map_or_else(|| "a state was never reached".to_owned(), |worst| worst.message);
+        let message = verdict
+            .reached
+            .iter()
+            .find(|reached| reached.times == 0)
+            .map(|reached| format!("never reached {}", reached.name))
+            .or_else(|| worst(verdict).map(|worst| worst.message))
+            .unwrap_or_default();
         let kind = if verdict.verdict > judged && verdict.verdict == Outcome::Fail {
             NonSuccessKind::Failure
         } else {
@@ -72,6 +76,7 @@ fn of_reached(title: &str, run: &RunSummary) -> TestCase {
     case
 }
 
+/// Whether a state that the run must reach was never reached.
 fn unreached(verdict: &Verdict) -> bool {
     verdict.reached.iter().any(|reached| reached.times == 0)
 }

@@ -104,7 +104,7 @@ impl Canvas<'_> {
 /// The width of a text in pixels, on the safe side: there is no font to measure it by.
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
     let characters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 100);
-    characters.saturating_mul(size) * 58 / 100
+    characters.saturating_mul(size) * 54 / 100
 }
 
 /// A rectangle with two axes.

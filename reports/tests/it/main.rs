@@ -1,3 +1,5 @@
 //! The evidence crate from outside: event lists with known figures, and what is written of them.
 
 mod collects;
+mod synthetic;
+mod writes;

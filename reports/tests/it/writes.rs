@@ -1,0 +1,161 @@
+//! What is written of a run and of many.
+
+use reports::folder::{RunReport, WriteError, write_events, write_run};
+use reports::record::{Outcome, Verdict};
+use reports::summary::{RunSummary, SummaryMeta, overall, write_summary};
+use reports::{chart, junit, page, summary, text};
+
+use crate::synthetic;
+
+fn meta() -> SummaryMeta {
+    SummaryMeta {
+        command: "cargo windtunnel run --seeds 7..8".to_owned(),
+        version: "0.1.0".to_owned(),
+        profile: "sim".to_owned(),
+        wall_seconds: 0.1,
+        runs_left_out: 0,
+    }
+}
+
+fn summary_of(verdict: Verdict, report: Option<&str>) -> RunSummary {
+    let replay_command = format!("cargo windtunnel run {} --seed {}", verdict.scenario, verdict.seed);
+    RunSummary { verdict, report: report.map(str::to_owned), replay_command }
+}
+
+/// A failed run, a passed one, and one that could not be judged.
+fn runs() -> Vec<RunSummary> {
+    let failed = synthetic::verdict(40_000);
+    let mut passed = Verdict { mutant: None, verdict: Outcome::Pass, ..failed.clone() };
+    passed.reached.retain(|reached| reached.times > 0);
+    for invariant in &mut passed.invariants {
+        (invariant.verdict, invariant.broken) = (Outcome::Pass, 0);
+        invariant.violations.clear();
+    }
+    let mut weak = Verdict { seed: 8, verdict: Outcome::Inconclusive, ..passed.clone() };
+    weak.reached[0].times = 0;
+    vec![
+        summary_of(failed, Some("upstream-crash-mid-fanout/7/report.html")),
+        summary_of(passed, None),
+        summary_of(weak, None),
+    ]
+}
+
+#[test]
+fn the_terminals_table_fits_eighty_columns() {
+    let table = text::table(&runs(), &meta(), false);
+    let long = table.lines().find(|line| line.chars().count() > 80 && !line.contains("again: "));
+    assert_eq!(long, None);
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_terminal_obeys_nothing_that_a_message_holds() {
+    let mut runs = runs();
+    runs[0].verdict.invariants[2].violations[0].message = "\u{1b}[2Jgone\r\nFAKE".to_owned();
+    assert!(!text::table(&runs, &meta(), false).contains('\u{1b}'));
+}
+
+#[test]
+fn markdown_for_a_ci_job() {
+    insta::assert_snapshot!(summary::markdown(&runs(), &meta()));
+}
+
+#[test]
+fn junit_counts_weak_evidence_as_an_error() {
+    insta::assert_snapshot!(junit::xml(&runs(), &meta()).unwrap());
+}
+
+#[test]
+fn a_campaign_with_runs_left_out_does_not_pass() {
+    let passed = runs().split_off(1).swap_remove(0);
+    assert_eq!(overall(std::slice::from_ref(&passed), &meta()), Outcome::Pass);
+    assert_eq!(overall(&[passed], &SummaryMeta { runs_left_out: 1, ..meta() }), Outcome::Inconclusive);
+    assert_eq!(overall(&[], &meta()), Outcome::Inconclusive);
+}
+
+#[test]
+fn a_message_that_is_markup_stays_text_everywhere() {
+    let report = synthetic::report();
+    let runs = runs();
+    for (what, text) in [
+        ("report.html", page::report(&report).unwrap()),
+        ("index.html", summary::index(&runs, &meta()).unwrap()),
+        ("summary.md", summary::markdown(&runs, &meta())),
+        ("junit.xml", junit::xml(&runs, &meta()).unwrap()),
+    ] {
+        assert!(!text.contains("<script"), "{what}");
+        let shown = text.replace("&#60;", "&lt;").replace("&#62;", "&gt;");
+        assert!(shown.contains("&lt;script&gt;"), "{what} shows the message");
+    }
+    let mut report = report;
+    report.metrics.faults[0].target = "<script>\"x".into();
+    for chart in chart::all(&report.metrics, &report.verdict) {
+        assert!(!chart.svg.contains("<script"), "{}", chart.name);
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_from_outside() {
+    let page = page::report(&synthetic::report()).unwrap();
+    for outside in ["src=", "<script", "<link", "url(", "@import"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    for wanted in ["role=\"img\"", "aria-label=", "scope=\"col\"", "lang=\"en\"", "planted bug: no-isolation"] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn charts_are_the_same_bytes_each_time_and_say_where_nothing_was_measured() {
+    let report = synthetic::report();
+    let charts = chart::all(&report.metrics, &report.verdict);
+    assert_eq!(charts, chart::all(&report.metrics, &report.verdict));
+    assert!(charts.iter().all(|chart| !chart.svg.contains("nothing measured")));
+    let empty = reports::metrics::Collector::default().finish(0);
+    for chart in chart::all(&empty, &report.verdict) {
+        assert!(chart.svg.contains("nothing measured"), "{}", chart.name);
+    }
+    let clients = charts.iter().find(|chart| chart.name == "clients").unwrap();
+    insta::assert_snapshot!(clients.svg);
+}
+
+#[test]
+fn a_folder_holds_every_file_whole_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = RunReport { html: false, ..synthetic::report() };
+    write_run(dir.path(), &report).unwrap();
+    write_events(dir.path(), &synthetic::events()[..3]).unwrap();
+    write_summary(dir.path(), &runs(), &meta()).unwrap();
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "events.jsonl",
+            "index.html",
+            "junit.xml",
+            "log.txt",
+            "metrics.json",
+            "summary.json",
+            "summary.md",
+            "verdict.json"
+        ]
+    );
+    let text = std::fs::read_to_string(dir.path().join("verdict.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), report.verdict);
+    insta::assert_snapshot!("verdict.json", text);
+    insta::assert_snapshot!("summary.json", std::fs::read_to_string(dir.path().join("summary.json")).unwrap());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_and_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    // A folder stands where the file should.
+    std::fs::create_dir(dir.path().join("verdict.json")).unwrap();
+    let report = RunReport { html: false, ..synthetic::report() };
+    let error = write_run(dir.path(), &report).unwrap_err();
+    assert!(matches!(error, WriteError::File { .. }));
+    assert!(error.to_string().contains("verdict.json") && error.to_string().contains("--out"), "{error}");
+    assert!(!dir.path().join(".verdict.json.partial").exists());
+}
