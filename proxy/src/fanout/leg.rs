@@ -43,10 +43,7 @@ pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
                 }
             }
         };
-        wire::select! {
-            () = context.stop.cancelled() => return,
-            () = attempt(&context, source, &mut memory) => {}
-        }
+        attempt(&context, source, &mut memory).await;
         if context.stop.is_cancelled() {
             return;
         }
@@ -62,7 +59,11 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
     context.observer.record(|| Event::ProxyDial { proxy: id, source });
     let ask = Ask { url: url.to_owned(), ..Ask::default() };
     let started = Instant::now();
-    match dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await {
+    let dialled = wire::select! {
+        () = context.stop.cancelled() => return,
+        dialled = dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout) => dialled,
+    };
+    match dialled {
         Err(error) => {
             tracing::warn!(%source, %error, "failed to reach a source");
             context.meter.dials_failed.add(1);

@@ -87,7 +87,7 @@ impl<'b, N: Network> Bridge<'b, N> {
     async fn run_inner(&mut self) -> Result<std::convert::Infallible, BridgeEnd> {
         let context = Arc::clone(&self.context);
         for message in self.client.preamble.messages.clone() {
-            self.to_leg(message)?;
+            self.send_up(message)?;
         }
         if self.said_anything {
             self.judge.subscribed(Instant::now(), true);
@@ -129,7 +129,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         let next = match self.judge.check(now) {
             Verdict::Fine(again) => again,
             Verdict::Ping(again) => {
-                self.to_leg(Message::Ping(Bytes::new()))?;
+                self.send_up(Message::Ping(Bytes::new()))?;
                 again
             }
             Verdict::Dead(why) => return Err(BridgeEnd::LegLost(why)),
@@ -137,7 +137,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         match self.liveness.look(now) {
             Look::Again(at) => Ok(at.min(next)),
             Look::Ping(at) => {
-                self.to_client(Message::Ping(Bytes::new()))?;
+                self.send_down(Message::Ping(Bytes::new()))?;
                 Ok(at.min(next))
             }
             Look::Gone => {
@@ -205,7 +205,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                     self.judge.subscribed(Instant::now(), true);
                 }
                 self.context.meter.forwarded_up.add(1);
-                self.to_leg(message)
+                self.send_up(message)
             }
             Message::Close(frame) => Err(BridgeEnd::Client { end: Farewell::Answer, leg_code: frame }),
             _ => Ok(()),
@@ -232,14 +232,14 @@ impl<'b, N: Network> Bridge<'b, N> {
             Message::Text(text) if self.v1 && text.as_str() == KEY_LIMIT_TEXT => Err(BridgeEnd::LegLost(Why::KeyLimit)),
             Message::Text(text) if self.v1 && text.as_str() == GREETING => {
                 self.judge.heard(now, Heard::Sign);
-                if std::mem::take(&mut self.skip_greeting) { Ok(()) } else { self.to_client(Message::Text(text)) }
+                if std::mem::take(&mut self.skip_greeting) { Ok(()) } else { self.send_down(Message::Text(text)) }
             }
             Message::Text(_) | Message::Binary(_) => {
                 self.had_data = true;
                 self.judge.heard(now, Heard::Data);
                 self.context.meter.received.add(1);
                 self.context.meter.forwarded.add(1);
-                self.to_client(message)
+                self.send_down(message)
             }
             Message::Close(frame) if departs(frame.as_ref()) => Err(BridgeEnd::LegLost(Why::Closed)),
             Message::Close(frame) => Err(BridgeEnd::LegClosed(frame)),
@@ -250,14 +250,14 @@ impl<'b, N: Network> Bridge<'b, N> {
         })
     }
 
-    fn to_leg(&mut self, message: Message) -> Result<(), BridgeEnd> {
+    fn send_up(&mut self, message: Message) -> Result<(), BridgeEnd> {
         self.leg_flushing = true;
         Pin::new(&mut self.leg.session)
             .start_send(message)
             .map_err(|error| BridgeEnd::LegLost(dial::why_of_session(&error)))
     }
 
-    fn to_client(&mut self, message: Message) -> Result<(), BridgeEnd> {
+    fn send_down(&mut self, message: Message) -> Result<(), BridgeEnd> {
         self.client_flushing = true;
         Pin::new(&mut self.client.session).start_send(message).map_err(|error| client_broke(&error))
     }

@@ -60,3 +60,20 @@ async fn a_port_in_use_is_a_clear_error() {
     let text = error.to_string();
     assert!(text.contains(&addr.to_string()) && text.contains("another program"), "{text}");
 }
+
+#[tokio::test]
+async fn a_handshake_that_trickles_is_cut_off_at_its_deadline() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.limits.handshake_timeout = Duration::from_millis(20);
+    })
+    .await;
+    let mut stream = TokioNet::current().connect(proxy.addr, Default::default()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let mut rest = Vec::new();
+    let _ = soon(stream.read_to_end(&mut rest)).await;
+    assert!(rest.is_empty());
+    let deadline = |event: &Event| matches!(event, Event::ProxyShed { why: wire::event::Why::Deadline, .. });
+    assert_eq!(proxy.record.count(deadline), 1);
+}

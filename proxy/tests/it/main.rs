@@ -7,3 +7,4 @@ mod bench;
 mod fanout;
 mod front_door;
 mod relay;
+mod slow_client;
