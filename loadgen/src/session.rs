@@ -313,7 +313,8 @@ impl<'a, N: Network> Talk<'a, N> {
         }
         if let Some(row) = self.book.row(symbol) {
             counts.unasked += u64::from(!row.asked && self.config.protocol == Protocol::V1);
-            match row.numbers.take(n) {
+            let arrived = row.numbers.take(n);
+            match arrived {
                 Arrived::Next => {}
                 // A strong session is told of its gaps: its stamps decide.
                 Arrived::Ahead(missing) => counts.missing += if stamp.is_some() { 0 } else { missing },
@@ -326,8 +327,11 @@ impl<'a, N: Network> Talk<'a, N> {
             if let Some(stamp) = stamp {
                 match row.stamps.data(stamp.epoch, stamp.seq) {
                     Stamped::Unannounced(missing) => counts.unannounced += missing,
-                    // Counted by its number already, where that was seen before.
-                    Stamped::Lawful | Stamped::Repeated => {}
+                    // A stamp used again, or from an epoch that is over, is a fault of its own only where the number did not tell already.
+                    Stamped::Lawful => {}
+                    Stamped::Repeated | Stamped::Stale
+                        if matches!(arrived, Arrived::Duplicate | Arrived::Late { .. }) => {}
+                    Stamped::Repeated => counts.duplicates += 1,
                     Stamped::Stale => counts.out_of_order += 1,
                 }
             }

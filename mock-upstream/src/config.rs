@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use wire::id::{SourceId, Symbol};
-use wire::net::SocketOptions;
-use wire::tick::ScheduleError;
+use wire::net::{SocketOptions, WallTime};
+use wire::tick::{N_MAX, Schedule, ScheduleError};
 use wire::ws::Limits;
 
 use crate::counters::Counters;
@@ -89,6 +89,16 @@ impl Config {
             limits: Limits::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// The schedule of the ticks, if it can be kept at this time of day.
+    pub(crate) fn schedule(&self, now: WallTime) -> Result<Schedule, ServeError> {
+        let schedule = Schedule::every(self.period)?;
+        let in_an_hour = WallTime(now.0.saturating_add(3_600_000_000));
+        if self.mode != Mode::Echo && schedule.next(in_an_hour) > N_MAX {
+            return Err(ServeError::Numbers { period: self.period });
+        }
+        Ok(schedule)
     }
 }
 

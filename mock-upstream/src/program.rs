@@ -174,6 +174,7 @@ async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
             Observer::new(Arc::new(JsonLines::new(Box::new(file), clock)))
         }
     };
+    config.schedule(net.wall_clock()).map_err(|error| (USAGE, error.to_string()))?;
     let shutdown = CancellationToken::new();
     let mut stop = stop_signals().map_err(io("signals"))?;
     let options = ListenOptions { accepted: config.socket, ..ListenOptions::default() };
@@ -184,8 +185,7 @@ async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
         Mode::Echo => "echo".to_owned(),
         mode => {
             let word = if mode == Mode::Raw { "raw" } else { "v1" };
-            let rate = 1.0 / config.period.as_secs_f64();
-            format!("{word}, {} symbols x {rate} ticks/s, seed {}", config.symbols.len(), config.seed)
+            format!("{word}, {} symbols, each every {:?}, seed {}", config.symbols.len(), config.period, config.seed)
         }
     };
     // The line is a contract with scripts: they wait for it and read the port. A closed pipe is no reason to stop.

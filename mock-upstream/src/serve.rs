@@ -9,12 +9,12 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
 use wire::id::Symbol;
-use wire::net::{ByteStream, ListenOptions, Listener, Network, WallTime};
-use wire::tick::{N_MAX, Schedule};
+use wire::net::{ByteStream, ListenOptions, Listener, Network};
+use wire::tick::Schedule;
 
 use crate::batch::Batch;
 use crate::conductor::conduct;
-use crate::config::{Config, Mode, ServeError};
+use crate::config::{Config, ServeError};
 use crate::connection;
 
 /// What the conductor tells every connection.
@@ -128,11 +128,7 @@ pub async fn serve_on<N: Network>(
     shutdown: CancellationToken,
     observer: Observer,
 ) -> Result<(), ServeError> {
-    let schedule = Schedule::every(config.period)?;
-    let in_an_hour = WallTime(net.wall_clock().0.saturating_add(3_600_000_000));
-    if config.mode != Mode::Echo && schedule.next(in_an_hour) > N_MAX {
-        return Err(ServeError::Numbers { period: config.period });
-    }
+    let schedule = config.schedule(net.wall_clock())?;
     // The ring holds what a task that is not scheduled misses; a connection's own queue is bounded by `queue_ticks`.
     let (news, _) = broadcast::channel(config.queue_ticks.clamp(64, 4_096));
     let stop = shutdown.child_token();

@@ -3,3 +3,4 @@
 
 mod against_source;
 mod command_line;
+mod strong_contract;
