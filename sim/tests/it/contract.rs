@@ -1,5 +1,7 @@
 //! What a program may expect of any network: each case runs against kernel sockets on loopback and against the simulator.
 
+mod pairs;
+
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
