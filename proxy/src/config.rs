@@ -198,6 +198,7 @@ impl Config {
         positive("health.ping_interval", self.health.ping_interval.is_zero())?;
         positive("health.pong_timeout", self.health.pong_timeout.is_zero())?;
         positive("health.stale_after", self.health.stale_after.is_zero())?;
+        positive("health.probe_interval", self.health.probe_interval.is_some_and(|every| every.is_zero()))?;
         positive("gauge_interval", self.gauge_interval.is_zero())?;
         positive("backoff.base", self.backoff.base.is_zero())?;
         if self.backoff.cap < self.backoff.base {

@@ -140,6 +140,24 @@ impl Pool {
         was_healthy
     }
 
+    /// What a probe found. The new opinion of the instance, if it changed. A good probe does not cut a rest short: an instance that answers probes and breaks
+    /// connections is not well.
+    pub(crate) fn probed(&mut self, source: SourceId, now: Instant, well: bool) -> Option<bool> {
+        let it = self.instances.get_mut(source.index())?;
+        match it.rests_until {
+            Some(until) if until > now => None,
+            rested if well => {
+                it.rests_until = None;
+                rested.map(|_| true)
+            }
+            rested => {
+                it.failures = it.failures.saturating_add(1);
+                it.rests_until = Some(now + self.redial.delay(it.failures, &mut it.draws));
+                rested.is_none().then_some(false)
+            }
+        }
+    }
+
     /// The states of all instances, in the order of the configuration.
     pub(crate) fn states(&self) -> Vec<InstanceState> {
         self.instances
@@ -257,6 +275,18 @@ mod tests {
                 rests_until: pool.states()[0].rests_until
             }
         );
+    }
+
+    #[test]
+    fn probes_change_the_opinion_but_cut_no_rest_short() {
+        let now = Instant::now();
+        let mut pool = pool(1);
+        assert_eq!(pool.probed(A, now, true), None);
+        assert_eq!(pool.probed(A, now, false), Some(false));
+        assert_eq!(pool.probed(A, now, true), None, "it rests");
+        let later = wait(pool.pick(now));
+        assert_eq!(pool.probed(A, later, true), Some(true));
+        assert_eq!(pool.pick(later), Pick::Dial(A));
     }
 
     #[test]

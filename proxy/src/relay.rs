@@ -12,6 +12,7 @@
 //! Pings are answered hop by hop. Requests that the lost instance had not answered are lost: only the client knows which may be repeated.
 
 mod bridge;
+mod probe;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -27,6 +28,7 @@ use wire::net::Network;
 use wire::ws::{Ask, CloseFrame, Message, Session, Utf8Bytes};
 
 use self::bridge::{Bridge, BridgeEnd};
+pub(crate) use self::probe::keep as keep_probing;
 use crate::context::Context;
 use crate::dial::{self, Leg};
 use crate::farewell::{self, Farewell};

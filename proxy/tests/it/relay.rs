@@ -67,3 +67,45 @@ async fn without_any_source_the_client_is_told_to_come_again() {
     let mut client = Client::connect(proxy.addr, false).await;
     assert_eq!(client.closed().await, 1013);
 }
+
+#[tokio::test]
+async fn probes_find_a_dead_instance_before_a_client_does() {
+    let live = Source::start(None, true).await;
+    let urls = [live.url(), "ws://127.0.0.1:1/".to_owned()];
+    let proxy = Proxy::start(Mode::Relay, &urls, |config| {
+        config.protocol = Protocol::Raw;
+        config.health.probe_interval = Some(std::time::Duration::from_millis(5));
+    })
+    .await;
+    soon(async {
+        while proxy.record.count(|event| matches!(event, Event::ProxyHealth { healthy: false, .. })) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    client.say("x").await;
+    assert_eq!(client.text().await, "x");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_the_reading_of_its_source_and_loses_nothing() {
+    let source = Source::start(None, false).await;
+    let proxy = Proxy::start(Mode::Relay, &[source.url()], |config| {
+        config.protocol = Protocol::Raw;
+        config.preamble = 0;
+        config.limits.client_send_buffer = Some(4 << 10);
+    })
+    .await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    let mut source = source;
+    client.say("ready").await;
+    soon(source.heard.recv()).await.unwrap();
+    // Said before the client reads a byte: it waits in bounded buffers, on the way and at the source.
+    for n in 0..900 {
+        source.order(Do::Say(format!("{n}:{}", "x".repeat(1000))));
+    }
+    for n in 0..900 {
+        assert!(client.text().await.starts_with(&format!("{n}:")));
+    }
+}

@@ -1,0 +1,61 @@
+//! Active probes: a handshake and a ping of our own, so that no client has to find out that an instance is gone.
+
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::Instant;
+use wire::close;
+use wire::event::Event;
+use wire::id::SourceId;
+use wire::net::Network;
+use wire::ws::{Ask, Bytes, CloseFrame, Message};
+
+use crate::context::Context;
+use crate::dial::{self, DialError, Leg};
+use crate::lock::lock;
+
+/// Probes one instance for as long as the proxy lives. The first probe comes after a random part of the interval, so that instances are not probed in step.
+pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>, source: SourceId, every: std::time::Duration) {
+    let first = context.net.draws("probe", u64::from(source.0)).jitter(every);
+    tokio::time::sleep(first).await;
+    loop {
+        let failed = match probe(&context, source).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::debug!(%source, %error, "probe failed");
+                Some(error)
+            }
+        };
+        let changed = lock(&context.pool).probed(source, Instant::now(), failed.is_none());
+        if let Some(healthy) = changed {
+            context.observer.record(|| Event::ProxyHealth { proxy: context.config.id, source, healthy });
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+async fn probe<N: Network>(context: &Context<N>, source: SourceId) -> Result<(), DialError> {
+    let limits = &context.config.limits;
+    let ask = Ask { url: context.url(source).to_owned(), ..Ask::default() };
+    let Leg { mut session, .. } = dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await?;
+    let answered = async {
+        session.send(Message::Ping(Bytes::from_static(b"probe"))).await.is_ok()
+            && loop {
+                match session.next().await {
+                    Some(Ok(Message::Pong(_))) => break true,
+                    Some(Ok(_)) => {}
+                    _ => break false,
+                }
+            }
+    };
+    let answered = tokio::time::timeout(context.config.health.pong_timeout, answered).await.unwrap_or(false);
+    if !answered {
+        return Err(DialError {
+            why: wire::event::Why::PingTimeout,
+            message: format!("{} did not answer a ping", ask.url),
+        });
+    }
+    let frame = CloseFrame { code: close::NORMAL.into(), reason: "probe".into() };
+    let _ = tokio::time::timeout(limits.close_timeout, session.send(Message::Close(Some(frame)))).await;
+    Ok(())
+}
