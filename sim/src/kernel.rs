@@ -31,6 +31,7 @@ pub(crate) use self::flow::Fin;
 pub use self::inspect::Sockets;
 pub(crate) use self::listen::{ListenId, Listening};
 use crate::config::{SimConfig, micros};
+use crate::setup::HostId;
 use crate::trace::Trace;
 
 /// An instant that never comes.
@@ -176,7 +177,7 @@ impl World {
     pub(crate) fn add_host(&mut self, name: &str) -> u32 {
         let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         assert!(index < 65_000, "a world holds at most 65,000 hosts");
-        let ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + (index / 250) * 256 + index % 250 + 1);
+        let ip = HostId(index).addr();
         self.hosts.push(Host {
             name: name.to_owned(),
             ip,

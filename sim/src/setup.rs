@@ -20,6 +20,14 @@ impl HostId {
     }
 }
 
+impl HostId {
+    /// The host's address, in either engine: 10.0.x.y by its number.
+    #[must_use]
+    pub fn addr(self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + (self.0 / 250) * 256 + self.0 % 250 + 1)
+    }
+}
+
 /// What a program's main future may give: nothing, or a result whose error ends the run.
 pub trait Outcome: Send + 'static {
     /// The result, with the error as text.
@@ -115,9 +123,9 @@ impl Setup {
         Control { run: self.run }
     }
 
-    /// A host's address.
+    /// A host's address: [`HostId::addr`].
     #[must_use]
     pub fn addr(&self, host: HostId) -> Ipv4Addr {
-        kernel::with(|world| world.hosts[host.index()].ip).unwrap_or(Ipv4Addr::UNSPECIFIED)
+        host.addr()
     }
 }
