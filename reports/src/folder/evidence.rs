@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::Value;
 use wire::event::Timed;
 
-use crate::figure;
 use crate::record::Verdict;
 
 /// The most lines of evidence of one violation.
@@ -62,9 +61,10 @@ pub fn gather(verdict: &Verdict, events: &[Timed], around: u64) -> Vec<Evidence>
     all
 }
 
-/// `12.345 s  client_deliver  client=1 n=7 symbol=EURUSD`
+/// `12.345000 s  client_deliver  client=1 n=7 symbol=EURUSD`
 fn words(timed: &Timed) -> String {
-    let mut text = figure::instant(timed.at_us);
+    // All of one length, so that the columns stand below one another.
+    let mut text = format!("{}.{:06} s", timed.at_us / 1_000_000, timed.at_us % 1_000_000);
     let Ok(Value::Object(fields)) = serde_json::to_value(&timed.event) else { return text };
     text.push_str("  ");
     text.push_str(fields.get("event").and_then(Value::as_str).unwrap_or_default());
