@@ -1,10 +1,28 @@
 //! The stories: scenario files, the engines that run them, the checkers that judge them.
+//!
+//! ```text
+//!   catalogue, files --> parse --> model --> plan --> engine --> recorder --> check, reports::metrics
+//!                          |          |                  |                        |
+//!                       schema     explain            mutants                  folder --> target/windtunnel/...
+//!
+//!   campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
+//! ```
+//!
+//! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
+//! the program calls.
 
+pub mod campaign;
+pub mod capsule;
 pub mod catalogue;
 pub mod check;
+pub mod engine;
 pub mod explain;
+mod folder;
 pub mod model;
+pub mod mutants;
 pub mod parse;
 pub mod plan;
+pub mod program;
+mod recorder;
 pub mod schema;
 pub mod span;

@@ -46,9 +46,9 @@ pub struct Judged {
 impl Mutant {
     /// Sorts the blame of some runs with this bug planted.
     #[must_use]
-    pub fn judge(&self, verdicts: &[Verdict]) -> Judged {
+    pub fn judge<'v>(&self, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Judged {
         let blamed: Vec<BTreeSet<&str>> = verdicts
-            .iter()
+            .into_iter()
             .map(|verdict| {
                 let failed = verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
                 failed.map(|invariant| invariant.name.as_str()).collect()

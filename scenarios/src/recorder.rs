@@ -14,7 +14,7 @@ use crate::model::{FaultKind, State};
 use crate::plan::Plan;
 
 /// A sink for all programs of a run.
-pub struct Recorder {
+pub(crate) struct Recorder {
     inner: Mutex<Inner>,
     now_us: fn() -> u64,
 }
@@ -22,7 +22,6 @@ pub struct Recorder {
 struct Inner {
     hash: Xxh3,
     count: u64,
-    last_us: u64,
     open: bool,
     judges: Option<(Bench, Collector)>,
     states: States,
@@ -30,13 +29,11 @@ struct Inner {
 }
 
 /// What a finished record holds.
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// Hash over all events with their times.
     pub trace_hash: u64,
     /// Their number.
     pub events: u64,
-    /// The time of the last.
-    pub last_us: u64,
     /// The checkers, not yet finished.
     pub bench: Bench,
     /// The metrics, not yet finished.
@@ -50,12 +47,11 @@ pub struct Recorded {
 impl Recorder {
     /// A record with a clock (microseconds since the run began).
     #[must_use]
-    pub fn new(plan: &Plan, bench: Bench, collector: Collector, keep: bool, now_us: fn() -> u64) -> Self {
+    pub(crate) fn new(plan: &Plan, bench: Bench, collector: Collector, keep: bool, now_us: fn() -> u64) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 hash: Xxh3::with_seed(plan.seed),
                 count: 0,
-                last_us: 0,
                 open: true,
                 judges: Some((bench, collector)),
                 states: States::new(plan.scenario.sources.count),
@@ -72,25 +68,24 @@ impl Recorder {
 
     /// The source that carries most legs now (the first of them), if any carries one.
     #[must_use]
-    pub fn active_source(&self) -> Option<SourceId> {
+    pub(crate) fn active_source(&self) -> Option<SourceId> {
         self.lock().states.active_source()
     }
 
     /// Takes no further events: what happens while a run is torn down is not part of it.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().open = false;
     }
 
     /// Ends the record and takes what it holds. None the second time.
     #[must_use]
-    pub fn take(&self) -> Option<Recorded> {
+    pub(crate) fn take(&self) -> Option<Recorded> {
         let mut inner = self.lock();
         inner.open = false;
         let (bench, collector) = inner.judges.take()?;
         Some(Recorded {
             trace_hash: inner.hash.digest(),
             events: inner.count,
-            last_us: inner.last_us,
             bench,
             collector,
             reached: inner.states.reached(),
@@ -110,7 +105,6 @@ impl Sink for Recorder {
         at_us.hash(&mut inner.hash);
         event.hash(&mut inner.hash);
         inner.count += 1;
-        inner.last_us = at_us;
         inner.states.observe(&event);
         if let Some((bench, collector)) = &mut inner.judges {
             bench.observe(at_us, &event);
@@ -257,7 +251,7 @@ impl States {
 
 /// The states that a scenario asks for, as they stand in a verdict.
 #[must_use]
-pub fn reached(plan: &Plan, counts: &[(State, u64)]) -> Vec<(Reached, u64)> {
+pub(crate) fn reached(plan: &Plan, counts: &[(State, u64)]) -> Vec<(Reached, u64)> {
     plan.scenario
         .reach
         .iter()

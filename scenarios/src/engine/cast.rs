@@ -94,7 +94,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
         ProxyMode::Fanout => proxy::Mode::Fanout,
         ProxyMode::Relay => proxy::Mode::Relay,
     };
-    let upstreams = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
+    let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
     let mut config = proxy::Config::new(([0, 0, 0, 0], PROXY_PORT).into(), mode, upstreams);
     config.id = ProxyId(index);
     config.protocol = match scenario.sources.mode {
@@ -138,8 +138,8 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     };
     let mut config = loadgen::Config::new(
         plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect(),
-        host.count,
     );
+    config.clients = host.count;
     config.first = host.first;
     config.arrival = arrival;
     config.start_after = start_after;
@@ -158,7 +158,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
     };
     config.reconnect = group.reconnect.then(Reconnect::default);
-    config.requests = group.requests_per_s.map(|per_s| Requests { per_s, ..Requests::default() });
+    config.requests = group.requests_per_s.map(|per_s| Requests { per_s, bytes: 64 });
     config.socket = SocketOptions { recv_buffer: group.recv_buffer, nodelay: Some(true), ..SocketOptions::default() };
     config
 }

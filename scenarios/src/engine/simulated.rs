@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim::{AtHorizon, Build, Cause, Failure, LinkConfig, Report, ServiceTime, SimConfig};
+use sim::{AtHorizon, Cause, Failure, LinkConfig, Report, ServiceTime, SimConfig};
 
 use super::cast::{self, Hosts};
 use super::{Ended, Options};
@@ -15,12 +15,23 @@ use crate::recorder::Recorder;
 /// The 99th percentile of the standard normal distribution.
 const Z99: f64 = 2.326_347_874;
 
-fn link(plan: &Plan) -> LinkConfig {
+fn link(plan: &Plan, engine: Engine) -> LinkConfig {
     let network = &plan.scenario.network;
+    if engine == Engine::Turmoil {
+        // Whole milliseconds, and the same for every message: turmoil draws a latency for a link, not for a segment. The typical delay, rounded up.
+        let typical = match network.latency {
+            Latency::Fixed(one) => one.as_duration(),
+            Latency::Uniform(min, max) => (min.as_duration() + max.as_duration()) / 2,
+            Latency::LogNormal { median, .. } => median.as_duration(),
+        };
+        return LinkConfig::fixed(typical);
+    }
     LinkConfig {
         latency: match network.latency {
             Latency::Fixed(one) => sim::Latency::Fixed(one.as_duration()),
-            Latency::Uniform(min, max) => sim::Latency::Uniform(min.as_duration(), max.as_duration()),
+            Latency::Uniform(min, max) => {
+                sim::Latency::Uniform { min: min.as_duration(), max: max.as_duration() }
+            }
             Latency::LogNormal { median, tail } => {
                 sim::Latency::LogNormal { median: median.as_duration(), sigma: libm::log(tail) / Z99 }
             }
@@ -35,8 +46,8 @@ fn link(plan: &Plan) -> LinkConfig {
 pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
-        at_horizon: AtHorizon::Fail,
-        link: link(plan),
+        at_horizon: AtHorizon::FailIfUnfinished,
+        link: link(plan, options.engine),
         ..SimConfig::seeded(plan.seed)
     };
     let recorder = Arc::new(Recorder::new(

@@ -2,9 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::record::{Outcome, Verdict};
+use reports::summary::{self, RunSummary, SummaryMeta};
+use reports::text;
 
 use super::{Failure, ReportsArg, RunArgs, exit, print, select, twice};
 use crate::campaign::{self, Bounds, Job, News};
@@ -14,6 +17,7 @@ use crate::folder::{Folder, Wanted};
 use crate::model::Engine;
 use crate::mutants::{self, Mutant};
 
+#[expect(clippy::disallowed_methods, reason = "outside all runs: measures the wall")]
 pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let engine: Engine = args.engine.into();
     let mutant = match &args.mutant {
@@ -47,15 +51,23 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         [one] => one.scenario.name.clone(),
         _ => "catalogue".to_owned(),
     };
-    let mut folder = Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(error.to_string()))?;
+    let mut folder =
+        Folder::create(args.out.as_deref(), &name, jobs.len()).map_err(|error| Failure::io(error.to_string()))?;
     let progress = progress(&args, jobs.len());
-    let mut verdicts: Vec<Option<Verdict>> = vec![None; jobs.len()];
+    let began = Instant::now();
+    let meta = |left_out: usize| SummaryMeta {
+        command: command(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: crate::capsule::profile().to_owned(),
+        wall_seconds: began.elapsed().as_secs_f64(),
+        runs_left_out: left_out as u64,
+    };
     let mut trouble: Option<Failure> = None;
     let bounds = Bounds { threads, budget: args.time_budget, watchdog: args.watchdog };
-    let skipped = campaign::run(&jobs, bounds, |news| {
+    let left_out = campaign::run(&jobs, bounds, |news| {
         let done = match news {
             News::Done(done) => done,
-            News::Hangs(index) => hang(&jobs[index], &mut folder, &verdicts),
+            News::Hangs(index) => hang(&jobs[index], &mut folder, &meta(0)),
         };
         let job = &jobs[done.index];
         let result = done.result.map_err(|error| Failure::harness(error.to_string())).and_then(|run| {
@@ -67,54 +79,81 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                     ReportsArg::Failed => failed,
                     ReportsArg::None => false,
                 },
-                events: args.events || failed,
+                events: run.events.is_some(),
             };
-            folder.add(job, &run, wanted).map_err(|error| Failure::io(error.to_string()))?;
-            Ok(run.verdict)
+            progress.done(&run.verdict);
+            folder.add(done.index, job, run, wanted).map_err(|error| Failure::io(format!("failed to {error}")))
         });
-        match result {
-            Ok(verdict) => {
-                progress.done(&verdict);
-                verdicts[done.index] = Some(verdict);
-            }
-            Err(failure) => {
-                progress.say(&format!("windtunnel: {}", failure.message));
-                trouble.get_or_insert(failure);
-            }
+        if let Err(failure) = result {
+            progress.say(&format!("windtunnel: {}", failure.message));
+            trouble.get_or_insert(failure);
         }
     });
     progress.finish();
-    let verdicts: Vec<Verdict> = verdicts.into_iter().flatten().collect();
-    let summary = folder.finish(&verdicts).map_err(|error| Failure::io(error.to_string()))?;
+    let meta = meta(left_out);
+    let runs = folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
-        print(&summary.json)?;
+        let path = folder.path().join("summary.json");
+        let json = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::io(format!("failed to read {}: {error}", path.display())))?;
+        print(&json)?;
     } else {
-        let mut text = if args.quiet { String::new() } else { summary.table };
-        if let Some(mutant) = mutant {
-            text.push_str(&blame(mutant, &verdicts));
-        }
-        if !args.quiet {
-            text.push_str(&failures(&verdicts, &folder));
-        }
-        text.push_str(&closing(&verdicts, skipped, &folder));
-        print(&text)?;
+        print(&words(&args, &runs, &meta, mutant, &folder))?;
     }
     if let Some(failure) = trouble {
-        return Err(failure);
+        return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
     }
-    let worst = verdicts.iter().fold(Outcome::Pass, |sum, verdict| sum.and(verdict.verdict));
-    Ok(match worst {
+    Ok(match summary::overall(&runs, &meta) {
         Outcome::Fail => exit::BROKEN,
-        Outcome::Pass if skipped == 0 && !verdicts.is_empty() => exit::PASSED,
-        Outcome::Pass | Outcome::Inconclusive => exit::INCONCLUSIVE,
+        Outcome::Pass => exit::PASSED,
+        Outcome::Inconclusive => exit::INCONCLUSIVE,
     })
 }
 
+/// What is said at the end.
+fn words(
+    args: &RunArgs,
+    runs: &[RunSummary],
+    meta: &SummaryMeta,
+    mutant: Option<&Mutant>,
+    folder: &Folder,
+) -> String {
+    let mut text = String::new();
+    if args.quiet {
+        let counts = |outcome| runs.iter().filter(|run| run.verdict.verdict == outcome).count();
+        text.push_str(&format!(
+            "{} passed, {} failed, {} inconclusive\n",
+            counts(Outcome::Pass),
+            counts(Outcome::Fail),
+            counts(Outcome::Inconclusive)
+        ));
+    } else {
+        let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        text.push_str(&text::table(runs, meta, colors));
+    }
+    if let Some(mutant) = mutant {
+        text.push_str(&blame(mutant, runs));
+    }
+    if !args.quiet {
+        let simulated: f64 = runs.iter().map(|run| run.verdict.sim_seconds).sum();
+        let wall: f64 = runs.iter().map(|run| run.verdict.wall_seconds).sum();
+        if wall > 0.0 {
+            text.push_str(&format!("{:.0} simulated seconds per second of one core\n", simulated / wall));
+        }
+        text.push_str(&format!("report: {}\n", folder.path().join("index.html").display()));
+    }
+    text
+}
+
+/// The command that was given, for the record.
+fn command() -> String {
+    std::iter::once("windtunnel".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+}
+
 /// Ends the process because a run hangs; what is done so far is written.
-fn hang(job: &Job, folder: &mut Folder, verdicts: &[Option<Verdict>]) -> ! {
-    let so_far: Vec<Verdict> = verdicts.iter().flatten().cloned().collect();
-    if let Err(error) = folder.finish(&so_far) {
-        eprintln!("windtunnel: {error}");
+fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta) -> ! {
+    if let Err(error) = folder.finish(meta) {
+        eprintln!("windtunnel: failed to {error}");
     }
     eprintln!(
         "windtunnel: {} seed {} hangs on the wall: a bug in the harness; finished runs are in {}",
@@ -125,36 +164,10 @@ fn hang(job: &Job, folder: &mut Folder, verdicts: &[Option<Verdict>]) -> ! {
     std::process::exit(i32::from(exit::HARNESS))
 }
 
-/// For each failing run: what is broken, and the command that runs it again.
-fn failures(verdicts: &[Verdict], folder: &Folder) -> String {
-    const SHOWN: usize = 5;
-    let mut text = String::new();
-    let failing: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.verdict != Outcome::Pass).collect();
-    for verdict in failing.iter().take(SHOWN) {
-        text.push_str(&format!("\n{} seed {}\n", verdict.scenario, verdict.seed));
-        for invariant in verdict.invariants.iter().filter(|invariant| invariant.verdict != Outcome::Pass) {
-            let word = if invariant.verdict == Outcome::Fail { "broken" } else { "inconclusive" };
-            text.push_str(&format!("  {word}: {}: {}\n", invariant.name, invariant.summary));
-            if let Some(first) = invariant.violations.first() {
-                text.push_str(&format!("    at {:.6} s: {}\n", first.at_us as f64 / 1e6, first.message));
-            }
-        }
-        for reached in verdict.reached.iter().filter(|reached| reached.times == 0) {
-            text.push_str(&format!("  inconclusive: never reached {}\n", reached.name));
-        }
-        let capsule = folder.capsule(&verdict.scenario, verdict.seed);
-        text.push_str(&format!("  again: cargo windtunnel replay {}\n", capsule.display()));
-    }
-    if failing.len() > SHOWN {
-        text.push_str(&format!("\nand {} more runs, see index.html\n", failing.len() - SHOWN));
-    }
-    text
-}
-
 /// Whether the planted bug was blamed on those who must and may see it.
-fn blame(mutant: &Mutant, verdicts: &[Verdict]) -> String {
-    let judged = mutant.judge(verdicts);
-    let mut text = format!("\nmutant {}: ", mutant.name);
+fn blame(mutant: &Mutant, runs: &[RunSummary]) -> String {
+    let judged = mutant.judge(runs.iter().map(|run| &run.verdict));
+    let mut text = format!("mutant {}: ", mutant.name);
     text.push_str(&if judged.caught.is_empty() {
         format!("NOT CAUGHT; it must be caught by {}", mutant.must.join(" or "))
     } else {
@@ -165,22 +178,6 @@ fn blame(mutant: &Mutant, verdicts: &[Verdict]) -> String {
     }
     text.push('\n');
     text
-}
-
-fn closing(verdicts: &[Verdict], skipped: usize, folder: &Folder) -> String {
-    let count = |outcome: Outcome| verdicts.iter().filter(|verdict| verdict.verdict == outcome).count();
-    let simulated: f64 = verdicts.iter().map(|verdict| verdict.sim_seconds).sum();
-    let wall: f64 = verdicts.iter().map(|verdict| verdict.wall_seconds).sum();
-    let speed = if wall > 0.0 { simulated / wall } else { 0.0 };
-    let left_out = if skipped > 0 { format!(", {skipped} left out (time budget)") } else { String::new() };
-    format!(
-        "\n{} runs: {} passed, {} failed, {} inconclusive{left_out}\n{simulated:.0} simulated seconds, {speed:.0} in each second of a run's wall time\nreport: {}\n",
-        verdicts.len(),
-        count(Outcome::Pass),
-        count(Outcome::Fail),
-        count(Outcome::Inconclusive),
-        folder.path().join("index.html").display(),
-    )
 }
 
 /// What a person sees while runs are done: a bar on a terminal, plain lines otherwise.

@@ -1,0 +1,118 @@
+//! The run folder: what a campaign leaves on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use reports::folder::{self, RunReport, WriteError, gather};
+use reports::summary::{self, RunSummary, SummaryMeta};
+use wire::event::Timed;
+
+use crate::campaign::Job;
+use crate::capsule::{Capsule, profile};
+use crate::engine::Run;
+
+/// Where run folders go by default.
+const PARENT: &str = "target/windtunnel";
+
+/// Events of evidence before and after each event that shows a violation.
+const AROUND: u64 = 4;
+
+/// A campaign's folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// What was added, by the place of its job.
+    runs: Vec<Option<RunSummary>>,
+}
+
+/// What is wanted of a run besides its figures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// `report.html` and charts.
+    pub(crate) page: bool,
+    /// `events.jsonl`.
+    pub(crate) events: bool,
+}
+
+impl Folder {
+    /// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it, for so many jobs.
+    pub(crate) fn create(out: Option<&Path>, name: &str, jobs: usize) -> Result<Self, WriteError> {
+        let path = out.map_or_else(|| Path::new(PARENT).join(format!("{}-{name}", time_stamp())), Path::to_owned);
+        std::fs::create_dir_all(&path).map_err(|source| WriteError::Folder { path: path.clone(), source })?;
+        if out.is_none() {
+            // A convenience: where links cannot be made, the folder is there all the same.
+            let _ = link_latest(&path);
+        }
+        Ok(Self { path, runs: vec![None; jobs] })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes one run.
+    pub(crate) fn add(&mut self, index: usize, job: &Job, run: Run, wanted: Wanted) -> Result<(), WriteError> {
+        let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.seed.to_string());
+        let dir = self.path.join(&relative);
+        let capsule = Capsule::of(&run, &job.text);
+        let replay_command = format!("cargo windtunnel replay {}", dir.join("capsule.json").display());
+        let events: &[Timed] = run.events.as_deref().unwrap_or_default();
+        let evidence = gather(&run.verdict, events, AROUND);
+        if wanted.events {
+            folder::write_events(&dir, events)?;
+        }
+        folder::write_run(
+            &dir,
+            &RunReport {
+                verdict: run.verdict.clone(),
+                metrics: run.metrics,
+                about: job.scenario.about.trim().to_owned(),
+                scenario_toml: job.text.clone(),
+                replay_command: replay_command.clone(),
+                evidence,
+                log: run.log,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                profile: profile().to_owned(),
+                html: wanted.page,
+            },
+        )?;
+        let json = serde_json::to_vec_pretty(&capsule)
+            .map_err(|error| WriteError::Text { path: dir.join("capsule.json"), why: error.to_string() })?;
+        folder::write_file(&dir.join("capsule.json"), &json)?;
+        let report = wanted.page.then(|| relative.join("report.html").display().to_string());
+        if let Some(place) = self.runs.get_mut(index) {
+            *place = Some(RunSummary { verdict: run.verdict, report, replay_command });
+        }
+        Ok(())
+    }
+
+    /// Writes the summary over all runs added so far, and gives them in the order of their jobs.
+    pub(crate) fn finish(&mut self, meta: &SummaryMeta) -> Result<Vec<RunSummary>, WriteError> {
+        let runs: Vec<RunSummary> = self.runs.iter().flatten().cloned().collect();
+        summary::write_summary(&self.path, &runs, meta)?;
+        Ok(runs)
+    }
+}
+
+/// `2026-01-31T12-00-00Z`: sorts by time, and is a lawful name everywhere.
+#[expect(clippy::disallowed_methods, reason = "the name of a folder, outside all runs")]
+fn time_stamp() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    humantime::format_rfc3339_seconds(whole).to_string().replace(':', "-")
+}
+
+#[cfg(unix)]
+fn link_latest(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    // Made beside it and moved into place, so that there is no moment without one.
+    let fresh = parent.join(format!(".latest-{}", std::process::id()));
+    std::os::unix::fs::symlink(name, &fresh)?;
+    std::fs::rename(&fresh, parent.join("latest"))
+}
+
+#[cfg(not(unix))]
+fn link_latest(_: &Path) -> io::Result<()> {
+    Ok(())
+}
