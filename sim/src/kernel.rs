@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   flow    one direction of a connection: bytes, counters, what is on the way
+//!   stall   outages, retransmission, giving up
 //!   conn    a connection: two ends, two flows; open, close, reset
 //!   listen  listeners, SYN handling, accept queues, ports
 //!   inspect who waits for what, what a host holds
@@ -15,6 +16,7 @@ mod flow;
 mod inspect;
 mod link;
 mod listen;
+mod stall;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;

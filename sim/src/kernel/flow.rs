@@ -41,10 +41,10 @@ pub(crate) struct Flow {
     /// Not writable while this much waits unsent.
     pub(crate) lowat: u64,
     pub(crate) segments: VecDeque<Segment>,
-    notices: VecDeque<Notice>,
+    pub(super) notices: VecDeque<Notice>,
     pub(crate) fin: Fin,
     pub(crate) arrive_at: u64,
-    credit_at: u64,
+    pub(super) credit_at: u64,
     pub(crate) stall: Option<Stall>,
     pub(crate) draws: Draws,
     pub(crate) link: u32,
@@ -62,11 +62,11 @@ pub(crate) enum Fin {
 /// What is on the way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
-    arrives: u64,
-    sent_at: u64,
-    end: u64,
+    pub(super) arrives: u64,
+    pub(super) sent_at: u64,
+    pub(super) end: u64,
     pub(crate) kind: SegmentKind,
-    served: bool,
+    pub(super) served: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) enum SegmentKind {
 
 /// What the receiver told the sender, and from when on the sender knows.
 #[derive(Clone, Copy, Debug)]
-struct Notice {
+pub(super) struct Notice {
     known_at: u64,
     acked: u64,
     edge: u64,
@@ -89,8 +89,8 @@ struct Notice {
 /// Segments or their acknowledgements were lost: the sender tries again at growing intervals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stall {
-    tries: u32,
-    next: u64,
+    pub(super) tries: u32,
+    pub(super) next: u64,
 }
 
 impl Flow {
@@ -152,7 +152,7 @@ impl Flow {
     }
 
     /// Applies the notices that the sender knows by now.
-    fn settle(&mut self, now: u64) {
+    pub(super) fn settle(&mut self, now: u64) {
         while let Some(notice) = self.notices.front()
             && notice.known_at <= now
         {
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// Schedules the arrival of the head segment.
-    fn expect(&mut self, id: ConnId, dir: u8) {
+    pub(super) fn expect(&mut self, id: ConnId, dir: u8) {
         let Some(conn) = self.conn(id) else { return };
         let flow = &mut conn.flows[dir as usize];
         let next = flow.segments.front().map_or(NEVER, |head| head.arrives);
@@ -407,7 +407,7 @@ impl World {
         self.want_credit(id, dir);
     }
 
-    fn announce(&mut self, id: ConnId, dir: u8, known_at: u64) {
+    pub(super) fn announce(&mut self, id: ConnId, dir: u8, known_at: u64) {
         let now = self.now_us;
         let Some(conn) = self.conn(id) else { return };
         let flow = &mut conn.flows[dir as usize];
@@ -460,141 +460,5 @@ impl World {
             let writer = conn.ends[dir as usize].writer.take();
             self.wake(writer);
         }
-    }
-
-    /// What is on the way is lost; the sender tries again. `began` is when it first sent what is lost.
-    pub(super) fn stall(&mut self, id: ConnId, dir: u8, began: u64) {
-        let now = self.now_us;
-        let Some(conn) = self.conn(id) else { return };
-        let sender_dead = conn.ends[dir as usize].state == EndState::Dead;
-        let back = conn.flows[1 - dir as usize].link;
-        let flow = &mut conn.flows[dir as usize];
-        flow.arrive_at = NEVER;
-        if sender_dead {
-            flow.silence();
-            return;
-        }
-        flow.segments.retain(|segment| segment.kind != SegmentKind::Reset);
-        for segment in &mut flow.segments {
-            segment.arrives = NEVER;
-        }
-        if flow.stall.is_some() {
-            return;
-        }
-        let link = flow.link;
-        let round_trip = self.round_trip_us(link, back);
-        let (mut tries, mut next) = (0, began + self.retransmit_after(0, round_trip));
-        while next <= now {
-            tries += 1;
-            next += self.retransmit_after(tries, round_trip);
-        }
-        let Some(conn) = self.conn(id) else { return };
-        conn.flows[dir as usize].stall = Some(Stall { tries, next });
-        self.schedule(next, Happening::Retransmit { conn: id, dir });
-    }
-
-    pub(super) fn retransmit(&mut self, id: ConnId, dir: u8, at: u64) {
-        let now = self.now_us;
-        let Some(conn) = self.conn(id) else { return };
-        let back = conn.flows[1 - dir as usize].link;
-        let receiver_dead = conn.ends[1 - dir as usize].state == EndState::Dead;
-        let flow = &mut conn.flows[dir as usize];
-        let Some(stall) = flow.stall.filter(|stall| stall.next == at) else { return };
-        let link = flow.link;
-        let (forward, backward) = (!self.is_blocked(link), !self.is_blocked(back));
-        let round_trip = self.round_trip_us(link, back);
-        if forward {
-            self.resend(id, dir, link, back, now);
-        }
-        if forward && backward {
-            let Some(conn) = self.conn(id) else { return };
-            let flow = &mut conn.flows[dir as usize];
-            flow.stall = None;
-            if flow.segments.is_empty() {
-                if receiver_dead {
-                    self.send_reset(id, 1 - dir);
-                } else {
-                    self.announce(id, dir, now + round_trip);
-                }
-            }
-            self.pump(id, dir);
-            self.want_credit(id, dir);
-            return;
-        }
-        let tries = stall.tries + 1;
-        if tries > self.config.tcp.retransmits_max {
-            self.time_out(id, dir);
-            return;
-        }
-        let next = now + self.retransmit_after(tries, round_trip);
-        let Some(conn) = self.conn(id) else { return };
-        conn.flows[dir as usize].stall = Some(Stall { tries, next });
-        self.schedule(next, Happening::Retransmit { conn: id, dir });
-    }
-
-    /// Sends again all that was lost.
-    fn resend(&mut self, id: ConnId, dir: u8, link: u32, back: u32, now: u64) {
-        let served = self.service_free;
-        let Some(conn) = self.conn(id) else { return };
-        let flow = &mut conn.flows[dir as usize];
-        let mut segments = std::mem::take(&mut flow.segments);
-        let mut draws = flow.draws.clone();
-        let mut done = flow.arrived;
-        let mut behind = 0;
-        for segment in &mut segments {
-            if segment.arrives == NEVER {
-                segment.arrives = self.carry(link, back, segment.end - done, &mut draws).max(behind);
-                segment.sent_at = now;
-                segment.served = served;
-            }
-            behind = segment.arrives;
-            done = segment.end;
-        }
-        let Some(conn) = self.conn(id) else { return };
-        let flow = &mut conn.flows[dir as usize];
-        flow.segments = segments;
-        flow.draws = draws;
-        self.expect(id, dir);
-    }
-
-    /// A direction of the wire between two hosts goes dead: what is on it is lost.
-    pub(crate) fn cut(&mut self, link: u32) {
-        self.links[link as usize].cut = true;
-        let now = self.now_us;
-        let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
-        for id in ids {
-            for dir in 0..2_u8 {
-                let Some(conn) = self.conn(id) else { continue };
-                let back = conn.flows[1 - dir as usize].link;
-                let flow = &mut conn.flows[dir as usize];
-                if flow.link == link
-                    && let Some(head) = flow.segments.front()
-                {
-                    let began = head.sent_at;
-                    self.stall(id, dir, began);
-                } else if back == link {
-                    flow.settle(now);
-                    if !flow.notices.is_empty() {
-                        flow.notices.clear();
-                        flow.credit_at = NEVER;
-                        self.stall_answers(id, dir);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Only the answers were lost: what is on the way arrives, and the sender tries again because it hears nothing.
-    fn stall_answers(&mut self, id: ConnId, dir: u8) {
-        let now = self.now_us;
-        let Some(conn) = self.conn(id) else { return };
-        if conn.flows[dir as usize].stall.is_some() {
-            return;
-        }
-        let (link, back) = (conn.flows[dir as usize].link, conn.flows[1 - dir as usize].link);
-        let next = now + self.retransmit_after(0, self.round_trip_us(link, back));
-        let Some(conn) = self.conn(id) else { return };
-        conn.flows[dir as usize].stall = Some(Stall { tries: 0, next });
-        self.schedule(next, Happening::Retransmit { conn: id, dir });
     }
 }
