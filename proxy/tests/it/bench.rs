@@ -165,6 +165,10 @@ impl Proxy {
     pub(crate) async fn start(mode: Mode, upstreams: &[String], adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(loopback(), mode, upstreams.iter().cloned());
         config.gauge_interval = Duration::from_millis(50);
+        // A test on a busy machine must not look like a dead source.
+        config.health.ping_interval = PATIENCE;
+        config.health.pong_timeout = PATIENCE;
+        config.health.stale_after = PATIENCE;
         adjust(&mut config);
         let net = TokioNet::current();
         let record = Record::default();

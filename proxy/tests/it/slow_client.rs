@@ -26,8 +26,9 @@ async fn stalled_behind(slow_client: SlowClient) -> (Source, Proxy, Client, Clie
     let session = soon(ws::connect(stream, &ask, ws::Limits::default())).await.unwrap().session;
     let mut slow = Client { session };
     slow.say(r#"{"userKey":"K","symbol":"A"}"#).await;
-    let mut quick = Client::subscribe(proxy.addr, false, "A").await;
     source.subscribed(&["A"]).await;
+    let mut quick = Client::subscribe(proxy.addr, false, "A,B").await;
+    source.subscribed(&["A", "B"]).await;
     let padding = "x".repeat(200);
     // The quick client sets the pace, so that only the slow one falls behind.
     for n in 0..TICKS {
