@@ -63,7 +63,9 @@ pub enum CapsuleError {
         what: String,
     },
     /// It is of another version.
-    #[error("capsule {path} has schema {found}, this build reads {SCHEMA}: use the version of Windtunnel that wrote it")]
+    #[error(
+        "capsule {path} has schema {found}, this build reads {SCHEMA}: use the version of Windtunnel that wrote it"
+    )]
     Schema {
         /// Its path.
         path: String,
@@ -102,8 +104,8 @@ impl Capsule {
     /// [`CapsuleError`] names the file and what is wrong.
     pub fn read(path: &Path) -> Result<Self, CapsuleError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CapsuleError::Unreadable { path: shown.clone(), error })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| CapsuleError::Unreadable { path: shown.clone(), error })?;
         let malformed = |error: serde_json::Error| CapsuleError::Malformed {
             path: shown.clone(),
             line: error.line(),

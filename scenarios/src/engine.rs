@@ -188,7 +188,11 @@ fn programs_live(end_us: u64, events: u64, broken: Option<String>) -> Invariant 
         summary: summary.to_owned(),
         broken: u64::from(broken.is_some()),
         violations: broken
-            .map(|message| reports::record::Violation { at_us: end_us, message, events: vec![events.saturating_sub(1)] })
+            .map(|message| reports::record::Violation {
+                at_us: end_us,
+                message,
+                events: vec![events.saturating_sub(1)],
+            })
             .into_iter()
             .collect(),
     }

@@ -131,13 +131,13 @@ impl Plan {
         if engine != Engine::Turmoil {
             return Ok(());
         }
-        if let Some(fault) = self
-            .scenario
-            .faults
-            .iter()
-            .find(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::Stall))
+        if let Some(fault) =
+            self.scenario.faults.iter().find(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::Stall))
         {
-            return Err(format!("turmoil cannot express the fault {:?}: it has kill and stall only", fault.kind.word()));
+            return Err(format!(
+                "turmoil cannot express the fault {:?}: it has kill and stall only",
+                fault.kind.word()
+            ));
         }
         if self.scenario.network.bandwidth.is_some() || self.scenario.network.loss > 0.0 {
             return Err("turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned());

@@ -263,7 +263,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn print(text: &str) -> Result<u8, Failure> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+    let written =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::io(format!("failed to write to standard output: {error}")))

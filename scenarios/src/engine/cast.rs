@@ -59,9 +59,7 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         let observer = observer.clone();
         let id = world.host(&host.name, move |net| {
             let (config, observer) = (config.clone(), observer.clone());
-            async move {
-                loadgen::run(config, net, CancellationToken::new(), observer).await
-            }
+            async move { loadgen::run(config, net, CancellationToken::new(), observer).await }
         });
         hosts.insert(host.name.clone(), id);
     }
@@ -97,10 +95,10 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
     let mut config = proxy::Config::new(([0, 0, 0, 0], PROXY_PORT).into(), mode, upstreams);
     config.id = ProxyId(index);
-    config.protocol = match scenario.sources.mode {
+    config = config.with_protocol(match scenario.sources.mode {
         SourceMode::V1 => wire::feed::Protocol::V1,
         SourceMode::Echo => wire::feed::Protocol::Raw,
-    };
+    });
     if let Some(most) = said.clients_max {
         config.limits.clients_max = most as _;
     }
@@ -136,9 +134,8 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
             (start, Arrival::Poisson { per_s: per_s * f64::from(host.count) / f64::from(group.count) })
         }
     };
-    let mut config = loadgen::Config::new(
-        plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect(),
-    );
+    let mut config =
+        loadgen::Config::new(plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
     config.clients = host.count;
     config.first = host.first;
     config.arrival = arrival;
@@ -171,7 +168,8 @@ async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, hand: Hand<F>) ->
     let mut steps = plan.steps.iter().peekable();
     // What each fault really hit, for its end.
     let mut hits: Vec<Option<String>> = vec![None; plan.scenario.faults.len()];
-    for (at, next) in [(plan.steady_at, Phase::Steady), (plan.recovery_at, Phase::Recovery), (plan.end_at, Phase::End)] {
+    for (at, next) in [(plan.steady_at, Phase::Steady), (plan.recovery_at, Phase::Recovery), (plan.end_at, Phase::End)]
+    {
         while let Some(step) = steps.next_if(|step| step.at < at || (step.at == at && !step.begins)) {
             tokio::time::sleep_until(begin + step.at).await;
             let fault = &plan.scenario.faults[step.fault];

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sim::{AtHorizon, Cause, Failure, LinkConfig, Report, ServiceTime, SimConfig};
 
+use wire::net::WallTime;
+
 use super::cast::{self, Hosts};
 use super::{Ended, Options};
 use crate::check;
@@ -29,9 +31,7 @@ fn link(plan: &Plan, engine: Engine) -> LinkConfig {
     LinkConfig {
         latency: match network.latency {
             Latency::Fixed(one) => sim::Latency::Fixed(one.as_duration()),
-            Latency::Uniform(min, max) => {
-                sim::Latency::Uniform { min: min.as_duration(), max: max.as_duration() }
-            }
+            Latency::Uniform(min, max) => sim::Latency::Uniform { min: min.as_duration(), max: max.as_duration() },
             Latency::LogNormal { median, tail } => {
                 sim::Latency::LogNormal { median: median.as_duration(), sigma: libm::log(tail) / Z99 }
             }
@@ -42,11 +42,15 @@ fn link(plan: &Plan, engine: Engine) -> LinkConfig {
     }
 }
 
+/// The hosts' wall clock at the beginning: 2026-06-01 00:00 UTC, 151 days after tick 0 was due.
+const EPOCH: WallTime = WallTime(wire::tick::ORIGIN_US + 151 * 86_400_000_000);
+
 /// Runs a plan.
 pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
         at_horizon: AtHorizon::FailIfUnfinished,
+        epoch: EPOCH,
         link: link(plan, options.engine),
         ..SimConfig::seeded(plan.seed)
     };

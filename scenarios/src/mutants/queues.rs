@@ -9,12 +9,7 @@ use wire::ws::Message;
 
 /// What a wrong queue does otherwise than the right one.
 trait Tamper: Send + 'static {
-    fn push(
-        &mut self,
-        right: &mut Bounded,
-        delivery: Arc<Delivery>,
-        dropped: &mut Vec<Arc<Delivery>>,
-    ) -> Pushed {
+    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
         right.push(delivery, dropped)
     }
 
@@ -61,9 +56,8 @@ impl<T: Tamper> Queue for Wrong<T> {
 }
 
 fn plant<T: Tamper>(policies: &mut Policies, config: Config, make: impl Fn() -> T + Send + Sync + 'static) -> Config {
-    policies.queue = Arc::new(move |config| {
-        Box::new(Wrong { right: Bounded::new(&config.limits), waiting: 0, tamper: make() })
-    });
+    policies.queue =
+        Arc::new(move |config| Box::new(Wrong { right: Bounded::new(&config.limits), waiting: 0, tamper: make() }));
     config
 }
 
@@ -106,10 +100,14 @@ impl Tamper for Every {
 
 pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
-        Every(200, |right, delivery, dropped| {
-            right.push(Arc::clone(&delivery), dropped);
-            right.push(delivery, dropped)
-        }, 0)
+        Every(
+            200,
+            |right, delivery, dropped| {
+                right.push(Arc::clone(&delivery), dropped);
+                right.push(delivery, dropped)
+            },
+            0,
+        )
     })
 }
 
@@ -119,20 +117,24 @@ pub(super) fn skips(policies: &mut Policies, config: Config) -> Config {
 
 pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
-        Every(100, |right, delivery, dropped| {
-            let text = delivery.message.to_text().unwrap_or_default();
-            // The first digit after the bid's point.
-            let changed = match text.find("\"bid\":1.") {
-                Some(at) => {
-                    let at = at + "\"bid\":1.".len();
-                    let digit = if text[at..].starts_with('7') { "8" } else { "7" };
-                    format!("{}{digit}{}", &text[..at], &text[at + 1..])
-                }
-                None => text.to_owned(),
-            };
-            let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
-            right.push(Arc::new(wrong), dropped)
-        }, 0)
+        Every(
+            100,
+            |right, delivery, dropped| {
+                let text = delivery.message.to_text().unwrap_or_default();
+                // The first digit after the bid's point.
+                let changed = match text.find("\"bid\":1.") {
+                    Some(at) => {
+                        let at = at + "\"bid\":1.".len();
+                        let digit = if text[at..].starts_with('7') { "8" } else { "7" };
+                        format!("{}{digit}{}", &text[..at], &text[at + 1..])
+                    }
+                    None => text.to_owned(),
+                };
+                let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
+                right.push(Arc::new(wrong), dropped)
+            },
+            0,
+        )
     })
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy::{Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Outbox, Policies, Route, Stamp, Stamps, Table};
+use proxy::{
+    Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Outbox, Policies, Route, Stamp, Stamps, Table,
+};
 use wire::id::Symbol;
 
 struct Everyone;

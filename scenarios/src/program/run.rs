@@ -111,13 +111,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
 }
 
 /// What is said at the end.
-fn words(
-    args: &RunArgs,
-    runs: &[RunSummary],
-    meta: &SummaryMeta,
-    mutant: Option<&Mutant>,
-    folder: &Folder,
-) -> String {
+fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option<&Mutant>, folder: &Folder) -> String {
     let mut text = String::new();
     if args.quiet {
         let counts = |outcome| runs.iter().filter(|run| run.verdict.verdict == outcome).count();
@@ -250,10 +244,15 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
         Some(name) => Some(mutants::find(name).map_err(|unknown| Failure::usage(unknown.to_string()))?),
         None => None,
     };
-    let scenario = crate::parse::parse(&format!("{}.toml", capsule.scenario), &capsule.scenario_toml).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(format!("the scenario inside {} does not fit this build\n{}", path.display(), lines.join("\n")))
-    })?;
+    let scenario =
+        crate::parse::parse(&format!("{}.toml", capsule.scenario), &capsule.scenario_toml).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::usage(format!(
+                "the scenario inside {} does not fit this build\n{}",
+                path.display(),
+                lines.join("\n")
+            ))
+        })?;
     let options = Options { engine, mutant, keep_events: true };
     let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options };
     let run = campaign::one(&job).map_err(|error| Failure::harness(error.to_string()))?;
@@ -291,4 +290,3 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
         (true, Outcome::Pass) => exit::PASSED,
     })
 }
-

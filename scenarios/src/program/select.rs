@@ -62,7 +62,9 @@ pub(super) fn one(word: &str) -> Result<Chosen, Failure> {
     }
     match catalogue::find(word) {
         Ok(entry) => parse(&format!("catalogue/{}.toml", entry.name), entry.text.to_owned()),
-        Err(unknown) => Err(Failure::usage(format!("{unknown}; see `windtunnel list`, or give the path of a .toml file"))),
+        Err(unknown) => {
+            Err(Failure::usage(format!("{unknown}; see `windtunnel list`, or give the path of a .toml file")))
+        }
     }
 }
 

@@ -56,7 +56,12 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
         let Some((hash, events)) = here else { return Err(Failure::harness("a run was lost")) };
         let fresh = fresh(word, job.seed, engine, None)?;
         let equal = fresh == *hash;
-        eprintln!("{} {} seed {}: {hash} ({events} events)", if equal { "equal" } else { "DIFFERENT" }, job.scenario.name, job.seed);
+        eprintln!(
+            "{} {} seed {}: {hash} ({events} events)",
+            if equal { "equal" } else { "DIFFERENT" },
+            job.scenario.name,
+            job.seed
+        );
         if !equal {
             different += 1;
             eprintln!("  fresh process: {fresh}");
@@ -106,7 +111,8 @@ fn hang(job: &Job) -> ! {
 
 /// The hash of one run in a process of its own.
 fn fresh(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result<String, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::io(format!("failed to find this program: {error}")))?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::io(format!("failed to find this program: {error}")))?;
     let mut command = Command::new(program);
     command.args(["trace", word, "--seed", &seed.to_string(), "--engine", engine.word()]);
     if let Some(path) = events {
