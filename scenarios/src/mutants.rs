@@ -124,7 +124,7 @@ const ALL: &[Mutant] = &[
     Mutant {
         name: "sends-all-to-all",
         about: "Every client gets every symbol, asked for or not.",
-        scenario: "steady-fanout",
+        scenario: "upstream-crash-mid-fanout",
         must: &["no-leakage"],
         may: &["no-silent-gap", "symbol-order"],
         plant: rules::sends_all_to_all,
