@@ -11,6 +11,8 @@
 //!   kernel send buffer          2 x client_send_buffer Linux doubles the figure: 65,536
 //! ```
 //!
+//! Measured: 16 kB resident for each of 3,000 clients of one symbol, 34 kB with 100 symbols each, kernel not counted.
+//!
 //! Ten thousand clients that all stall on the same feed share its payloads, so the queues cost 64 KiB in all plus 5 KiB of slots each, not
 //! 640 MiB: the sum that must fit is `clients_max x (4,096 + 4,096 + 3,000 + 8 x 65,536 / payload)`, 160 MB at 10,000 clients and 100-byte ticks. In the
 //! worst case (each client on symbols of its own) it is `clients_max x queue_bytes_max` more.
