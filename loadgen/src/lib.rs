@@ -15,11 +15,6 @@
 //!
 //! It must never decide what is right beyond its own sessions: invariants over a whole run are for the checkers, which read the events.
 
-#![expect(
-    clippy::disallowed_macros,
-    reason = "clippy sees through wire::select, the biased form; tokio's own is not used here"
-)]
-
 mod arrival;
 mod backoff;
 mod client;

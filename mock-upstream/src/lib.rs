@@ -15,11 +15,6 @@
 //!
 //! It must never send a tick that another instance of the same seed would not send at the same wall-clock instant, and never wait for a slow
 //! connection.
-#![expect(
-    clippy::disallowed_macros,
-    reason = "clippy sees through wire::select, the biased form; tokio's own is not used here"
-)]
-
 mod batch;
 mod conductor;
 mod config;

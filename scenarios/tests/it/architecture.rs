@@ -75,3 +75,44 @@ fn every_dependency_is_declared_once_in_the_root() {
         }
     }
 }
+
+/// Every Rust source of the workspace.
+fn sources() -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = MAY_IMPORT.iter().map(|rule| root().join(rule.0)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("readable folder") {
+            let path = entry.expect("readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn select_is_biased_everywhere() {
+    let banned =
+        [concat!("tokio::", "select!"), concat!("use tokio::", "select"), concat!("futures_util::", "select!")];
+    let sources = sources();
+    assert!(sources.len() > 100, "the walk found only {} files", sources.len());
+    for path in sources {
+        let text = std::fs::read_to_string(&path).expect("readable source");
+        // The one place where it is wrapped.
+        if path.ends_with("wire/src/lib.rs") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            assert!(
+                !banned.iter().any(|word| code.contains(word)),
+                "{}:{}: use wire::select!, which is always biased",
+                path.display(),
+                number + 1
+            );
+        }
+    }
+}
