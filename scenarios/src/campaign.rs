@@ -46,7 +46,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub enum News {
     /// A run is done.
-    Done(Done),
+    Done(Box<Done>),
     /// The run of this job hangs: a bug in the harness. Its thread cannot be ended, so the process must be: write what there is, and exit.
     Hangs(usize),
 }
@@ -88,7 +88,7 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
         drop(sender);
         loop {
             match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok(done) => each(News::Done(done)),
+                Ok(done) => each(News::Done(Box::new(done))),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();

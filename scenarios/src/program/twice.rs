@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{Failure, TwiceArgs, exit, print, select};
-use crate::campaign::{self, Bounds, Done, Job, News};
+use crate::campaign::{self, Bounds, Job, News};
 use crate::engine::Options;
 use crate::model::Engine;
 
@@ -42,10 +42,10 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     let mut here: Vec<Option<(String, u64)>> = vec![None; jobs.len()];
     let mut failed = None;
     campaign::run(&jobs, bounds(args.jobs), |news| match news {
-        News::Done(Done { index, result: Ok(run) }) => {
-            here[index] = Some((run.verdict.trace_hash, run.verdict.events));
-        }
-        News::Done(Done { result: Err(error), .. }) => failed = Some(error.to_string()),
+        News::Done(done) => match done.result {
+            Ok(run) => here[done.index] = Some((run.verdict.trace_hash, run.verdict.events)),
+            Err(error) => failed = Some(error.to_string()),
+        },
         News::Hangs(index) => hang(&jobs[index]),
     });
     if let Some(error) = failed {
@@ -93,8 +93,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
     let mut failed = None;
     campaign::run(&jobs, bounds(threads), |news| match news {
         // These runs are too short to pass; only a harness that fails matters.
-        News::Done(Done { result: Err(error), .. }) => failed = Some(error.to_string()),
-        News::Done(_) => {}
+        News::Done(done) => failed = failed.take().or(done.result.err().map(|error| error.to_string())),
         News::Hangs(index) => hang(&jobs[index]),
     });
     failed.map_or(Ok(()), |error| Err(Failure::harness(error)))
