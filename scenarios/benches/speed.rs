@@ -11,59 +11,37 @@ use scenarios::model::{Engine, Scenario};
 use scenarios::plan::Plan;
 
 /// 2 sources, 1 proxy, 16 client hosts and the driver: 20 hosts; 20 clients, 0.2 messages a second.
-fn quiet(steady_s: u64) -> Scenario {
-    world(&format!(
-        r#"
-        schema = 1
-        name = "bench-quiet"
-        about = "Idle time."
-        warmup = "10s"
-        steady = "{steady_s}s"
-        recovery = "10s"
-        engines = ["turmoil"]
-        [sources]
-        count = 2
-        symbols = 1
-        period = "5s"
-        [proxy]
-        mode = "fanout"
-        stale-after = "30s"
-        [[clients]]
-        name = "clients"
-        count = 20
-        hosts = 16
-        [check]
-        symbol-order = {{}}
-        no-duplicates = {{}}
-        no-silent-gap = {{}}
-        no-leakage = {{}}
-        payload-intact = {{}}
-        no-client-close = {{}}
-        "#
-    ))
+fn quiet(seconds: u64) -> Scenario {
+    world("bench-quiet", 20, 16, "5s", "stale-after = \"30s\"", seconds)
 }
 
 /// 1,000 clients on 4 hosts, each with one symbol at 10 messages a second.
-fn busy(steady_s: u64) -> Scenario {
-    world(&format!(
+fn busy(seconds: u64) -> Scenario {
+    world("bench-busy", 1_000, 4, "100ms", "", seconds)
+}
+
+/// One symbol at the period given, from two sources over one proxy to so many clients, for so many seconds in all.
+fn world(name: &str, clients: u32, hosts: u32, period: &str, proxy: &str, seconds: u64) -> Scenario {
+    let text = format!(
         r#"
         schema = 1
-        name = "bench-busy"
-        about = "Messages."
+        name = "{name}"
+        about = "Speed."
         warmup = "2s"
-        steady = "{steady_s}s"
+        steady = "{}s"
         recovery = "1s"
         engines = ["turmoil"]
         [sources]
         count = 2
         symbols = 1
-        period = "100ms"
+        period = "{period}"
         [proxy]
         mode = "fanout"
+        {proxy}
         [[clients]]
         name = "clients"
-        count = 1000
-        hosts = 4
+        count = {clients}
+        hosts = {hosts}
         [check]
         symbol-order = {{}}
         no-duplicates = {{}}
@@ -71,13 +49,10 @@ fn busy(steady_s: u64) -> Scenario {
         no-leakage = {{}}
         payload-intact = {{}}
         no-client-close = {{}}
-        "#
-    ))
-}
-
-fn world(text: &str) -> Scenario {
-    let name = text.split('"').nth(1).unwrap_or_default();
-    match scenarios::parse::parse(&format!("{name}.toml"), text) {
+        "#,
+        seconds - 3
+    );
+    match scenarios::parse::parse(&format!("{name}.toml"), &text) {
         Ok(scenario) => scenario,
         Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
     }
@@ -87,10 +62,10 @@ fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulated_seconds");
     group.sample_size(10);
     for (name, scenario, engine) in [
-        ("quiet/sim", quiet(580), Engine::Sim),
-        ("quiet/turmoil", quiet(20), Engine::Turmoil),
-        ("busy/sim", busy(17), Engine::Sim),
-        ("busy/turmoil", busy(7), Engine::Turmoil),
+        ("quiet/sim", quiet(600), Engine::Sim),
+        ("quiet/turmoil", quiet(40), Engine::Turmoil),
+        ("busy/sim", busy(20), Engine::Sim),
+        ("busy/turmoil", busy(10), Engine::Turmoil),
     ] {
         let plan = Plan::new(&scenario, 1);
         group.throughput(Throughput::Elements(plan.end_at.as_secs()));
