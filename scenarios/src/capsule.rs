@@ -74,10 +74,10 @@ pub enum CapsuleError {
     },
 }
 
-/// The cargo profile of this build, as far as it can be told from inside.
+/// The cargo profile of this build: `sim`, `debug`, `release`.
 #[must_use]
 pub fn profile() -> &'static str {
-    option_env!("WINDTUNNEL_PROFILE").unwrap_or(if cfg!(debug_assertions) { "debug-assertions" } else { "release" })
+    env!("WINDTUNNEL_PROFILE")
 }
 
 impl Capsule {
