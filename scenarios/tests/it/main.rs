@@ -1,3 +1,5 @@
 //! Tests of the whole: the tree's rules, the catalogue, the mutants, determinism, the command line.
 
 mod architecture;
+mod catalogue;
+mod mutants;

@@ -1,0 +1,115 @@
+//! Every planted bug is found by whom it must be found by, and blamed on nobody else.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reports::record::{Outcome, Verdict};
+use scenarios::campaign::{self, Bounds, Job, News};
+use scenarios::engine::Options;
+use scenarios::model::Engine;
+use scenarios::mutants::{self, Mutant};
+use scenarios::{catalogue, parse};
+
+fn job(mutant: &'static Mutant) -> Job {
+    let entry = catalogue::find(mutant.scenario).expect("a mutant names a scenario of the catalogue");
+    Job {
+        scenario: parse::parse(&entry.file(), entry.text).expect("a scenario of the catalogue is good"),
+        text: entry.text.to_owned(),
+        seed: 1,
+        // The events are kept, for the campaign would run a failing run a second time to have them.
+        options: Options { engine: Engine::Sim, mutant: Some(mutant), keep_events: true },
+    }
+}
+
+/// What is wrong with the blame for a mutant, if anything.
+fn complaint(mutant: &Mutant, verdict: &Verdict) -> Option<String> {
+    let judged = mutant.judge([verdict]);
+    let blame: Vec<String> = verdict
+        .invariants
+        .iter()
+        .filter(|invariant| invariant.verdict == Outcome::Fail)
+        .map(|invariant| format!("  {}: {}", invariant.name, invariant.summary))
+        .collect();
+    let what = match (judged.caught.is_empty(), judged.wrongly.is_empty()) {
+        (false, true) => return None,
+        (true, _) => format!("not caught by {}", mutant.must.join(" or ")),
+        (false, false) => format!("wrongly blamed on {}", judged.wrongly.join(", ")),
+    };
+    Some(format!("{} {what}; blamed:\n{}", mutant.name, blame.join("\n")))
+}
+
+#[test]
+fn every_mutant_is_caught_by_whom_it_must_be_and_blamed_on_nobody_else() {
+    let jobs: Vec<Job> = mutants::all().iter().map(job).collect();
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; jobs.len()];
+    let bounds = Bounds { threads: 2, budget: None, watchdog: Duration::from_secs(300) };
+    campaign::run(&jobs, bounds, |news| match news {
+        News::Done(done) => verdicts[done.index] = Some(done.result.expect("the harness holds").verdict),
+        News::Hangs(index) => panic!("{:?} hangs", mutants::all()[index]),
+    });
+    let complaints: Vec<String> = mutants::all()
+        .iter()
+        .zip(&verdicts)
+        .filter_map(|(mutant, verdict)| complaint(mutant, verdict.as_ref().expect("every job was done")))
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    for (mutant, verdict) in mutants::all().iter().zip(verdicts.iter().flatten()) {
+        assert_eq!(verdict.verdict, Outcome::Fail);
+        assert_eq!(verdict.mutant.as_deref(), Some(mutant.name));
+        // Whoever blames shows what it saw.
+        for invariant in verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail) {
+            let first = invariant.violations.first();
+            assert!(first.is_some_and(|first| !first.events.is_empty()), "{}: no evidence", invariant.name);
+        }
+    }
+}
+
+/// The invariants of the catalogue, and the one that every run has.
+fn invariants() -> BTreeSet<String> {
+    let mut all: BTreeSet<String> = catalogue::all().iter().flat_map(|entry| checks(entry.name)).collect();
+    all.insert("programs-live".to_owned());
+    all
+}
+
+fn checks(scenario: &str) -> Vec<String> {
+    let entry = catalogue::find(scenario).expect("in the catalogue");
+    let file: toml::Table = entry.text.parse().expect("a scenario is TOML");
+    file["check"].as_table().expect("a table").keys().cloned().collect()
+}
+
+#[test]
+fn every_invariant_of_the_catalogue_is_proven_by_a_mutant() {
+    let proven: BTreeSet<String> =
+        mutants::all().iter().flat_map(|mutant| mutant.must).map(|name| (*name).to_owned()).collect();
+    let unproven: Vec<String> = invariants().difference(&proven).cloned().collect();
+    assert_eq!(unproven, [""; 0]);
+}
+
+#[test]
+fn a_mutant_must_be_caught_by_checks_that_its_scenario_has() {
+    let known = invariants();
+    for mutant in mutants::all() {
+        let checks = checks(mutant.scenario);
+        assert!(!mutant.must.is_empty(), "{mutant:?}");
+        for name in mutant.must {
+            let there = *name == "programs-live" || checks.iter().any(|check| check == name);
+            assert!(there, "{mutant:?}: {} does not check {name}", mutant.scenario);
+        }
+        for name in mutant.may {
+            assert!(known.contains(*name), "{mutant:?} may be blamed by {name}, which there is not");
+            assert!(!mutant.must.contains(name), "{mutant:?} names {name} twice");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_mutant_suggests_the_nearest() {
+    assert_eq!(mutants::find("panics").expect("there is one").name, "panics");
+    let unknown = mutants::find("skip-silently").expect_err("there is none");
+    assert_eq!(unknown.suggestion, Some("skips-silently"));
+    assert_eq!(
+        unknown.to_string(),
+        "unknown mutant \"skip-silently\"; did you mean \"skips-silently\"?; see `windtunnel mutants`"
+    );
+    assert_eq!(mutants::find("quantum-tunnel").expect_err("there is none").suggestion, None);
+}
