@@ -189,7 +189,7 @@ fn progress(args: &RunArgs, jobs: usize) -> Progress {
         return Progress::Lines;
     }
     let bar = ProgressBar::with_draw_target(Some(jobs as u64), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs {msg:.40}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} runs  {wide_msg}") {
         bar.set_style(style);
     }
     bar.tick();
