@@ -94,29 +94,29 @@ struct Ended {
     engine_hash: u64,
 }
 
+/// Whether the engine can run a plan at all.
+///
+/// # Errors
+/// [`EngineError::NotExpressible`] says what it lacks.
+pub fn able(plan: &Plan, engine: Engine) -> Result<(), EngineError> {
+    plan.expressible(engine).map_err(|why| EngineError::NotExpressible {
+        engine: engine.word(),
+        scenario: plan.scenario.name.clone(),
+        why,
+    })
+}
+
 /// Runs a plan.
 ///
 /// # Errors
 /// [`EngineError`] where the engine cannot run it or fails itself.
 pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
     let engine = options.engine.word();
-    plan.expressible(options.engine).map_err(|why| EngineError::NotExpressible {
-        engine,
-        scenario: plan.scenario.name.clone(),
-        why,
-    })?;
+    able(plan, options.engine)?;
     let failed =
         |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
-    let ended = match options.engine {
-        Engine::Sim | Engine::Turmoil => simulated::run(plan, options).map_err(failed)?,
-        Engine::Sockets => {
-            return Err(EngineError::NotExpressible {
-                engine,
-                scenario: plan.scenario.name.clone(),
-                why: "scenario files do not run over sockets yet; start the three programs by hand".to_owned(),
-            });
-        }
-    };
+    // Sockets were refused above.
+    let ended = simulated::run(plan, options).map_err(failed)?;
     Ok(judge(plan, options, ended))
 }
 

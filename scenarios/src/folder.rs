@@ -56,7 +56,7 @@ impl Folder {
         let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.seed.to_string());
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.text);
-        let replay_command = format!("cargo windtunnel replay {}", dir.join("capsule.json").display());
+        let replay_command = format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")));
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = gather(&run.verdict, events, AROUND);
         if wanted.events {
@@ -93,6 +93,13 @@ impl Folder {
         summary::write_summary(&self.path, &runs, meta)?;
         Ok(runs)
     }
+}
+
+/// A path as a word for a shell: there to be copied.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%\\".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// `2026-01-31T12-00-00Z`: sorts by time, and is a lawful name everywhere.

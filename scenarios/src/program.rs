@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::EngineError;
 use crate::model::Engine;
 
 /// Exit codes, the same for all commands.
@@ -223,6 +224,14 @@ impl Failure {
     fn harness(message: impl Into<String>) -> Self {
         Self { code: exit::HARNESS, message: message.into() }
     }
+
+    /// A scenario that the engine cannot express was asked for in error; all else is the harness's fault.
+    fn engine(error: &EngineError) -> Self {
+        match error {
+            EngineError::NotExpressible { .. } => Self::usage(error.to_string()),
+            EngineError::Failed { .. } => Self::harness(error.to_string()),
+        }
+    }
 }
 
 /// Runs the program; the first argument is its own name.
@@ -253,10 +262,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("windtunnel: {}", failure.message);
+            say(&format!("windtunnel: {}", failure.message));
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// A line on standard error. Where nobody reads it, the exit code still speaks (`eprintln!` would panic).
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints to standard output; a closed pipe ends quietly.

@@ -9,7 +9,7 @@ use reports::record::{Outcome, Verdict};
 use reports::summary::{self, RunSummary, SummaryMeta};
 use reports::text;
 
-use super::{Failure, ReportsArg, RunArgs, exit, print, select, twice};
+use super::{Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
@@ -29,11 +29,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     {
         args.select.scenarios.push(mutant.scenario.to_owned());
     }
-    let named = !args.select.scenarios.is_empty();
-    let (mut chosen, seeds) = select::choose(&args.select)?;
-    if engine == Engine::Turmoil && !named {
-        chosen.retain(|chosen| chosen.scenario.engines.contains(&engine));
-    }
+    let (chosen, seeds) = select::choose(&args.select, engine)?;
     let options = Options { engine, mutant, keep_events: args.events };
     let jobs: Vec<Job> = chosen
         .iter()
@@ -70,7 +66,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             News::Hangs(index) => hang(&jobs[index], &mut folder, &meta(0)),
         };
         let job = &jobs[done.index];
-        let result = done.result.map_err(|error| Failure::harness(error.to_string())).and_then(|run| {
+        let result = done.result.map_err(|error| Failure::engine(&error)).and_then(|run| {
             let failed = run.verdict.verdict != Outcome::Pass;
             let wanted = Wanted {
                 page: match args.reports {
@@ -141,20 +137,21 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
 
 /// The command that was given, for the record.
 fn command() -> String {
-    std::iter::once("windtunnel".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once("windtunnel".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
 /// Ends the process because a run hangs; what is done so far is written.
 fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta) -> ! {
     if let Err(error) = folder.finish(meta) {
-        eprintln!("windtunnel: failed to {error}");
+        say(&format!("windtunnel: failed to {error}"));
     }
-    eprintln!(
+    say(&format!(
         "windtunnel: {} seed {} hangs on the wall: a bug in the harness; finished runs are in {}",
         job.scenario.name,
         job.seed,
         folder.path().display()
-    );
+    ));
     std::process::exit(i32::from(exit::HARNESS))
 }
 
@@ -209,7 +206,7 @@ impl Progress {
                 bar.set_message(line);
                 bar.inc(1);
             }
-            Progress::Lines => eprintln!("{line}"),
+            Progress::Lines => say(&line),
             Progress::Silent => {}
         }
     }
@@ -217,7 +214,7 @@ impl Progress {
     fn say(&self, line: &str) {
         match self {
             Progress::Bar(bar) => bar.println(line),
-            Progress::Lines | Progress::Silent => eprintln!("{line}"),
+            Progress::Lines | Progress::Silent => say(line),
         }
     }
 
@@ -255,7 +252,7 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
         })?;
     let options = Options { engine, mutant, keep_events: true };
     let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options };
-    let run = campaign::one(&job).map_err(|error| Failure::harness(error.to_string()))?;
+    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     let mut text = format!("{} seed {} engine {}: ", capsule.scenario, capsule.seed, capsule.engine);
     let same = run.verdict.trace_hash == capsule.trace_hash;
     if same {

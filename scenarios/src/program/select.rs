@@ -1,12 +1,13 @@
 //! Which scenarios and seeds; and the commands that only look at them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, SelectArgs, exit, print};
-use crate::catalogue;
-use crate::model::Scenario;
-use crate::mutants;
+use crate::model::{Engine, Scenario};
+use crate::plan::Plan;
+use crate::{catalogue, engine, mutants};
 
 /// Seeds from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +36,15 @@ pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
 /// A scenario with its text.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
+    /// How it was asked for: a name of the catalogue, or a path.
+    pub(super) word: String,
     pub(super) scenario: Scenario,
     pub(super) text: String,
 }
 
-fn parse(file: &str, text: String) -> Result<Chosen, Failure> {
+fn parse(word: &str, file: &str, text: String) -> Result<Chosen, Failure> {
     match crate::parse::parse(file, &text) {
-        Ok(scenario) => Ok(Chosen { scenario, text }),
+        Ok(scenario) => Ok(Chosen { word: word.to_owned(), scenario, text }),
         Err(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Err(Failure::usage(format!("bad scenario file\n{}", lines.join("\n"))))
@@ -58,18 +61,18 @@ fn read(path: &Path) -> Result<String, Failure> {
 pub(super) fn one(word: &str) -> Result<Chosen, Failure> {
     let path = Path::new(word);
     if path.extension().is_some_and(|extension| extension == "toml") || word.contains(std::path::MAIN_SEPARATOR) {
-        return parse(word, read(path)?);
+        return parse(word, word, read(path)?);
     }
     match catalogue::find(word) {
-        Ok(entry) => parse(&format!("catalogue/{}.toml", entry.name), entry.text.to_owned()),
+        Ok(entry) => parse(word, &entry.file(), entry.text.to_owned()),
         Err(unknown) => {
             Err(Failure::usage(format!("{unknown}; see `windtunnel list`, or give the path of a .toml file")))
         }
     }
 }
 
-/// The scenarios and seeds asked for.
-pub(super) fn choose(args: &SelectArgs) -> Result<(Vec<Chosen>, Seeds), Failure> {
+/// The scenarios and seeds asked for. In a world that cannot express everything, "all" means those that name it.
+pub(super) fn choose(args: &SelectArgs, engine: Engine) -> Result<(Vec<Chosen>, Seeds), Failure> {
     let mut chosen = if args.scenarios.is_empty() {
         catalogue::all().iter().map(|entry| one(entry.name)).collect::<Result<Vec<_>, _>>()?
     } else {
@@ -79,6 +82,20 @@ pub(super) fn choose(args: &SelectArgs) -> Result<(Vec<Chosen>, Seeds), Failure>
         chosen.retain(|chosen| chosen.scenario.tags.contains(tag));
         if chosen.is_empty() {
             return Err(Failure::usage(format!("no scenario has the tag {tag:?}; see `windtunnel list`")));
+        }
+    }
+    if engine == Engine::Turmoil && args.scenarios.is_empty() {
+        chosen.retain(|chosen| chosen.scenario.engines.contains(&engine));
+        if chosen.is_empty() {
+            return Err(Failure::usage(format!("none of these scenarios names the engine {}", engine.word())));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for Chosen { scenario, .. } in &chosen {
+        engine::able(&Plan::new(scenario, 0), engine).map_err(|error| Failure::engine(&error))?;
+        // Its runs are told apart by its name: one would write over the other.
+        if !names.insert(scenario.name.as_str()) {
+            return Err(Failure::usage(format!("the scenario {:?} is asked for twice", scenario.name)));
         }
     }
     let seeds = args.seed.map_or(args.seeds, |seed| Seeds { first: seed, last: seed });

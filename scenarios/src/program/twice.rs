@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Failure, TwiceArgs, exit, print, select};
+use super::{Failure, TwiceArgs, exit, print, say, select};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::engine::Options;
 use crate::model::Engine;
@@ -16,27 +16,16 @@ const OTHERS: u64 = 50;
 /// Runs each (scenario, seed) in this process, after fifty others and with others at its side, and in a fresh process; compares the hashes of their events and
 /// segments.
 pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
-    let (chosen, seeds) = select::choose(&args.select)?;
     let engine: Engine = args.engine.into();
-    let words: Vec<String> = if args.select.scenarios.is_empty() {
-        chosen.iter().map(|chosen| chosen.scenario.name.clone()).collect()
-    } else {
-        args.select.scenarios.clone()
-    };
+    let (chosen, seeds) = select::choose(&args.select, engine)?;
     let options = Options { engine, mutant: None, keep_events: false };
     let mut jobs = Vec::new();
     let mut names = Vec::new();
-    for (word, chosen) in words.iter().zip(&chosen) {
-        if engine == Engine::Turmoil && !chosen.scenario.engines.contains(&engine) {
-            continue;
-        }
+    for chosen in &chosen {
         for seed in seeds.first..=seeds.last {
             jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options });
-            names.push(word.clone());
+            names.push(chosen.word.clone());
         }
-    }
-    if jobs.is_empty() {
-        return Err(Failure::usage(format!("none of these scenarios names the engine {}", engine.word())));
     }
     busy(args.jobs)?;
     let mut here: Vec<Option<(String, u64)>> = vec![None; jobs.len()];
@@ -56,16 +45,16 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
         let Some((hash, events)) = here else { return Err(Failure::harness("a run was lost")) };
         let fresh = fresh(word, job.seed, engine, None)?;
         let equal = fresh == *hash;
-        eprintln!(
+        say(&format!(
             "{} {} seed {}: {hash} ({events} events)",
             if equal { "equal" } else { "DIFFERENT" },
             job.scenario.name,
             job.seed
-        );
+        ));
         if !equal {
             different += 1;
-            eprintln!("  fresh process: {fresh}");
-            eprintln!("  {}", first_difference(job, word, engine)?);
+            say(&format!("  fresh process: {fresh}"));
+            say(&format!("  {}", first_difference(job, word, engine)?));
         }
     }
     print(&format!(
@@ -104,7 +93,7 @@ fn bounds(threads: usize) -> Bounds {
 }
 
 fn hang(job: &Job) -> ! {
-    eprintln!("windtunnel: {} seed {} hangs on the wall: a bug in the harness", job.scenario.name, job.seed);
+    say(&format!("windtunnel: {} seed {} hangs on the wall: a bug in the harness", job.scenario.name, job.seed));
     std::process::exit(i32::from(exit::HARNESS))
 }
 
@@ -134,7 +123,7 @@ fn first_difference(job: &Job, word: &str, engine: Engine) -> Result<String, Fai
     let path = std::env::temp_dir().join(format!("windtunnel-{}-{}.jsonl", std::process::id(), job.seed));
     fresh(word, job.seed, engine, Some(&path))?;
     let again = Job { options: Options { keep_events: true, ..job.options }, ..job.clone() };
-    let run = campaign::one(&again).map_err(|error| Failure::harness(error.to_string()))?;
+    let run = campaign::one(&again).map_err(|error| Failure::engine(&error))?;
     let theirs = BufReader::new(std::fs::File::open(&path).map_err(io)?);
     let difference = differs(theirs, run.events.as_deref().unwrap_or_default());
     std::fs::remove_file(&path).map_err(io)?;
@@ -167,7 +156,7 @@ pub(super) fn trace(word: &str, seed: u64, engine: Engine, events: Option<&Path>
     let chosen = select::one(word)?;
     let options = Options { engine, mutant: None, keep_events: events.is_some() };
     let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options };
-    let run = campaign::one(&job).map_err(|error| Failure::harness(error.to_string()))?;
+    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {
         write_events(path, events)
             .map_err(|error| Failure::io(format!("failed to write events to {}: {error}", path.display())))?;

@@ -2,4 +2,5 @@
 
 mod architecture;
 mod catalogue;
+mod command_line;
 mod mutants;

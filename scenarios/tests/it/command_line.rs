@@ -1,0 +1,123 @@
+//! The program `windtunnel` as people and CI use it: arguments in; text, files and an exit code out.
+
+mod closed_pipe;
+mod looks;
+mod replay;
+mod run;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Two seconds of steady load: small enough to run often.
+const SMALL: &str = r#"
+schema = 1
+name = "small"
+about = "Six clients and three symbols."
+tags = ["tiny"]
+warmup = "500ms"
+steady = "2s"
+recovery = "500ms"
+sources = { count = 2, symbols = 3, period = "20ms" }
+proxy = { mode = "fanout" }
+
+[[clients]]
+name = "plain"
+count = 6
+arrival = { ramp = "100ms" }
+
+[check]
+symbol-order = {}
+no-duplicates = {}
+no-silent-gap = {}
+
+[[reach]]
+state = "delivered"
+at-least = 100
+"#;
+
+/// A folder of its own to run the program in.
+struct Place {
+    dir: TempDir,
+}
+
+/// What the program said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// With [`SMALL`] in `small.toml`.
+    fn with_small() -> Self {
+        let place = Self::new();
+        place.write("small.toml", SMALL);
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).expect("a writable folder");
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.path().join(name).exists()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
+        command.args(args).current_dir(self.path()).env_remove("NO_COLOR").env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    fn windtunnel(&self, args: &[&str]) -> Said {
+        let Output { status, stdout, stderr } = self.command(args).output().expect("the program starts");
+        Said {
+            code: status.code().expect("no signal ends the program"),
+            out: String::from_utf8(stdout).expect("text"),
+            err: String::from_utf8(stderr).expect("text"),
+        }
+    }
+
+    /// Names of all that lies in the folder, without what lies in its folders.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path()).expect("a readable folder");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Said {
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn outputs(self, what: &str) -> Self {
+        assert!(self.out.contains(what), "{what:?} is not in stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn complains(self, what: &str) -> Self {
+        assert!(self.err.contains(what), "{what:?} is not in stderr:\n{}", self.err);
+        self
+    }
+}

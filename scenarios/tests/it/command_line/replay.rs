@@ -1,0 +1,109 @@
+//! `replay`: the same run again, or the first event at which it is another.
+
+use super::{Place, Said};
+
+const CAPSULE: &str = "out/small/1/capsule.json";
+const EVENTS: &str = "out/small/1/events.jsonl";
+
+/// A folder with a failed run in it, and what was said of the run.
+fn failed() -> (Place, Said) {
+    let place = Place::with_small();
+    let args = ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message"];
+    let said = place.windtunnel(&args).exits(1);
+    (place, said)
+}
+
+/// Changes the hash that the capsule promises.
+fn promise_another_hash(place: &Place) {
+    let mut capsule: serde_json::Value = serde_json::from_str(&place.read(CAPSULE)).expect("JSON");
+    capsule["trace_hash"] = "00000000000000000000000000000000".into();
+    place.write(CAPSULE, &capsule.to_string());
+}
+
+#[test]
+fn the_command_in_the_output_replays_the_failure_bit_for_bit() {
+    let (place, said) = failed();
+    let command = said.out.lines().find_map(|line| line.trim().strip_prefix("again: cargo windtunnel "));
+    let command: Vec<&str> = command.expect("a command to copy").split(' ').collect();
+    let again = place.windtunnel(&command).exits(1).outputs("replayed bit for bit");
+    assert!(again.out.contains("no-duplicates:"), "{}", again.out);
+    // The scenario is inside: the file is not needed any more.
+    std::fs::remove_file(place.path().join("small.toml")).expect("it was there");
+    place.windtunnel(&command).exits(1).outputs("replayed bit for bit");
+}
+
+#[test]
+fn a_folder_with_a_space_in_its_name_is_quoted_in_the_command() {
+    let place = Place::with_small();
+    let args = ["run", "small.toml", "--seed", "1", "--out", "an out", "--mutant", "repeats-a-message"];
+    place.windtunnel(&args).exits(1).outputs("again: cargo windtunnel replay 'an out/small/1/capsule.json'");
+}
+
+#[test]
+fn a_passed_run_replays_with_exit_0() {
+    let place = Place::with_small();
+    place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(0);
+    place.windtunnel(&["replay", CAPSULE]).exits(0).outputs("replayed bit for bit");
+}
+
+#[test]
+fn another_hash_is_not_the_same_run() {
+    let (place, _) = failed();
+    promise_another_hash(&place);
+    let said = place.windtunnel(&["replay", CAPSULE]).exits(70);
+    assert!(said.out.contains("NOT the same run: hash 00000000000000000000000000000000 then,"), "{}", said.out);
+    assert!(said.out.contains("all events are equal: only the segments on the wire differ"), "{}", said.out);
+
+    std::fs::remove_file(place.path().join(EVENTS)).expect("it was there");
+    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs("the first difference cannot be named");
+}
+
+#[test]
+fn the_first_event_that_differs_is_named() {
+    let (place, _) = failed();
+    promise_another_hash(&place);
+    let events = place.read(EVENTS);
+    let mut lines: Vec<&str> = events.lines().collect();
+    let other = lines[40].replacen("\"at_us\":", "\"at_us\":9", 1);
+    assert_ne!(other, lines[40]);
+    lines[40] = &other;
+    place.write(EVENTS, &lines.join("\n"));
+    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs("event 40 differs:").outputs(&other);
+
+    place.write(EVENTS, &events.lines().take(10).collect::<Vec<_>>().join("\n"));
+    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs("the other side ends before event 10:");
+}
+
+#[test]
+fn an_unusable_capsule_is_refused() {
+    let place = Place::new();
+    place.windtunnel(&["replay", "nowhere.json"]).exits(74).complains("nowhere.json");
+
+    place.write("capsule.json", "{\n  \"schema\": 1,\n  \"scenario\": }");
+    place.windtunnel(&["replay", "capsule.json"]).exits(64).complains("capsule.json:3:15: not a capsule");
+    place.write("capsule.json", "");
+    place.windtunnel(&["replay", "capsule.json"]).exits(64).complains("not a capsule");
+    place.write("capsule.json", "{\"schema\": 1}");
+    place.windtunnel(&["replay", "capsule.json"]).exits(64).complains("missing field");
+    place.write("capsule.json", "{\"schema\": 99}");
+    place.windtunnel(&["replay", "capsule.json"]).exits(64).complains("schema 99");
+    std::fs::write(place.path().join("capsule.json"), [0xff, 0xfe, 0x00]).expect("a writable folder");
+    place.windtunnel(&["replay", "capsule.json"]).exits(74).complains("capsule.json");
+}
+
+#[test]
+fn a_capsule_that_does_not_fit_this_build_is_refused() {
+    let place = Place::with_small();
+    place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(0);
+    let capsule: serde_json::Value = serde_json::from_str(&place.read(CAPSULE)).expect("JSON");
+    let with = |key: &str, value: serde_json::Value| {
+        let mut other = capsule.clone();
+        other[key] = value;
+        place.write("other.json", &other.to_string());
+        place.windtunnel(&["replay", "other.json"]).exits(64)
+    };
+    with("engine", "wind".into()).complains("unknown engine \"wind\"");
+    with("mutant", "panic".into()).complains("did you mean \"panics\"?");
+    with("scenario_toml", "schema = 1\nname = 3\n".into()).complains("small.toml:2:8:");
+    with("weather", "fair".into()).complains("weather");
+}

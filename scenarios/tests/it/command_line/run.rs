@@ -1,0 +1,205 @@
+//! `run`: what it refuses, what it leaves on disk, how it ends.
+
+use super::{Place, SMALL};
+
+#[test]
+fn an_unknown_scenario_is_refused_with_the_nearest() {
+    let place = Place::new();
+    place.windtunnel(&["run", "steady-fanot", "--out", "out"]).exits(64).complains("did you mean \"steady-fanout\"?");
+    place.windtunnel(&["run", "nowhere.toml", "--out", "out"]).exits(74).complains("nowhere.toml");
+    place.windtunnel(&["run", "--tag", "no-such-tag", "--out", "out"]).exits(64).complains("no-such-tag");
+    place.windtunnel(&["run", "--mutant", "panic", "--out", "out"]).exits(64).complains("did you mean \"panics\"?");
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_bad_file_is_refused_before_anything_is_written() {
+    let place = Place::new();
+    place.write("small.toml", &SMALL.replace("period =", "peroid ="));
+    place.windtunnel(&["run", "small.toml"]).exits(64).complains("small.toml:9:37: unknown key \"peroid\"");
+    assert_eq!(place.names(), ["small.toml"]);
+}
+
+#[test]
+fn seeds_that_are_no_seeds_are_refused() {
+    let place = Place::with_small();
+    for seeds in ["3", "3..1", "a..b", "1..", "..", "-1..2", "0..18446744073709551615", "1..18446744073709551616"] {
+        place.windtunnel(&["run", "small.toml", "--out", "out", &format!("--seeds={seeds}")]).exits(64);
+    }
+    place.windtunnel(&["run", "small.toml", "--out", "out", "--seed", "x"]).exits(64);
+    place.windtunnel(&["run", "small.toml", "--out", "out", "--seed", "1", "--seeds", "1..2"]).exits(64);
+    assert_eq!(place.names(), ["small.toml"]);
+}
+
+#[test]
+fn what_an_engine_cannot_run_is_refused_before_anything_is_written() {
+    let place = Place::new();
+    place.windtunnel(&["run", "slow-consumers", "--engine", "turmoil"]).exits(64).complains("turmoil");
+    place.windtunnel(&["run", "steady-fanout", "--engine", "sockets"]).exits(64).complains("sockets");
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn two_scenarios_of_one_name_are_refused() {
+    let place = Place::with_small();
+    std::fs::create_dir(place.path().join("other")).expect("a writable folder");
+    place.write("other/small.toml", SMALL);
+    let said = place.windtunnel(&["run", "small.toml", "other/small.toml", "--out", "out"]).exits(64);
+    assert!(said.err.contains("\"small\""), "{}", said.err);
+    assert!(!place.has("out"));
+}
+
+#[test]
+fn an_out_that_cannot_be_a_folder_is_an_io_error() {
+    let place = Place::with_small();
+    place.write("file", "in the way");
+    place.windtunnel(&["run", "small.toml", "--out", "file"]).exits(74).complains("file");
+    place.windtunnel(&["run", "small.toml", "--out", "file/below"]).exits(74).complains("file/below");
+    assert_eq!(place.read("file"), "in the way");
+}
+
+#[test]
+fn a_file_in_the_way_within_the_folder_is_an_io_error() {
+    let place = Place::with_small();
+    std::fs::create_dir(place.path().join("out")).expect("a writable folder");
+    place.write("out/small", "in the way");
+    let said = place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(74);
+    assert!(said.err.contains("out/small") && said.err.contains("not whole"), "{}", said.err);
+    // What can be written is.
+    assert!(place.has("out/summary.json"));
+}
+
+#[test]
+fn a_run_leaves_a_folder_with_everything_in_it() {
+    let place = Place::with_small();
+    let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..2", "--out", "out"]).exits(0);
+    assert!(said.out.contains("pass: 2 passed, 0 failed, 0 inconclusive"), "{}", said.out);
+    assert!(said.out.contains("report: out/index.html"), "{}", said.out);
+    assert!(!said.out.contains('\u{1b}'), "colours that nobody sees");
+    for name in ["index.html", "summary.json", "summary.md", "junit.xml"] {
+        assert!(!place.read(&format!("out/{name}")).is_empty(), "{name}");
+    }
+    for seed in [1, 2] {
+        for name in ["verdict.json", "metrics.json", "capsule.json", "log.txt"] {
+            assert!(!place.read(&format!("out/small/{seed}/{name}")).is_empty(), "{name}");
+        }
+        // A page for the first seed only, by default; events for a failing run only.
+        assert_eq!(place.has(&format!("out/small/{seed}/report.html")), seed == 1);
+        assert_eq!(place.has(&format!("out/small/{seed}/charts")), seed == 1);
+        assert!(!place.has(&format!("out/small/{seed}/events.jsonl")));
+    }
+    let charts: Vec<_> = std::fs::read_dir(place.path().join("out/small/1/charts"))
+        .expect("charts")
+        .map(|chart| chart.expect("an entry").path())
+        .collect();
+    assert!(!charts.is_empty());
+    for chart in charts {
+        assert_eq!(chart.extension().and_then(|extension| extension.to_str()), Some("svg"));
+        assert!(std::fs::read_to_string(&chart).expect("text").contains("<svg"), "{}", chart.display());
+    }
+    let verdict: serde_json::Value = serde_json::from_str(&place.read("out/small/1/verdict.json")).expect("JSON");
+    assert_eq!(verdict["verdict"], "pass");
+    assert_eq!(verdict["seed"], 1);
+}
+
+#[test]
+fn pages_and_events_come_as_asked_for() {
+    let place = Place::with_small();
+    let run = ["run", "small.toml", "--seed", "3"];
+    place.windtunnel(&[&run[..], &["--out", "all", "--events", "--reports", "all"]].concat()).exits(0);
+    assert!(place.has("all/small/3/report.html"));
+    let verdict: serde_json::Value = serde_json::from_str(&place.read("all/small/3/verdict.json")).expect("JSON");
+    let events = place.read("all/small/3/events.jsonl");
+    assert_eq!(verdict["events"], events.lines().count());
+    place.windtunnel(&[&run[..], &["--out", "none", "--reports", "none"]].concat()).exits(0);
+    assert!(!place.has("none/small/3/report.html"));
+    assert!(place.has("none/small/3/verdict.json"));
+}
+
+#[test]
+fn a_folder_of_the_same_runs_is_the_same_but_for_the_wall() {
+    let place = Place::with_small();
+    for out in ["one", "two"] {
+        place.windtunnel(&["run", "small.toml", "--seeds", "1..4", "--events", "--out", out]).exits(0);
+    }
+    for seed in 1..=4 {
+        for name in ["events.jsonl", "metrics.json", "capsule.json", "log.txt", "verdict.json"] {
+            let read = |out| {
+                let text = place.read(&format!("{out}/small/{seed}/{name}"));
+                text.lines().filter(|line| !line.contains("\"wall_")).map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert!(read("one") == read("two"), "seed {seed}: {name} differs");
+        }
+    }
+}
+
+#[test]
+fn without_out_a_link_leads_to_the_latest() {
+    let place = Place::with_small();
+    place.windtunnel(&["run", "small.toml", "--seed", "1"]).exits(0);
+    assert!(place.has("target/windtunnel/latest/small/1/verdict.json"));
+}
+
+#[test]
+fn json_is_the_summary_and_quiet_is_one_line() {
+    let place = Place::with_small();
+    let said = place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out", "--json"]).exits(0);
+    let summary: serde_json::Value = serde_json::from_str(&said.out).expect("JSON and nothing else");
+    assert_eq!(summary["verdict"], "pass");
+    assert_eq!(said.out, place.read("out/summary.json"));
+    assert_eq!(said.err, "");
+
+    let said = place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out", "--quiet"]).exits(0);
+    assert_eq!(said.out, "1 passed, 0 failed, 0 inconclusive\n");
+    assert_eq!(said.err, "");
+
+    place.windtunnel(&["run", "small.toml", "--quiet", "--json"]).exits(64);
+}
+
+#[test]
+fn too_little_reached_is_inconclusive() {
+    let place = Place::new();
+    // A stall that is over before anyone can tell it from a quiet moment: nobody fails over.
+    let stall = "[[faults]]\nat = \"500ms\"\nfor = \"100ms\"\nkind = \"stall\"\ntarget = \"proxy-0/source-active\"\n";
+    place.write("small.toml", &format!("{SMALL}\n[[reach]]\nstate = \"failover\"\n\n{stall}"));
+    let said = place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(2);
+    assert!(said.out.contains("inconclusive: 0 passed, 0 failed, 1 inconclusive"), "{}", said.out);
+    assert!(said.out.contains("failover"), "what was not reached is missing: {}", said.out);
+    let capsule = "out/small/1/capsule.json";
+    place.windtunnel(&["replay", capsule]).exits(2).outputs("replayed bit for bit");
+}
+
+#[test]
+fn a_budget_that_is_over_leaves_runs_out_and_is_inconclusive() {
+    let place = Place::with_small();
+    let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..5", "--out", "out", "--time-budget", "0s"]);
+    let said = said.exits(2).outputs("5 runs were left out: the time budget was over");
+    assert!(said.out.contains("inconclusive: 0 passed"), "{}", said.out);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    assert_eq!(summary["runs_left_out"], 5);
+    assert_eq!(summary["verdict"], "inconclusive");
+}
+
+#[test]
+fn a_mutant_fails_the_run_and_the_output_names_the_checker_and_the_way_back() {
+    let place = Place::with_small();
+    let args = ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message"];
+    let said = place.windtunnel(&args).exits(1);
+    assert!(said.out.contains("seed 1, no-duplicates at "), "{}", said.out);
+    assert!(said.out.contains("again: cargo windtunnel replay out/small/1/capsule.json"), "{}", said.out);
+    assert!(said.out.contains("mutant repeats-a-message: caught by no-duplicates"), "{}", said.out);
+    assert!(place.has("out/small/1/events.jsonl"));
+    assert!(place.has("out/small/1/report.html"));
+    let verdict: serde_json::Value = serde_json::from_str(&place.read("out/small/1/verdict.json")).expect("JSON");
+    assert_eq!(verdict["verdict"], "fail");
+    assert_eq!(verdict["mutant"], "repeats-a-message");
+    // The breach lies where the evidence says.
+    let broken = verdict["invariants"].as_array().expect("a list");
+    let broken = broken.iter().find(|invariant| invariant["name"] == "no-duplicates").expect("it is judged");
+    let number = broken["violations"][0]["events"].as_array().and_then(|events| events.last()?.as_u64());
+    let number = usize::try_from(number.expect("evidence")).expect("a line");
+    let events = place.read("out/small/1/events.jsonl");
+    assert!(events.lines().nth(number).is_some_and(|line| line.contains("deliver")), "line {number}");
+    let junit = place.read("out/junit.xml");
+    assert!(junit.contains("<failure") && junit.contains("no-duplicates"), "{junit}");
+}
