@@ -67,7 +67,7 @@ pub fn all(metrics: &Metrics, verdict: &Verdict) -> Vec<Chart> {
     if metrics.echo.count > 0 {
         add("echo-latency", &latency(&timeline, "Echo latency", &metrics.series.echo_us));
     }
-    add("rates", &rates(metrics));
+    add("rates", &rates(&timeline, metrics));
     add("clients", &clients(metrics));
     add("instances", &instances(metrics));
     add("queues", &queues(metrics));
@@ -102,14 +102,16 @@ fn latency(timeline: &Timeline, title: &str, quantiles: &Quantiles) -> Plot {
     }
 }
 
-fn rates(metrics: &Metrics) -> Plot {
+fn rates(timeline: &Timeline, metrics: &Metrics) -> Plot {
     let series = &metrics.series;
     let per_second = 1e6 / metrics.bucket_us as f64;
+    // The bucket that the end cuts short would show as a fall that never was.
+    let whole = usize::try_from(metrics.end_us / metrics.bucket_us.max(1)).unwrap_or(usize::MAX);
     let line = |label: &str, color, column: &[u64]| Line {
         label: label.to_owned(),
         color,
         width: 2,
-        values: column.iter().map(|n| Some(*n as f64 * per_second)).collect(),
+        values: column.iter().take(whole).map(|n| Some(*n as f64 * per_second)).collect(),
         merge: Merge::Mean,
     };
     let mut lines = vec![
@@ -127,7 +129,7 @@ fn rates(metrics: &Metrics) -> Plot {
     }
     drop_flat(&mut lines);
     Plot {
-        title: "Messages per second".to_owned(),
+        title: format!("Messages per second (mean of each {:.0} ms)", timeline.point_ms()),
         y_label: "messages/s".to_owned(),
         y: Scale::linear(greatest(&lines), 5),
         lines,
@@ -202,7 +204,7 @@ fn queues(metrics: &Metrics) -> Plot {
     Plot {
         title: "Bytes queued for clients".to_owned(),
         y_label: format!("queued ({word})"),
-        y: Scale::linear(greatest(&lines), 5),
+        y: if word == "B" { Scale::counts(greatest(&lines), 5) } else { Scale::linear(greatest(&lines), 5) },
         lines,
     }
 }
@@ -220,7 +222,7 @@ fn fairness_instances(metrics: &Metrics) -> Plot {
         lines.clear();
     }
     Plot {
-        title: "Fairness over source instances that no fault names (1 = even)".to_owned(),
+        title: "Fairness over sources without a fault (1 = even, 1/k = all on one of k)".to_owned(),
         y_label: "Jain's index".to_owned(),
         y: Scale::linear(1.0, 5),
         lines,

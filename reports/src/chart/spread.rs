@@ -14,8 +14,6 @@ pub(super) struct Spread {
 }
 
 const HEIGHT: i32 = 280;
-/// Steps drawn a panel: more cannot be told apart.
-const STEPS_MAX: usize = 200;
 
 /// Two distributions side by side.
 pub(super) fn draw(title: &str, spreads: [Spread; 2]) -> String {
@@ -46,21 +44,45 @@ pub(super) fn draw(title: &str, spreads: [Spread; 2]) -> String {
     })
 }
 
-/// The share of values not above x, as a line of steps.
+/// The share of values not above x, as a line of steps. Values that fall on one pixel are one step, so a panel's width bounds them.
 fn staircase(sorted: &[f64], panel: &Panel) -> Vec<(i32, i32)> {
     let mut points = vec![(panel.x(0.0), panel.bottom)];
-    let every = sorted.len().div_ceil(STEPS_MAX);
     for (place, value) in sorted.iter().enumerate() {
-        let last = place + 1 == sorted.len();
-        // Equal values rise in one step.
-        if !last && (sorted[place + 1] == *value || !(place + 1).is_multiple_of(every)) {
+        let x = panel.x(*value);
+        // The last value of a pixel says how high the line is there.
+        if sorted.get(place + 1).is_some_and(|next| panel.x(*next) == x) {
             continue;
         }
-        let (x, y) = (panel.x(*value), panel.y(100.0 * (place + 1) as f64 / sorted.len() as f64));
+        let y = panel.y(100.0 * (place + 1) as f64 / sorted.len() as f64);
         let before = points.last().map_or(panel.bottom, |at| at.1);
         points.push((x, before));
         points.push((x, y));
     }
     points.push((panel.right, panel.top.max(points.last().map_or(panel.top, |at| at.1))));
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel() -> Panel {
+        Panel { left: 0, right: 100, top: 0, bottom: 100, x: Scale::linear(100.0, 5), y: Scale::linear(100.0, 5) }
+    }
+
+    #[test]
+    fn a_step_of_many_equal_values_is_drawn_wherever_it_ends() {
+        // 1,699 of 2,699 clients got nothing: a number that no thinning by place would hit.
+        let mut values = vec![0.0; 1_699];
+        values.extend(vec![80.0; 1_000]);
+        let line = staircase(&values, &panel());
+        assert!(line.contains(&(0, 37)), "63 percent at or below nothing: {line:?}");
+        assert!(line.contains(&(80, 37)) && line.contains(&(80, 0)), "the rest at 80: {line:?}");
+    }
+
+    #[test]
+    fn a_staircase_has_no_more_steps_than_its_panel_has_pixels() {
+        let values: Vec<f64> = (0..20_000).map(|n| f64::from(n) / 200.0).collect();
+        assert!(staircase(&values, &panel()).len() <= 2 * 101 + 2);
+    }
 }
