@@ -59,6 +59,10 @@ impl Folder {
         let replay_command = format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")));
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = gather(&run.verdict, events, AROUND);
+        clear(&dir)?;
+        let json = serde_json::to_vec_pretty(&capsule)
+            .map_err(|error| WriteError::Text { path: dir.join("capsule.json"), why: error.to_string() })?;
+        folder::write_file(&dir.join("capsule.json"), &json)?;
         if wanted.events {
             folder::write_events(&dir, events)?;
         }
@@ -77,9 +81,6 @@ impl Folder {
                 html: wanted.page,
             },
         )?;
-        let json = serde_json::to_vec_pretty(&capsule)
-            .map_err(|error| WriteError::Text { path: dir.join("capsule.json"), why: error.to_string() })?;
-        folder::write_file(&dir.join("capsule.json"), &json)?;
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
         if let Some(place) = self.runs.get_mut(index) {
             *place = Some(RunSummary { verdict: run.verdict, report, replay_command });
@@ -93,6 +94,25 @@ impl Folder {
         summary::write_summary(&self.path, &runs, meta)?;
         Ok(runs)
     }
+}
+
+/// Takes away what an earlier run left in `dir` and this one may not write again: its events would be held against this run's capsule. The verdict first,
+/// for where it stands the rest must stand.
+fn clear(dir: &Path) -> Result<(), WriteError> {
+    let gone = |path: PathBuf, removed: io::Result<()>| match removed {
+        Err(source) if !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(WriteError::File { path, source })
+        }
+        _ => Ok(()),
+    };
+    for name in ["verdict.json", "events.jsonl", "report.html"] {
+        let path = dir.join(name);
+        let removed = std::fs::remove_file(&path);
+        gone(path, removed)?;
+    }
+    let charts = dir.join("charts");
+    let removed = std::fs::remove_dir_all(&charts);
+    gone(charts, removed)
 }
 
 /// A path as a word for a shell: there to be copied.

@@ -47,8 +47,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         [one] => one.scenario.name.clone(),
         _ => "catalogue".to_owned(),
     };
-    let mut folder =
-        Folder::create(args.out.as_deref(), &name, jobs.len()).map_err(|error| Failure::io(error.to_string()))?;
+    let mut folder = Folder::create(args.out.as_deref(), &name, jobs.len())
+        .map_err(|error| Failure::io(format!("failed to {error}")))?;
     let progress = progress(&args, jobs.len());
     let began = Instant::now();
     let meta = |left_out: usize| SummaryMeta {
@@ -119,7 +119,11 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
         ));
     } else {
         let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        text.push_str(&text::table(runs, meta, colors));
+        // In the folder's own pages reports are named from the folder; here, from where the command was given.
+        let from_here = |report: &String| folder.path().join(report).display().to_string();
+        let runs: Vec<RunSummary> =
+            runs.iter().map(|run| RunSummary { report: run.report.as_ref().map(from_here), ..run.clone() }).collect();
+        text.push_str(&text::table(&runs, meta, colors));
     }
     if let Some(mutant) = mutant {
         text.push_str(&blame(mutant, runs));

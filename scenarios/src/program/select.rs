@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, SelectArgs, exit, print};
+use super::{Failure, SelectArgs, exit, print, say};
 use crate::model::{Engine, Scenario};
 use crate::plan::Plan;
 use crate::{catalogue, engine, mutants};
@@ -140,9 +140,19 @@ pub(super) fn list(json: bool) -> Result<u8, Failure> {
 pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
     let mut text = String::new();
     let mut bad = 0;
+    let mut unread = None;
     for file in files {
         let shown = file.display().to_string();
-        match crate::parse::parse(&shown, &read(file)?) {
+        let content = match read(file) {
+            Ok(content) => content,
+            // The others are linted all the same.
+            Err(failure) => {
+                say(&format!("windtunnel: {}", failure.message));
+                unread = Some(failure.code);
+                continue;
+            }
+        };
+        match crate::parse::parse(&shown, &content) {
             Ok(_) => {
                 let _ = writeln!(text, "{shown}: good");
             }
@@ -155,7 +165,7 @@ pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
         }
     }
     print(&text)?;
-    Ok(if bad == 0 { exit::PASSED } else { exit::USAGE })
+    Ok(unread.unwrap_or(if bad == 0 { exit::PASSED } else { exit::USAGE }))
 }
 
 pub(super) fn explain(word: &str) -> Result<u8, Failure> {

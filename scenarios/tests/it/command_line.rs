@@ -4,6 +4,7 @@ mod closed_pipe;
 mod looks;
 mod replay;
 mod run;
+mod twice;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -53,7 +53,7 @@ fn two_scenarios_of_one_name_are_refused() {
 fn an_out_that_cannot_be_a_folder_is_an_io_error() {
     let place = Place::with_small();
     place.write("file", "in the way");
-    place.windtunnel(&["run", "small.toml", "--out", "file"]).exits(74).complains("file");
+    place.windtunnel(&["run", "small.toml", "--out", "file"]).exits(74).complains("failed to make the folder file:");
     place.windtunnel(&["run", "small.toml", "--out", "file/below"]).exits(74).complains("file/below");
     assert_eq!(place.read("file"), "in the way");
 }
@@ -134,6 +134,19 @@ fn a_folder_of_the_same_runs_is_the_same_but_for_the_wall() {
 }
 
 #[test]
+fn a_folder_used_again_holds_nothing_of_the_earlier_run() {
+    let place = Place::with_small();
+    let run = ["run", "small.toml", "--seed", "1", "--out", "out", "--reports", "failed"];
+    place.windtunnel(&[&run[..], &["--mutant", "repeats-a-message"]].concat()).exits(1);
+    assert!(place.has("out/small/1/events.jsonl"));
+    place.windtunnel(&run).exits(0);
+    for name in ["events.jsonl", "report.html", "charts"] {
+        assert!(!place.has(&format!("out/small/1/{name}")), "{name} is the earlier run's");
+    }
+    place.windtunnel(&["replay", "out/small/1/capsule.json"]).exits(0).outputs("replayed bit for bit");
+}
+
+#[test]
 fn without_out_a_link_leads_to_the_latest() {
     let place = Place::with_small();
     place.windtunnel(&["run", "small.toml", "--seed", "1"]).exits(0);
@@ -187,6 +200,7 @@ fn a_mutant_fails_the_run_and_the_output_names_the_checker_and_the_way_back() {
     let said = place.windtunnel(&args).exits(1);
     assert!(said.out.contains("seed 1, no-duplicates at "), "{}", said.out);
     assert!(said.out.contains("again: cargo windtunnel replay out/small/1/capsule.json"), "{}", said.out);
+    assert!(said.out.contains("report: out/small/1/report.html"), "{}", said.out);
     assert!(said.out.contains("mutant repeats-a-message: caught by no-duplicates"), "{}", said.out);
     assert!(place.has("out/small/1/events.jsonl"));
     assert!(place.has("out/small/1/report.html"));
