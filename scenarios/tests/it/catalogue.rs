@@ -84,7 +84,7 @@ all_pass! {
     relay_balance_passes: "relay-balance",
 }
 
-/// Every scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.
+/// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.
 fn agrees(name: &str) {
     let scenario = scenario(name);
     assert!(scenario.engines.contains(&Engine::Turmoil), "{name} does not name turmoil");
@@ -104,6 +104,13 @@ fn steady_fanout_has_the_same_verdicts_in_turmoil() {
 #[test]
 fn upstream_crash_mid_fanout_has_the_same_verdicts_in_turmoil() {
     agrees("upstream-crash-mid-fanout");
+}
+
+#[test]
+fn every_scenario_that_names_turmoil_is_compared_here() {
+    let names = catalogue::all().iter().map(|entry| entry.name);
+    let turmoil: Vec<&str> = names.filter(|name| scenario(name).engines.contains(&Engine::Turmoil)).collect();
+    assert_eq!(turmoil, ["steady-fanout", "upstream-crash-mid-fanout"]);
 }
 
 /// The crash scenario with everything in it, in a fifth of its time.

@@ -1,5 +1,8 @@
 //! `run`: what it refuses, what it leaves on disk, how it ends.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use super::{Place, SMALL};
 
 #[test]
@@ -116,21 +119,58 @@ fn pages_and_events_come_as_asked_for() {
     assert!(place.has("none/small/3/verdict.json"));
 }
 
-#[test]
-fn a_folder_of_the_same_runs_is_the_same_but_for_the_wall() {
-    let place = Place::with_small();
-    for out in ["one", "two"] {
-        place.windtunnel(&["run", "small.toml", "--seeds", "1..4", "--events", "--out", out]).exits(0);
-    }
-    for seed in 1..=4 {
-        for name in ["events.jsonl", "metrics.json", "capsule.json", "log.txt", "verdict.json"] {
-            let read = |out| {
-                let text = place.read(&format!("{out}/small/{seed}/{name}"));
-                text.lines().filter(|line| !line.contains("\"wall_")).map(str::to_owned).collect::<Vec<_>>()
+/// Every file below a folder, by its path, without the lines on the wall's time.
+fn files(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<String>>) {
+    for entry in std::fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let timed = |line: &&str| {
+                line.contains("\"wall_") || line.contains("<dt>Time on the wall<") || line.contains("<dt>Speed<")
             };
-            assert!(read("one") == read("two"), "seed {seed}: {name} differs");
+            found.insert(path, text.lines().filter(|line| !timed(line)).map(str::to_owned).collect());
         }
     }
+}
+
+#[test]
+fn the_files_of_the_same_runs_are_the_same_but_for_the_wall() {
+    let all = |place: &Place| {
+        let args = ["run", "small.toml", "--seeds", "1..2", "--events", "--reports", "all", "--out", "out"];
+        place.windtunnel(&args).exits(0);
+        let mut found = BTreeMap::new();
+        files(&place.path().join("out/small"), &mut found);
+        let below = |path: &Path| path.strip_prefix(place.path()).expect("below").to_owned();
+        found.into_iter().map(|(path, lines)| (below(&path), lines)).collect::<BTreeMap<_, _>>()
+    };
+    let (one, two) = (all(&Place::with_small()), all(&Place::with_small()));
+    assert!(one.len() > 12, "{:?}", one.keys());
+    assert!(one.keys().eq(two.keys()), "{:?} {:?}", one.keys(), two.keys());
+    for (path, lines) in &one {
+        assert!(!lines.is_empty(), "{}", path.display());
+        let differs = lines.iter().zip(&two[path]).find(|(one, two)| one != two);
+        assert!(*lines == two[path], "{}: {differs:?}", path.display());
+    }
+}
+
+#[test]
+fn many_jobs_at_once_come_to_the_same_as_one_after_another() {
+    let place = Place::with_small();
+    for (jobs, out) in [("1", "one"), ("5", "five")] {
+        place.windtunnel(&["run", "small.toml", "--seeds", "1..8", "--jobs", jobs, "--out", out]).exits(0);
+    }
+    let hashes = |out: &str| -> Vec<(serde_json::Value, serde_json::Value)> {
+        let summary: serde_json::Value =
+            serde_json::from_str(&place.read(&format!("{out}/summary.json"))).expect("JSON");
+        let runs = summary["runs"].as_array().expect("a list");
+        runs.iter().map(|run| (run["seed"].clone(), run["trace_hash"].clone())).collect()
+    };
+    let one = hashes("one");
+    assert_eq!(one.len(), 8);
+    assert!(one.iter().all(|(seed, hash)| seed.is_u64() && hash.is_string()), "{one:?}");
+    assert_eq!(one, hashes("five"));
 }
 
 #[test]
