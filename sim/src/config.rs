@@ -149,13 +149,13 @@ impl Latency {
     /// One delay in microseconds.
     pub(crate) fn draw(&self, draws: &mut Draws) -> u64 {
         match *self {
-            Self::Fixed(delay) => micros(delay),
+            Self::Fixed(delay) => bounded(delay),
             Self::Uniform { min, max } => {
-                let (min, max) = (micros(min), micros(max));
+                let (min, max) = (bounded(min), bounded(max));
                 min + draws.below(max.saturating_sub(min) + 1)
             }
             Self::Exponential { min, mean } => {
-                micros(min) + draws.exponential(micros(mean) as f64).clamp(0.0, DELAY_MAX_US) as u64
+                bounded(min) + draws.exponential(micros(mean) as f64).clamp(0.0, DELAY_MAX_US) as u64
             }
             Self::LogNormal { median, sigma } => {
                 (micros(median) as f64 * libm::exp(sigma * draws.normal())).clamp(0.0, DELAY_MAX_US) as u64
@@ -166,12 +166,17 @@ impl Latency {
     /// The delay that acknowledgements take and time-outs reckon with: the mean, or the median of a log-normal. Needs no draw.
     pub(crate) fn typical(&self) -> u64 {
         match *self {
-            Self::Fixed(delay) => micros(delay),
-            Self::Uniform { min, max } => u64::midpoint(micros(min), micros(max)),
-            Self::Exponential { min, mean } => micros(min) + micros(mean),
-            Self::LogNormal { median, .. } => micros(median),
+            Self::Fixed(delay) => bounded(delay),
+            Self::Uniform { min, max } => u64::midpoint(bounded(min), bounded(max)),
+            Self::Exponential { min, mean } => bounded(min) + bounded(mean),
+            Self::LogNormal { median, .. } => bounded(median),
         }
     }
+}
+
+/// A configured delay in microseconds: at most a day, so that sums of delays stay far from the end of time.
+fn bounded(delay: Duration) -> u64 {
+    micros(delay).min(DELAY_MAX_US as u64)
 }
 
 /// Whole microseconds of a duration, saturating.

@@ -232,7 +232,7 @@ impl World {
                 Happening::Syn { conn } => self.syn_arrives(conn),
                 Happening::SynAck { conn } => self.syn_ack_arrives(conn),
                 Happening::SynRetry { conn, tries } => self.syn_again(conn, tries),
-                Happening::Refused { conn } => self.connect_fails(conn, std::io::ErrorKind::ConnectionRefused),
+                Happening::Refused { conn } => self.refused_arrives(conn),
                 Happening::Unreachable { conn } => self.connect_fails(conn, std::io::ErrorKind::HostUnreachable),
             }
         }

@@ -81,6 +81,15 @@ impl Conn {
     pub(crate) fn id(&self, index: usize) -> ConnId {
         ConnId { index: u32::try_from(index).unwrap_or(u32::MAX), serial: self.serial }
     }
+
+    /// The client is done with it, the server waits for the third step of the handshake, and none will come.
+    pub(super) fn has_forgotten_handshake(&self) -> bool {
+        let [client, server] = &self.ends;
+        self.established
+            && server.state == EndState::Opening
+            && (client.state == EndState::Dead || client.broken)
+            && self.flows[0].segments.is_empty()
+    }
 }
 
 impl World {
@@ -218,14 +227,20 @@ impl World {
         let (reader, writer) = (this.reader.take(), this.writer.take());
         let flow = &mut conn.flows[end as usize];
         if flow.stall.is_some() {
-            // What was lost on the way stays lost, and so does the reset.
+            // What was lost on the way stays lost. What only was not answered still arrives.
+            let mut segments = std::mem::take(&mut flow.segments);
+            segments.retain(|segment| segment.arrives != NEVER);
             flow.silence();
+            flow.segments = segments;
+            self.expect(id, end);
         } else {
             flow.sent = flow.written;
         }
         self.wake(reader);
         self.wake(writer);
         self.send_reset(id, end);
+        self.forget_handshake(id);
+        self.probe(id, 1 - end);
         self.free_if_over(id);
     }
 
@@ -274,6 +289,7 @@ impl World {
         let (reader, writer) = (this.reader.take(), this.writer.take());
         self.wake(reader);
         self.wake(writer);
+        self.forget_handshake(id);
     }
 
     /// The sender of a flow has tried often enough.
@@ -331,6 +347,8 @@ impl World {
                     conn.flows[end as usize].silence();
                     conn.flows[end as usize].fin = Fin::None;
                 }
+                self.forget_handshake(id);
+                self.probe(id, 1 - end);
                 self.free_if_over(id);
             }
         }

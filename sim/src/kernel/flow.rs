@@ -257,6 +257,7 @@ impl World {
                 break;
             }
         }
+        self.probe(id, dir);
         self.want_credit(id, dir);
     }
 
@@ -358,13 +359,14 @@ impl World {
         let to = 1 - dir;
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.serial == id.serial) else { return };
         let (host, number, state) = (conn.ends[to as usize].host, conn.number, conn.ends[to as usize].state);
+        let unknown = state == EndState::Dead || conn.ends[to as usize].broken;
         let flow = &mut conn.flows[dir as usize];
         match segment.kind {
             SegmentKind::Reset => {
                 self.trace.add(now, host, number, TraceKind::Reset, &[]);
                 self.reset_arrives(id, to);
             }
-            _ if state == EndState::Dead => self.send_reset(id, to),
+            _ if unknown => self.answer_reset(id, to),
             SegmentKind::Ack => self.ack_arrives(id),
             SegmentKind::Data => {
                 let from = flow.head + usize::try_from(flow.arrived - flow.read).unwrap_or(0);
@@ -373,6 +375,7 @@ impl World {
                 if state == EndState::Orphan {
                     // Nobody is left to read it.
                     self.reset(id, to);
+                    self.answer_reset(id, to);
                     return;
                 }
                 flow.arrived = segment.end;

@@ -43,6 +43,10 @@ impl Listening {
 
 /// A request is given up after this many.
 const SYN_TRIES: u8 = 7;
+/// Stands for the end of the server's own patience in [`Happening::SynRetry`].
+const CONSENT_ENDS: u8 = SYN_TRIES + 1;
+/// How long a server waits for the third step of the handshake: five repetitions of its consent (tcp_synack_retries).
+const CONSENT_US: u64 = 63_000_000;
 
 impl World {
     pub(crate) fn listener(&mut self, id: ListenId) -> Option<&mut Listening> {
@@ -134,6 +138,11 @@ impl World {
         let now = self.now_us;
         let Some(conn) = self.conn(id) else { return };
         if conn.established {
+            if tries == CONSENT_ENDS && conn.has_forgotten_handshake() {
+                conn.ends[1].state = EndState::Dead;
+                self.release(id);
+                self.free_if_over(id);
+            }
             return;
         }
         if conn.ends[0].state != EndState::Opening {
@@ -175,7 +184,7 @@ impl World {
         }
         let (host, addr, number) = (conn.ends[1].host, conn.ends[1].addr, conn.number);
         let (out, back) = (conn.flows[0].link, conn.flows[1].link);
-        let reserved = conn.reserved.is_some();
+        let reserved = conn.reserved;
         let machine = &self.hosts[host as usize];
         let (powered, black_hole, refuse) = (machine.powered, machine.black_hole, machine.refuse);
         if !powered || black_hole || self.links[out as usize].cut {
@@ -183,7 +192,8 @@ impl World {
         }
         self.trace.add(now, host, number, TraceKind::Syn, &[]);
         self.serve(host, now, 1, 0, 1);
-        if !reserved {
+        // A place at a listener that is gone is no place.
+        if reserved.is_none_or(|listen| self.listener(listen).is_none()) {
             let listener = if refuse { None } else { self.listener_for(host, addr, number) };
             let Some(listen) = listener else {
                 if let Some(at) = self.packet(id, back) {
@@ -210,6 +220,14 @@ impl World {
         }
         if let Some(at) = self.packet(id, back) {
             self.schedule(at, Happening::SynAck { conn: id });
+        }
+    }
+
+    pub(super) fn refused_arrives(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        let back = conn.flows[1].link;
+        if !self.links[back as usize].cut {
+            self.connect_fails(id, io::ErrorKind::ConnectionRefused);
         }
     }
 
@@ -258,6 +276,13 @@ impl World {
         }
         for waiter in waiters {
             self.wake(Some(waiter));
+        }
+    }
+
+    /// Lets the server's half of a handshake end, if the client's has gone without a word.
+    pub(super) fn forget_handshake(&mut self, id: ConnId) {
+        if self.conn(id).is_some_and(|conn| conn.has_forgotten_handshake()) {
+            self.schedule(self.now_us + CONSENT_US, Happening::SynRetry { conn: id, tries: CONSENT_ENDS });
         }
     }
 

@@ -16,6 +16,7 @@ impl World {
         flow.arrive_at = NEVER;
         if sender_dead {
             flow.silence();
+            self.forget_handshake(id);
             return;
         }
         flow.segments.retain(|segment| segment.kind != SegmentKind::Reset);
@@ -41,7 +42,8 @@ impl World {
         let now = self.now_us;
         let Some(conn) = self.conn(id) else { return };
         let back = conn.flows[1 - dir as usize].link;
-        let receiver_dead = conn.ends[1 - dir as usize].state == EndState::Dead;
+        let receiver = &conn.ends[1 - dir as usize];
+        let receiver_dead = receiver.state == EndState::Dead || receiver.broken;
         let flow = &mut conn.flows[dir as usize];
         let Some(stall) = flow.stall.filter(|stall| stall.next == at) else { return };
         let link = flow.link;
@@ -125,6 +127,34 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// A sender before a closed window asks from time to time (the persist timer). That matters only where no answer would come by itself:
+    /// the receiver has forgotten the connection and its reset was lost, or its machine is off.
+    pub(super) fn probe(&mut self, id: ConnId, dir: u8) {
+        let Some(conn) = self.conn(id) else { return };
+        let (sender, receiver) = (&conn.ends[dir as usize], &conn.ends[1 - dir as usize]);
+        let flow = &conn.flows[dir as usize];
+        let waits = conn.established
+            && sender.state != EndState::Dead
+            && !sender.broken
+            && flow.sent < flow.written
+            && flow.segments.is_empty();
+        let gone = receiver.state == EndState::Dead || receiver.broken;
+        let to = receiver.host;
+        if waits && (gone || !self.hosts[to as usize].powered) {
+            self.stall_answers(id, dir);
+        }
+    }
+
+    /// Answers a segment of a connection that this end does not know. If the answer is lost, the sender tries again.
+    pub(super) fn answer_reset(&mut self, id: ConnId, end: u8) {
+        self.send_reset(id, end);
+        let Some(conn) = self.conn(id) else { return };
+        let (sender, link) = (&conn.ends[1 - end as usize], conn.flows[end as usize].link);
+        if sender.state != EndState::Dead && !sender.broken && self.is_blocked(link) {
+            self.stall_answers(id, 1 - end);
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod closed_form;
 mod contract;
+mod endings;
 mod engines;
 mod faults;
 mod traffic;
