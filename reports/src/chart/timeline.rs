@@ -31,6 +31,8 @@ pub(super) struct Timeline {
     beyond: usize,
     phases: Vec<(f64, &'static str)>,
     violations_s: Vec<f64>,
+    /// What the legend calls them: a verdict holds the first of many only.
+    violations_word: String,
 }
 
 struct Fault {
@@ -82,6 +84,7 @@ impl Timeline {
             place: None,
         });
         let violations = verdict.invariants.iter().flat_map(|invariant| &invariant.violations);
+        let broken: u64 = verdict.invariants.iter().map(|invariant| invariant.broken).sum();
         let mut timeline = Self {
             end_s,
             bucket_s: seconds(metrics.bucket_us),
@@ -91,7 +94,12 @@ impl Timeline {
             beyond: 0,
             phases: metrics.phases.iter().map(|mark| (seconds(mark.at_us), phase_word(mark.phase))).collect(),
             violations_s: violations.map(|violation| seconds(violation.at_us)).collect(),
+            violations_word: "violation".to_owned(),
         };
+        let marked = timeline.violations_s.len();
+        if broken > marked as u64 {
+            timeline.violations_word = format!("violation (first {marked} of {})", crate::figure::count(broken));
+        }
         timeline.place_labels();
         timeline
     }
@@ -170,14 +178,14 @@ impl Timeline {
     }
 
     /// The legend's entries with their places, above the plot and clear of the data.
-    fn legend<'a>(&self, plot: &'a Plot) -> Vec<(&'a str, RGBColor, u32, (i32, i32))> {
+    fn legend<'a>(&'a self, plot: &'a Plot) -> Vec<(&'a str, RGBColor, u32, (i32, i32))> {
         let mut entries: Vec<(&str, RGBColor, u32)> =
             plot.lines.iter().map(|line| (line.label.as_str(), line.color, line.width)).collect();
         if !self.faults.is_empty() {
             entries.push(("fault in force", FAULT, 0));
         }
         if !self.violations_s.is_empty() {
-            entries.push(("violation", VIOLATION, 2));
+            entries.push((self.violations_word.as_str(), VIOLATION, 2));
         }
         let (mut x, mut row) = (LEFT, 0);
         let mut placed = Vec::new();

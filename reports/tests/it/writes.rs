@@ -120,6 +120,22 @@ fn charts_are_the_same_bytes_each_time_and_say_where_nothing_was_measured() {
 }
 
 #[test]
+fn a_bucket_that_the_end_cuts_short_draws_no_fall_of_the_rates() {
+    let mut report = synthetic::report();
+    let rates = |report: &RunReport| {
+        let charts = chart::all(&report.metrics, &report.verdict);
+        charts.into_iter().find(|chart| chart.name == "rates").unwrap()
+    };
+    let whole = (report.metrics.end_us / report.metrics.bucket_us) as usize;
+    report.metrics.series.deliveries.truncate(whole);
+    report.metrics.series.source_sends.truncate(whole);
+    let before = rates(&report);
+    report.metrics.series.deliveries.push(1);
+    report.metrics.series.source_sends.push(0);
+    assert_eq!(rates(&report), before);
+}
+
+#[test]
 fn a_folder_holds_every_file_whole_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let report = RunReport { html: false, ..synthetic::report() };
