@@ -76,12 +76,17 @@ unsafe extern "C" fn getrandom(buf: *mut c_void, len: size_t, flags: c_uint) -> 
     unsafe { libc::syscall(libc::SYS_getrandom, buf, len, flags) as ssize_t }
 }
 
-/// `getentropy(3)`, likewise.
+/// `getentropy(3)`, likewise: at most 256 bytes, else `EIO`.
 ///
 /// # Safety
 /// As the C function's: `buf` must be valid for writes of `len` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn getentropy(buf: *mut c_void, len: size_t) -> c_int {
+    if len > 256 {
+        // SAFETY: the address is that of this thread's errno, always valid.
+        unsafe { *libc::__errno_location() = libc::EIO };
+        return -1;
+    }
     // SAFETY: the contract of `getrandom` is the caller's contract here.
     let filled = unsafe { getrandom(buf, len, 0) };
     if usize::try_from(filled) == Ok(len) { 0 } else { -1 }
@@ -97,14 +102,21 @@ pub(crate) fn leave() {
     let _ = STREAM.try_with(|cell| cell.set(None));
 }
 
-/// Proves that both roads lead here: the standard library's (a fresh thread keys its first `RandomState` by `getrandom`) and the run-time
-/// look-up of the symbol, as the `getrandom` crate does it. Call it on a fresh thread after [`enter`].
+/// Proves that all roads lead here: the standard library's (a fresh thread keys its first `RandomState` by `getrandom`), that of `rand` (a fresh
+/// thread seeds its generator), and the run-time look-up of the symbol, as the `getrandom` crate does it. Call it on a fresh thread after
+/// [`enter`]. It runs in each run of each program that links this crate, so a binary whose linker lost the symbol has no results at all.
+#[expect(clippy::disallowed_methods, reason = "this draws from rand to see where that draws from")]
 pub(crate) fn check() -> Result<(), &'static str> {
     let drawn = || STREAM.with(|cell| cell.get().map_or(0, |stream| stream.drawn));
     let before = drawn();
     std::hint::black_box(RandomState::new().hash_one(0_u8));
     if drawn() == before {
         return Err("the standard library's randomness does not come from the run's seed");
+    }
+    let before = drawn();
+    std::hint::black_box(rand::Rng::next_u64(&mut rand::rng()));
+    if drawn() == before {
+        return Err("the randomness of `rand` does not come from the run's seed");
     }
     // SAFETY: dlsym reads a name that ends in nul and returns an address or null; nothing is called through it.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };

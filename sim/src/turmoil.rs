@@ -2,8 +2,9 @@
 //!
 //! When the two engines disagree about an invariant, one of them is wrong. What turmoil cannot express, it refuses
 //! ([`NotExpressible`]). Known differences: time goes in ticks of 1 ms, and faults take effect at the next tick; a connect takes one one-way
-//! delay; a connect to a killed host hangs until it is started again; buffers count writes, not bytes; socket options are ignored; tasks are
-//! polled by tokio. The trace hash covers what programs read.
+//! delay; a host that is killed while a request is under way refuses it a round trip later than it should, and once started again may see
+//! it arrive and end; buffers count writes, not bytes; socket options are ignored; a failed connect leaks one of 49,152 ports; the
+//! handshake's answer ignores an outage; tasks are polled by tokio. The trace hash covers what programs read.
 
 mod control;
 mod net;
@@ -159,7 +160,10 @@ fn checked(config: &SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Ended, 
         .max_message_latency(max)
         // The backlog and the buffers, in writes: overflow of the backlog is a panic, so it is high.
         .tcp_capacity(16_384)
+        // A failed connect never gives its port back.
+        .ephemeral_ports(16_384..=65_535)
         .build();
+    state::with(|state| state.set_default_delay(min));
     let mut addrs = Vec::new();
     for (index, (name, _, foreground)) in built.hosts.iter().enumerate() {
         let addr = std::net::IpAddr::from(HostId(index as u32).addr());
@@ -180,6 +184,7 @@ fn checked(config: &SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Ended, 
     }
     for (a, b, delay) in built.links {
         sim.set_link_latency(addrs[a.index()], addrs[b.index()], delay);
+        state::with(|state| state.set_delay(a, b, delay));
     }
     steps(&mut sim, config, &addrs)
 }
@@ -221,9 +226,18 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, command: Command, addrs: &[std::net::Ip
                 sim.bounce(addr(host));
             }
         }
-        Command::Hold(a, b) => sim.hold(addr(a), addr(b)),
-        Command::Release(a, b) => sim.release(addr(a), addr(b)),
-        Command::Latency(a, b, delay) => sim.set_link_latency(addr(a), addr(b), delay),
+        Command::Hold(a, b) => {
+            state::with(|state| state.set_held(a, b, true));
+            sim.hold(addr(a), addr(b));
+        }
+        Command::Release(a, b) => {
+            state::with(|state| state.set_held(a, b, false));
+            sim.release(addr(a), addr(b));
+        }
+        Command::Latency(a, b, delay) => {
+            state::with(|state| state.set_delay(a, b, delay));
+            sim.set_link_latency(addr(a), addr(b), delay);
+        }
     }
 }
 

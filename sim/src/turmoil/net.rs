@@ -3,9 +3,10 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
@@ -54,8 +55,23 @@ impl Network for Net {
         Ok(Listener { host: self.host, inner: TcpListener::bind(addr).await? })
     }
 
+    /// turmoil keeps a request to a host that does not run until it is started again. A kernel that has no listener refuses; so does this,
+    /// after a round trip.
     async fn connect(&self, addr: SocketAddr, _: SocketOptions) -> io::Result<Stream> {
-        Ok(Stream { host: self.host, inner: TcpStream::connect(addr).await? })
+        // Made when first polled: an attempt that is refused here leaks no port.
+        let mut attempt = pin!(TcpStream::connect(addr));
+        loop {
+            let look =
+                state::with(|state| (state.refuses(self.host, addr.ip()), state.round_trip(self.host, addr.ip())));
+            let (refused, round_trip) = look.unwrap_or((false, Duration::from_millis(1)));
+            if refused {
+                tokio::time::sleep(round_trip).await;
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            if let Ok(connected) = tokio::time::timeout(round_trip, &mut attempt).await {
+                return Ok(Stream { host: self.host, inner: connected? });
+            }
+        }
     }
 
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -77,7 +93,9 @@ impl Network for Net {
     {
         let (run, result) = Task::split(future);
         let host = self.host;
-        let handle = tokio::task::spawn(async move {
+        // Not `tokio::spawn`: its runtime drops tasks by the residue of their number, which is counted over the whole process. A killed host's
+        // local set drops them in the order in which they were spawned.
+        let handle = tokio::task::spawn_local(async move {
             state::caught(host, name, run).await;
         });
         Task::new(result, Arc::new(AbortTokio(handle.abort_handle())))

@@ -1,6 +1,7 @@
 //! What the runner, the networks and the control share: one value in a thread-local.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,13 @@ struct Host {
     boot: u32,
 }
 
+/// What is between two hosts, where it is not the default.
+#[derive(Clone, Copy)]
+struct Between {
+    delay: Duration,
+    held: bool,
+}
+
 pub(super) struct State {
     pub(super) seed: u64,
     pub(super) epoch_us: u64,
@@ -44,6 +52,14 @@ pub(super) struct State {
     pub(super) finish: bool,
     failure: Option<Cause>,
     hosts: Vec<Host>,
+    /// The one-way delay where none is set.
+    delay: Duration,
+    /// By the lower and the higher host number.
+    between: BTreeMap<(u32, u32), Between>,
+    polls_max: u64,
+    /// Polls at the instant `polled_us`.
+    polls: u64,
+    polled_us: u64,
 }
 
 thread_local! {
@@ -73,18 +89,48 @@ pub(crate) fn now_us() -> u64 {
 /// Runs a future so that a panic of it fails the run and ends only this task.
 pub(super) async fn caught<F: Future>(host: u32, task: &'static str, future: F) -> Option<F::Output> {
     let mut future: Pin<Box<F>> = Box::pin(future);
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => {
-            with(|state| {
-                let name = state.hosts.get(host as usize).map_or("", |host| host.name.as_str());
-                let cause = panics::taken(name, task);
-                state.failure.get_or_insert(cause);
-            });
-            Poll::Ready(None)
+    let mut own = (0, 0);
+    poll_fn(move |cx| {
+        if is_runaway(host, task, &mut own) {
+            return Poll::Ready(None);
+        }
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => {
+                with(|state| {
+                    let name = state.hosts.get(host as usize).map_or("", |host| host.name.as_str());
+                    let cause = panics::taken(name, task);
+                    state.failure.get_or_insert(cause);
+                });
+                Poll::Ready(None)
+            }
         }
     })
     .await
+}
+
+/// Counts a poll, of all and of this task (instant, polls). True if there were too many at this instant: the run fails, the task ends.
+fn is_runaway(host: u32, task: &str, own: &mut (u64, u64)) -> bool {
+    let now = now_us();
+    if own.0 != now {
+        *own = (now, 0);
+    }
+    own.1 += 1;
+    with(|state| {
+        if state.polled_us != now {
+            state.polled_us = now;
+            state.polls = 0;
+        }
+        state.polls += 1;
+        if state.polls <= state.polls_max {
+            return false;
+        }
+        let name = state.hosts.get(host as usize).map_or("", |host| host.name.as_str()).to_owned();
+        let busiest = vec![(name, task.to_owned(), own.1)];
+        state.failure.get_or_insert(Cause::Livelock { polls: state.polls, busiest });
+        true
+    })
+    .unwrap_or(false)
 }
 
 /// The main future of a host has ended.
@@ -113,7 +159,48 @@ impl State {
             finish: false,
             failure: None,
             hosts: Vec::new(),
+            delay: Duration::ZERO,
+            between: BTreeMap::new(),
+            polls_max: config.polls_per_instant_max.max(1),
+            polls: 0,
+            polled_us: 0,
         }
+    }
+
+    /// Sets the one-way delay between hosts for which [`State::set_delay`] sets no other.
+    pub(super) fn set_default_delay(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
+    fn between(&mut self, a: HostId, b: HostId) -> &mut Between {
+        let default = Between { delay: self.delay, held: false };
+        self.between.entry((a.0.min(b.0), a.0.max(b.0))).or_insert(default)
+    }
+
+    pub(super) fn set_delay(&mut self, a: HostId, b: HostId, delay: Duration) {
+        self.between(a, b).delay = delay;
+    }
+
+    pub(super) fn set_held(&mut self, a: HostId, b: HostId, held: bool) {
+        self.between(a, b).held = held;
+    }
+
+    fn host_at(&self, addr: IpAddr) -> Option<u32> {
+        self.hosts.iter().position(|host| host.addr == addr).map(|index| index as u32)
+    }
+
+    /// The machine at `addr` is within reach and runs no program.
+    pub(super) fn refuses(&self, from: u32, addr: IpAddr) -> bool {
+        self.host_at(addr).is_some_and(|to| {
+            let held = self.between.get(&(from.min(to), from.max(to))).is_some_and(|between| between.held);
+            !held && !self.hosts[to as usize].running
+        })
+    }
+
+    /// Twice the one-way delay, at least a millisecond.
+    pub(super) fn round_trip(&self, from: u32, addr: IpAddr) -> Duration {
+        let between = self.host_at(addr).and_then(|to| self.between.get(&(from.min(to), from.max(to))));
+        (between.map_or(self.delay, |between| between.delay) * 2).max(Duration::from_millis(1))
     }
 
     pub(super) fn add_host(&mut self, name: &str, addr: IpAddr, foreground: bool) {

@@ -1,8 +1,8 @@
 //! The same programs and the same faults under both engines.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sim::{Build, Cause, Failure, Faults, HostState, LinkConfig, Report, SimConfig};
@@ -133,4 +133,95 @@ fn a_panic_in_a_task_fails_a_turmoil_run_too() {
     .unwrap_err();
     let Cause::Panic { host, task, message, .. } = &failure.cause else { panic!("{failure}") };
     assert_eq!((host.as_str(), task.as_str(), message.as_str()), ("victim", "stumbler", "over a stone"));
+}
+
+#[test]
+fn a_task_that_never_rests_fails_a_turmoil_run_too() {
+    let config = SimConfig { polls_per_instant_max: 10_000, ..config(1) };
+    let failure = sim::turmoil::run(config, |world| {
+        world.foreground("victim", |net: sim::turmoil::Net| async move {
+            net.spawn(
+                "spinner",
+                std::future::poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    std::task::Poll::<()>::Pending
+                }),
+            );
+            sleep(Duration::from_secs(5)).await;
+        });
+    })
+    .unwrap_err();
+    let Cause::Livelock { busiest, .. } = &failure.cause else { panic!("{failure}") };
+    assert_eq!((busiest[0].0.as_str(), busiest[0].1.as_str()), ("victim", "spinner"));
+}
+
+/// Notes its number when dropped.
+struct Tombstone(u32, Arc<Mutex<Vec<u32>>>);
+
+impl Drop for Tombstone {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
+fn dies_in_spawn_order<B: Build>(world: &mut B, dropped: &Arc<Mutex<Vec<u32>>>) {
+    let dropped = dropped.clone();
+    let victim = world.host("victim", move |net| {
+        let dropped = dropped.clone();
+        async move {
+            for n in 0..500 {
+                let stone = Tombstone(n, dropped.clone());
+                net.spawn("mortal", async move {
+                    // Some are woken in another order before they die.
+                    sleep(Duration::from_millis(u64::from(n * 7 % 50))).await;
+                    std::future::pending::<()>().await;
+                    drop(stone);
+                });
+            }
+            std::future::pending::<()>().await;
+        }
+    });
+    let control = world.control();
+    world.foreground("faults", move |_| async move {
+        sleep(Duration::from_millis(30)).await;
+        control.kill(victim)?;
+        sleep(Duration::from_millis(30)).await;
+        Ok::<(), sim::NotExpressible>(())
+    });
+}
+
+#[test]
+fn a_killed_hosts_tasks_are_dropped_in_spawn_order_in_either_engine() {
+    let (ours, theirs) = (Arc::default(), Arc::default());
+    sim::run(config(1), |world| dies_in_spawn_order(world, &ours)).unwrap();
+    sim::turmoil::run(config(1), |world| dies_in_spawn_order(world, &theirs)).unwrap();
+    assert_eq!(*ours.lock().unwrap(), (0..500).collect::<Vec<_>>());
+    assert_eq!(*theirs.lock().unwrap(), *ours.lock().unwrap());
+}
+
+/// Connects 20,000 times to a host that does not run, then once to one that does.
+fn knocks_at_a_dead_host<B: Build>(world: &mut B) {
+    let server = world.host("server", echo);
+    let control = world.control();
+    world.foreground("client", move |net| async move {
+        let addr = net.lookup("server", 7).await?[0];
+        control.kill(server).map_err(io::Error::other)?;
+        sleep(Duration::from_millis(5)).await;
+        for _ in 0..20_000 {
+            let began = tokio::time::Instant::now();
+            let error = net.connect(addr, SocketOptions::default()).await.err().map(|error| error.kind());
+            assert_eq!(error, Some(io::ErrorKind::ConnectionRefused));
+            assert!(began.elapsed() <= Duration::from_millis(3), "{:?}", began.elapsed());
+        }
+        control.start(server).map_err(io::Error::other)?;
+        sleep(Duration::from_millis(5)).await;
+        net.connect(addr, SocketOptions::default()).await.map(drop)
+    });
+}
+
+#[test]
+fn a_killed_host_refuses_in_either_engine_and_costs_no_ports() {
+    let config = SimConfig { horizon: Duration::from_secs(300), ..config(1) };
+    sim::run(config.clone(), knocks_at_a_dead_host).unwrap();
+    sim::turmoil::run(config, knocks_at_a_dead_host).unwrap();
 }
