@@ -14,6 +14,9 @@
 //! This crate must never know of proxies or WebSockets, read the wall clock, or draw from anything but the seed. Two runs with equal
 //! configuration, programs and seed are equal to the byte; [`Report::trace_hash`] shows it.
 //!
+//! One thing that neither the seed nor this crate rules: tasks that wait for one `tokio::sync::watch` wake in an order that tokio draws from
+//! a generator whose seed counts over the whole process. At most one task may wait for each.
+//!
 //! What the network promises: established bytes are never lost, only late; a lost or stalled segment comes again after a
 //! retransmission time-out; resets, refusals, silence and half-open connections are separate things, each as Linux shows them. What it
 //! leaves out: congestion control, IPv6, UDP, keep-alive probes, TIME_WAIT. CPU is free unless [`ServiceTime`] says otherwise.

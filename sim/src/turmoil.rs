@@ -160,6 +160,7 @@ fn checked(config: &SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Ended, 
         .max_message_latency(max)
         // The backlog and the buffers, in writes: overflow of the backlog is a panic, so it is high.
         .tcp_capacity(16_384)
+        // Hosts run in the order of set-up in each tick; another order is not drawn.
         // A failed connect never gives its port back.
         .ephemeral_ports(16_384..=65_535)
         .build();
