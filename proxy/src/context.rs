@@ -79,7 +79,7 @@ impl<N: Network> Context<N> {
 
     /// The leg to a source is up.
     pub(crate) fn leg_up(&self, source: SourceId) {
-        if lock(&self.pool).up(source) {
+        if lock(&self.pool).up(source, tokio::time::Instant::now()) {
             self.health(source, true);
         }
     }

@@ -106,11 +106,14 @@ impl Pool {
         }
     }
 
-    /// The dial succeeded. True if the instance was not healthy before.
-    pub(crate) fn up(&mut self, source: SourceId) -> bool {
+    /// The dial succeeded. True if the instance was not healthy before and is now. A dial that began before a failure cuts no rest short.
+    pub(crate) fn up(&mut self, source: SourceId, now: Instant) -> bool {
         let Some(it) = self.instances.get_mut(source.index()) else { return false };
         it.dialing = it.dialing.saturating_sub(1);
         it.probing = false;
+        if it.rests_until.is_some_and(|until| until > now) {
+            return false;
+        }
         it.rests_until.take().is_some()
     }
 
@@ -246,7 +249,7 @@ mod tests {
         assert_eq!(pool.pick(later), Pick::Dial(A));
         let again = wait(pool.pick(later));
         assert!(again > later);
-        assert!(pool.up(A), "it was not healthy");
+        assert!(pool.up(A, later), "it was not healthy");
         assert_eq!(pool.pick(later), Pick::Dial(A));
         assert_eq!(pool.states()[0].open, 2);
     }
@@ -257,7 +260,7 @@ mod tests {
         let mut pool = pool(1);
         for _ in 0..10 {
             assert_eq!(pool.pick(now), Pick::Dial(A));
-            pool.up(A);
+            pool.up(A, now);
         }
         for _ in 0..9 {
             pool.closed(A, now + Duration::from_millis(1), Some(now), true);
@@ -290,11 +293,24 @@ mod tests {
     }
 
     #[test]
+    fn a_dial_begun_before_a_failure_cuts_no_rest_short() {
+        let now = Instant::now();
+        let mut pool = pool(1);
+        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(A), Pick::Dial(A)]);
+        pool.up(A, now);
+        assert!(pool.closed(A, now, Some(now), true), "accepted, and left at once");
+        assert!(!pool.up(A, now), "the second dial says nothing about what came after it began");
+        let later = wait(pool.pick(now));
+        assert_eq!(pool.pick(later), Pick::Dial(A));
+        assert!(pool.up(A, later));
+    }
+
+    #[test]
     fn an_orderly_end_is_nobodys_fault() {
         let now = Instant::now();
         let mut pool = pool(1);
         assert_eq!(pool.pick(now), Pick::Dial(A));
-        pool.up(A);
+        pool.up(A, now);
         assert!(!pool.closed(A, now, Some(now), false));
         assert_eq!(pool.pick(now), Pick::Dial(A));
     }

@@ -37,6 +37,7 @@ pub(crate) async fn serve<N: Network>(
         asked: false,
         narrator: strong.then(Narrator::default),
         writing: false,
+        ping: false,
         before: [None, None],
         next: None,
     };
@@ -58,6 +59,8 @@ struct Client<N: Network> {
     narrator: Option<Narrator>,
     /// Whether the outbox or the session's buffer may hold something.
     writing: bool,
+    /// Whether a ping is due. Its own flag: the client that is given up for not answering must have been asked.
+    ping: bool,
     /// Notices to send before `next`.
     before: [Option<Message>; 2],
     next: Option<Message>,
@@ -109,10 +112,8 @@ impl<N: Network> Client<N> {
                     let mut next = match liveness.look(now) {
                         Look::Again(at) => at,
                         Look::Ping(at) => {
-                            if self.next.is_none() {
-                                self.next = Some(Message::Ping(wire::ws::Bytes::new()));
-                                self.writing = true;
-                            }
+                            self.ping = true;
+                            self.writing = true;
                             at
                         }
                         Look::Gone => return Farewell::drop(Why::PingTimeout),
@@ -210,6 +211,9 @@ impl<N: Network> Client<N> {
 
     /// The next message for the socket.
     fn take(&mut self) -> Option<Message> {
+        if std::mem::take(&mut self.ping) {
+            return Some(Message::Ping(wire::ws::Bytes::new()));
+        }
         if let Some(message) = self.before.iter_mut().find_map(Option::take).or_else(|| self.next.take()) {
             return Some(message);
         }

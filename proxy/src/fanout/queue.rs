@@ -30,10 +30,10 @@ impl Delivery {
         Self { symbol, epoch, seq, message, strong: OnceLock::new() }
     }
 
-    /// What it counts for in a queue: its payload, in bytes.
+    /// What it counts for in a queue: its payload, in bytes; at least 1, so that a bound in bytes bounds empty messages too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.message.len()
+        self.message.len().max(1)
     }
 
     /// The message in its envelope for `windtunnel.v1` clients, encoded at the first call. Binary data cannot stand in it and goes as it is.
@@ -171,6 +171,16 @@ mod tests {
         assert_eq!(queue.push(delivery(2, 1), &mut dropped), Pushed::Overflow);
         assert!(dropped.is_empty());
         assert_eq!(queue.bytes(), 10);
+    }
+
+    #[test]
+    fn messages_without_a_byte_are_bounded_too() {
+        let mut queue = Bounded::new(&Limits { queue_bytes_max: 10, ..Limits::default() });
+        let mut dropped = Vec::new();
+        for seq in 1..=100 {
+            queue.push(delivery(seq, 0), &mut dropped);
+        }
+        assert_eq!((queue.waiting.len(), dropped.len()), (10, 90));
     }
 
     proptest! {
