@@ -1,5 +1,6 @@
 //! Both ways between a client and its leg, message by message: text stays text, and a side that is not writable stops the reading of the other.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(super) struct Bridge<'b, N: Network> {
     held_back: bool,
     had_data: bool,
     said_anything: bool,
+    /// What this instance must hear before the client's next message. Handed over as the session takes it, like any other message.
+    replay: VecDeque<Message>,
 }
 
 impl<'b, N: Network> Bridge<'b, N> {
@@ -71,6 +74,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             held_back: false,
             had_data: false,
             said_anything: !client.preamble.messages.is_empty(),
+            replay: client.preamble.messages.clone().into(),
             context,
             client,
             leg,
@@ -86,9 +90,6 @@ impl<'b, N: Network> Bridge<'b, N> {
 
     async fn run_inner(&mut self) -> Result<std::convert::Infallible, BridgeEnd> {
         let context = Arc::clone(&self.context);
-        for message in self.client.preamble.messages.clone() {
-            self.send_up(message)?;
-        }
         if self.said_anything {
             self.judge.subscribed(Instant::now(), true);
         }
@@ -187,6 +188,9 @@ impl<'b, N: Network> Bridge<'b, N> {
     fn up(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
         if let Err(error) = std::task::ready!(Pin::new(&mut self.leg.session).poll_ready(cx)) {
             return Poll::Ready(Err(BridgeEnd::LegLost(dial::why_of_session(&error))));
+        }
+        if let Some(message) = self.replay.pop_front() {
+            return Poll::Ready(self.send_up(message));
         }
         let message = match self.client.pending.take() {
             Some(message) => message,

@@ -109,3 +109,26 @@ async fn a_client_that_does_not_read_stops_the_reading_of_its_source_and_loses_n
         assert!(client.text().await.starts_with(&format!("{n}:")));
     }
 }
+
+#[tokio::test]
+async fn a_preamble_larger_than_the_write_buffer_is_said_whole_and_blames_no_source() {
+    let (mut a, mut b) = (Source::start(None, false).await, Source::start(None, false).await);
+    let proxy = Proxy::start(Mode::Relay, &[a.url(), b.url()], |config| {
+        config.protocol = Protocol::Raw;
+        config.preamble = 40;
+    })
+    .await;
+    let mut client = Client::connect(proxy.addr, false).await;
+    let said: Vec<String> = (10..50).map(|n| n.to_string().repeat(120 << 10)).collect();
+    for text in &said {
+        client.say(text).await;
+    }
+    for text in &said {
+        assert!(soon(a.heard.recv()).await.as_ref() == Some(text));
+    }
+    a.order(Do::Drop);
+    for text in &said {
+        assert!(soon(b.heard.recv()).await.as_ref() == Some(text));
+    }
+    assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyLegDown { .. })), 1);
+}
