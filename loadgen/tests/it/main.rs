@@ -1,6 +1,5 @@
-//! Virtual clients against the mock source over loopback.
+//! Virtual clients over loopback. (Against the mock source: `scenarios/tests/it/clients_and_source.rs`, since no instrument links another.)
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-mod against_source;
 mod command_line;
 mod strong_contract;

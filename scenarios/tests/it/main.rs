@@ -2,5 +2,6 @@
 
 mod architecture;
 mod catalogue;
+mod clients_and_source;
 mod command_line;
 mod mutants;

@@ -1,3 +1,6 @@
+//! Virtual clients against the mock source over loopback, no proxy between them.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
