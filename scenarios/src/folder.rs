@@ -38,8 +38,13 @@ pub(crate) struct Wanted {
 impl Folder {
     /// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it, for so many jobs.
     pub(crate) fn create(out: Option<&Path>, name: &str, jobs: usize) -> Result<Self, WriteError> {
-        let path = out.map_or_else(|| Path::new(PARENT).join(format!("{}-{name}", time_stamp())), Path::to_owned);
-        std::fs::create_dir_all(&path).map_err(|source| WriteError::Folder { path: path.clone(), source })?;
+        let path = match out {
+            Some(path) => {
+                std::fs::create_dir_all(path).map_err(|source| WriteError::Folder { path: path.to_owned(), source })?;
+                path.to_owned()
+            }
+            None => fresh(name)?,
+        };
         if out.is_none() {
             // A convenience: where links cannot be made, the folder is there all the same.
             let _ = link_latest(&path);
@@ -120,6 +125,26 @@ fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%\\".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// A folder that was not there before: two campaigns within one second do not share one.
+fn fresh(name: &str) -> Result<PathBuf, WriteError> {
+    const TRIES: u32 = 1_000;
+    let parent = Path::new(PARENT);
+    let failed = |path: &Path, source| WriteError::Folder { path: path.to_owned(), source };
+    std::fs::create_dir_all(parent).map_err(|source| failed(parent, source))?;
+    let stamp = time_stamp();
+    let mut path = parent.join(format!("{stamp}-{name}"));
+    for number in 2..TRIES {
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                path = parent.join(format!("{stamp}-{name}-{number}"));
+            }
+            Err(source) => return Err(failed(&path, source)),
+        }
+    }
+    Err(failed(&path, io::ErrorKind::AlreadyExists.into()))
 }
 
 /// `2026-01-31T12-00-00Z`: sorts by time, and is a lawful name everywhere.

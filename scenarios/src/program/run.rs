@@ -259,12 +259,16 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     let mut text = format!("{} seed {} engine {}: ", capsule.scenario, capsule.seed, capsule.engine);
     let same = run.verdict.trace_hash == capsule.trace_hash;
+    let same_build = capsule.version == env!("CARGO_PKG_VERSION") && capsule.profile == crate::capsule::profile();
     if same {
         text.push_str(&format!("replayed bit for bit ({} events, hash {})\n", run.verdict.events, capsule.trace_hash));
     } else {
         text.push_str(&format!("NOT the same run: hash {} then, {} now\n", capsule.trace_hash, run.verdict.trace_hash));
-        if capsule.version != env!("CARGO_PKG_VERSION") || capsule.profile != crate::capsule::profile() {
-            text.push_str(&format!("  made by version {} in profile {}\n", capsule.version, capsule.profile));
+        if !same_build {
+            text.push_str(&format!(
+                "  made by version {} in profile {}: only that build must give the same run\n",
+                capsule.version, capsule.profile
+            ));
         }
         let beside = path.with_file_name("events.jsonl");
         match std::fs::File::open(&beside) {
@@ -285,7 +289,8 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
     }
     print(&text)?;
     Ok(match (same, run.verdict.verdict) {
-        (false, _) => exit::HARNESS,
+        (false, _) if same_build => exit::HARNESS,
+        (false, _) => exit::INCONCLUSIVE,
         (true, Outcome::Fail) => exit::BROKEN,
         (true, Outcome::Inconclusive) => exit::INCONCLUSIVE,
         (true, Outcome::Pass) => exit::PASSED,
