@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Waker, Poll};
+use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::time::Instant;
@@ -200,7 +201,12 @@ impl<N: Network> Life<'_, N> {
         }
         let (told, again) = {
             let mut state = lock(&self.context.hub.state);
-            (state.reconcile.due(now), state.reconcile.next())
+            if self.flushing && state.reconcile.next().is_some() {
+                // The last request has not left yet: a source that stalls gets one at a time, or they would fill the session's buffer.
+                (None, Some(now + self.context.config.limits.reconcile_delay.max(Duration::from_millis(1))))
+            } else {
+                (state.reconcile.due(now), state.reconcile.next())
+            }
         };
         if let Some(told) = told {
             self.tell(told)?;

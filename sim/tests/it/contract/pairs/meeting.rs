@@ -1,4 +1,8 @@
 //! How the two programs of a probe find each other: the server's address and counted steps, outside of the network under test.
+#![expect(
+    clippy::disallowed_types,
+    reason = "one program of a probe waits on each; who wakes first among many does not come up"
+)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
