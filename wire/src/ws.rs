@@ -194,7 +194,7 @@ pub enum ConnectError {
         why: String,
     },
     /// The server speaks HTTP and said no, or does not speak WebSocket there. 5xx and 429 may pass; others will not.
-    #[error("{url} answered HTTP {status} instead of a WebSocket upgrade{}", reason_suffix(reason))]
+    #[error("{url} answered HTTP {status} instead of a WebSocket upgrade{}{}", reason_suffix(reason), advice(*status))]
     Refused {
         /// The URL asked for.
         url: String,
@@ -204,7 +204,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// The server answered something else than HTTP, or an unlawful upgrade.
-    #[error("{url} does not speak WebSocket: {why}")]
+    #[error("{url} does not speak WebSocket: {why}; check its host, port and path")]
     NotWebSocket {
         /// The URL asked for.
         url: String,
@@ -219,6 +219,11 @@ pub enum ConnectError {
         /// How.
         source: io::Error,
     },
+}
+
+/// What to do about a status: nothing where it may pass.
+fn advice(status: u16) -> &'static str {
+    if status >= 500 || status == 429 { "" } else { "; check its host, port and path" }
 }
 
 fn reason_suffix(reason: &str) -> String {
