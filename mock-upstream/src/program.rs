@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
+use wire::args::{Symbols, symbols};
 use wire::event::{JsonLines, Observer};
-use wire::id::{SourceId, Symbol};
+use wire::id::SourceId;
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
 
 use crate::config::{Config, Mode};
@@ -63,52 +64,12 @@ struct Args {
     events: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug)]
-struct Symbols(Vec<Symbol>);
-
-fn symbols(text: &str) -> Result<Symbols, String> {
-    if let Ok(count) = text.parse::<u32>() {
-        let max = wire::feed::SYMBOLS_MAX;
-        return if count as usize <= max {
-            Ok(Symbols((0..count).map(Symbol::numbered).collect()))
-        } else {
-            Err(format!("at most {max} symbols"))
-        };
-    }
-    let mut list: Vec<Symbol> = Vec::new();
-    for word in text.split(',') {
-        let symbol = Symbol::new(word.trim()).map_err(|error| format!("{word:?}: {error}"))?;
-        if !list.contains(&symbol) {
-            list.push(symbol);
-        }
-    }
-    Ok(Symbols(list))
-}
-
 fn period(text: &str) -> Result<Duration, String> {
     let rate: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
     if (1.0 / 86_400.0..=1000.0).contains(&rate) {
         Ok(Duration::from_secs_f64(1.0 / rate))
     } else {
         Err("must be from one a day to 1000; for a higher rate use more symbols".to_owned())
-    }
-}
-
-/// A duration in text: `500ms`, `2s`, `1.5m`; at most a year.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let scale = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => f64::NAN,
-    };
-    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * scale;
-    if (0.0..=31_536_000.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!("{text:?} is not a duration: write 500ms, 2s or 1.5m"))
     }
 }
 

@@ -8,12 +8,14 @@
 //!   close     close codes that may lawfully cross the wire
 //!   net       trait Network: the one seam between production and simulation, and its tokio implementation
 //!   draw      counter-based randomness by key
+//!   args      how the programs read symbols and durations
 //!   event     what happened in a run: the record that checkers judge
 //! ```
 //!
 //! This crate imports nothing of ours, and everything of ours may import it. It never decides: no balancing, no health, no
 //! policy lives here.
 
+pub mod args;
 pub mod close;
 pub mod draw;
 pub mod event;

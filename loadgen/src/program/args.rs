@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use wire::args::{Symbols, duration, symbols};
 use wire::feed::Protocol;
-use wire::id::{ClientId, Symbol};
+use wire::id::ClientId;
 
 use crate::arrival::Arrival;
 use crate::config::{Config, Reader, Reconnect, Requests};
@@ -84,46 +85,6 @@ impl Args {
         config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
         config.user_key.clone_from(&self.user_key);
         config
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Symbols(Vec<Symbol>);
-
-fn symbols(text: &str) -> Result<Symbols, String> {
-    if let Ok(count) = text.parse::<u32>() {
-        let max = wire::feed::SYMBOLS_MAX;
-        return if count as usize <= max {
-            Ok(Symbols((0..count).map(Symbol::numbered).collect()))
-        } else {
-            Err(format!("at most {max} symbols"))
-        };
-    }
-    let mut list: Vec<Symbol> = Vec::new();
-    for word in text.split(',') {
-        let symbol = Symbol::new(word.trim()).map_err(|error| format!("{word:?}: {error}"))?;
-        if !list.contains(&symbol) {
-            list.push(symbol);
-        }
-    }
-    Ok(Symbols(list))
-}
-
-/// `500ms`, `2s`, `1.5m`; at most a year.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let scale = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => f64::NAN,
-    };
-    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * scale;
-    if (0.0..=31_536_000.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!("{text:?} is not a duration: write 500ms, 2s or 1.5m"))
     }
 }
 

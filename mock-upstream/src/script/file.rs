@@ -139,7 +139,7 @@ fn lawful(code: &Spanned<u16>) -> Result<u16, Fault> {
 
 /// A number with `ms`, `s` or `m`; at most a year.
 fn duration(text: &Spanned<String>) -> Result<Duration, Fault> {
-    crate::program::duration(text.get_ref()).map_err(|error| (text.span(), error))
+    wire::args::duration(text.get_ref()).map_err(|error| (text.span(), error))
 }
 
 #[cfg(test)]
