@@ -99,6 +99,9 @@ pub struct Config {
     pub user_key: String,
     /// Keys that clients must present in their first message (fan-out, v1); empty accepts any. Default empty.
     pub client_keys: Vec<String>,
+    /// Values of `Origin` that a client's handshake may carry, compared without regard to case; any other is answered HTTP 403. A handshake without the header
+    /// passes: only browsers send it, and only they need it checked (RFC 6455 section 10.2). Empty accepts any. Default empty.
+    pub origins: Vec<String>,
     /// The client's first messages that relay says again to a new instance after a failover. Default 1 with v1 (the subscription), 0 with raw.
     pub preamble: usize,
     /// Bounds.
@@ -149,6 +152,7 @@ impl Config {
             upstreams: upstreams.into_iter().map(|url| Upstream { url: url.into() }).collect(),
             user_key: String::new(),
             client_keys: Vec::new(),
+            origins: Vec::new(),
             preamble: 1,
             limits: Limits::default(),
             health: Health::default(),

@@ -23,7 +23,7 @@
 //! - **Close codes that cross the wire are lawful** ([`wire::close::is_lawful`]).
 //! - **Nothing that a peer sends may panic us.**
 //!
-//! It never checks `Origin` and speaks no TLS: both belong in front of it.
+//! It speaks no TLS: that belongs in front of it.
 
 mod admin;
 mod admission;

@@ -75,8 +75,11 @@ fn shed<N: Network>(context: &Context<N>, peer: SocketAddr, why: Why) {
 async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer: SocketAddr, held: Held) {
     let limits = &context.config.limits;
     let fanout = context.is_fanout();
+    let allowed = Arc::clone(&context);
     let decide = move |asked: &ws::Asked| {
-        // Origin is not checked: the feed is public to whoever may reach the proxy.
+        if !origin_may_pass(&allowed.config.origins, asked.origin.as_deref()) {
+            return Answer::Refuse { status: 403, retry_after_s: None, reason: "origin not allowed\n".to_owned() };
+        }
         let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };
@@ -105,6 +108,14 @@ async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer
         relay::serve_client(context, session, peer).await;
     }
     drop(client);
+}
+
+/// Whether a handshake with this `Origin` is let in. See [`Config::origins`](crate::Config::origins).
+fn origin_may_pass(allowed: &[String], origin: Option<&str>) -> bool {
+    match origin {
+        Some(origin) if !allowed.is_empty() => allowed.iter().any(|it| it.eq_ignore_ascii_case(origin)),
+        _ => true,
+    }
 }
 
 /// The most that is read of a request that is refused anyway.
@@ -139,4 +150,20 @@ async fn refuse<S: ByteStream>(mut stream: S, retry_after_s: u32) -> std::io::Re
     // Until the client closes too, or the deadline passes.
     while stream.read(&mut chunk).await? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_origins_pass_and_none_is_no_origin() {
+        let allowed = ["https://app.example".to_owned()];
+        assert!(origin_may_pass(&allowed, Some("https://APP.example")));
+        assert!(origin_may_pass(&allowed, None), "not a browser");
+        for origin in ["https://evil.example", "https://app.example.evil", "null", ""] {
+            assert!(!origin_may_pass(&allowed, Some(origin)), "{origin}");
+        }
+        assert!(origin_may_pass(&[], Some("https://evil.example")), "nothing is listed");
+    }
 }

@@ -60,7 +60,7 @@ pub struct Asked {
     pub target: String,
     /// The `Host` header, if readable.
     pub host: Option<String>,
-    /// The `Origin` header, if sent and readable.
+    /// The `Origin` header, if sent; bytes that are no UTF-8 are replaced.
     pub origin: Option<String>,
     /// The subprotocols offered, in the client's order.
     pub subprotocols: Vec<String>,
@@ -101,7 +101,11 @@ impl<F: FnOnce(&Asked) -> Answer> Callback for &mut Decide<F> {
         let asked = Asked {
             target: request.uri().to_string(),
             host: text(header::HOST),
-            origin: text(header::ORIGIN),
+            // Kept where it is no text, too: what cannot be read must not pass for absent.
+            origin: request
+                .headers()
+                .get(header::ORIGIN)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             subprotocols: request
                 .headers()
                 .get_all(header::SEC_WEBSOCKET_PROTOCOL)

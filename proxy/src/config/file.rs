@@ -90,6 +90,7 @@ pub(crate) struct File {
     upstreams: Option<Vec<String>>,
     user_key: Option<String>,
     client_keys: Option<Vec<String>>,
+    origins: Option<Vec<String>>,
     preamble: Option<usize>,
     gauge_interval: Option<Span>,
     drain_time: Option<Span>,
@@ -196,7 +197,8 @@ impl File {
         self.id.map(ProxyId).put(&mut config.id);
         self.admin.map(Some).put(&mut config.admin);
         self.upstreams.map(|urls| urls.into_iter().map(|url| Upstream { url }).collect()).put(&mut config.upstreams);
-        put!(self => config, listen, mode, protocol, user_key, client_keys, preamble, gauge_interval, drain_time);
+        put!(self => config, listen, mode, protocol, user_key, client_keys, origins, preamble, gauge_interval,
+            drain_time);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.notsent_lowat.map(Some).put(&mut config.limits.notsent_lowat);

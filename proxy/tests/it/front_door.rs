@@ -77,3 +77,29 @@ async fn a_handshake_that_trickles_is_cut_off_at_its_deadline() {
     let deadline = |event: &Event| matches!(event, Event::ProxyShed { why: wire::event::Why::Deadline, .. });
     assert_eq!(proxy.record.count(deadline), 1);
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_answered_403_and_who_names_none_comes_in() {
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.origins = vec!["https://app.example".to_owned()];
+    })
+    .await;
+    let ask = |origin: Option<&str>| {
+        let ask = wire::ws::Ask {
+            url: format!("ws://{}/", proxy.addr),
+            origin: origin.map(str::to_owned),
+            ..wire::ws::Ask::default()
+        };
+        async move {
+            let stream = TokioNet::current().connect(proxy.addr, wire::net::SocketOptions::default()).await.unwrap();
+            soon(wire::ws::connect(stream, &ask, wire::ws::Limits::default())).await.map(drop)
+        }
+    };
+    match ask(Some("https://evil.example")).await {
+        Err(ConnectError::Refused { status: 403, reason, .. }) => assert_eq!(reason, "origin not allowed"),
+        other => panic!("expected 403, got {other:?}"),
+    }
+    ask(Some("https://app.example")).await.unwrap();
+    ask(None).await.unwrap();
+}
