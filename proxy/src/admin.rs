@@ -28,7 +28,7 @@ pub(crate) async fn run<N: Network>(context: Arc<Context<N>>, listener: N::Liste
     let open = Arc::new(AtomicUsize::new(0));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(context.config.limits.accept_pause).await;
+            tokio::time::sleep(context.config().limits.accept_pause).await;
             continue;
         };
         if open.load(Relaxed) >= CONNECTIONS_MAX {
@@ -152,8 +152,8 @@ fn unready<N: Network>(context: &Context<N>) -> Option<&'static str> {
     }
 }
 
-fn instances<N>(context: &Context<N>) -> Vec<&str> {
-    context.config.upstreams.iter().map(|upstream| upstream.url.as_str()).collect()
+fn instances<N: Network>(context: &Context<N>) -> Vec<String> {
+    context.config().upstreams.iter().map(|upstream| upstream.url.clone()).collect()
 }
 
 fn upstreams<N: Network>(context: &Context<N>) -> String {
@@ -184,7 +184,7 @@ fn upstreams<N: Network>(context: &Context<N>) -> String {
 fn metrics(
     meter: &Meter,
     (queue_bytes, queue_bytes_max): (u64, u64),
-    urls: &[&str],
+    urls: &[String],
     states: &[InstanceState],
 ) -> String {
     let mut text = String::with_capacity(4096);
@@ -242,7 +242,7 @@ mod tests {
         let meter = Meter::default();
         meter.received.add(7);
         let state = InstanceState { open: 2, dialing: 0, healthy: true, failures: 0, rests_until: None };
-        let text = metrics(&meter, (10, 5), &["ws://a/\"x\""], &[state]);
+        let text = metrics(&meter, (10, 5), &["ws://a/\"x\"".to_owned()], &[state]);
         assert!(text.contains("# TYPE proxy_messages_received_total counter\nproxy_messages_received_total 7\n"));
         assert!(text.contains("proxy_queue_bytes_max 5\n"));
         assert!(text.contains(r#"proxy_upstream_connections{source="0",url="ws://a/\"x\""} 2"#), "{text}");

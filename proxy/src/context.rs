@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
-use wire::id::SourceId;
+use wire::id::{ProxyId, SourceId};
 use wire::net::Network;
 
 use crate::config::{Config, Mode};
@@ -18,7 +18,9 @@ use crate::pool::Pool;
 #[derive(Debug)]
 pub(crate) struct Context<N> {
     pub(crate) net: N,
-    pub(crate) config: Config,
+    /// The proxy's number in records; it never changes.
+    pub(crate) id: ProxyId,
+    config: Mutex<Arc<Config>>,
     pub(crate) policies: Policies,
     pub(crate) observer: Observer,
     pub(crate) meter: Arc<Meter>,
@@ -50,7 +52,8 @@ impl<N: Network> Context<N> {
         let hub = Hub::new(&config, &policies);
         Self {
             net,
-            config,
+            id: config.id,
+            config: Mutex::new(Arc::new(config)),
             policies,
             observer,
             meter: Arc::default(),
@@ -65,7 +68,7 @@ impl<N: Network> Context<N> {
     pub(crate) fn gauge(&self) -> Event {
         let (queue_bytes, queue_bytes_max) = self.hub.queue_bytes();
         Event::ProxyGauge {
-            proxy: self.config.id,
+            proxy: self.id,
             clients: self.meter.clients.get(),
             handshakes: self.meter.handshakes.get(),
             legs: self.meter.legs.get(),
@@ -93,22 +96,27 @@ impl<N: Network> Context<N> {
 
     fn health(&self, source: SourceId, healthy: bool) {
         tracing::info!(%source, url = self.url(source), healthy, "health changed");
-        self.observer.record(|| Event::ProxyHealth { proxy: self.config.id, source, healthy });
+        self.observer.record(|| Event::ProxyHealth { proxy: self.id, source, healthy });
+    }
+
+    /// The configuration as it stands now. Whoever lives long asks again, since a reload exchanges it.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&lock(&self.config))
     }
 
     /// The URL of an instance.
-    pub(crate) fn url(&self, source: SourceId) -> &str {
-        self.config.upstreams.get(source.index()).map_or("", |upstream| &upstream.url)
+    pub(crate) fn url(&self, source: SourceId) -> String {
+        self.config().upstreams.get(source.index()).map_or_else(String::new, |upstream| upstream.url.clone())
     }
 
     /// A client that offers the strong contract gets it in fan-out only: relay passes on what the source says.
     pub(crate) fn is_fanout(&self) -> bool {
-        self.config.mode == Mode::Fanout
+        self.config().mode == Mode::Fanout
     }
 
     /// The proxy ends a client's session.
     pub(crate) fn client_closed(&self, peer: std::net::SocketAddr, code: Option<u16>, why: Why) {
         self.meter.closed.add(1);
-        self.observer.record(|| Event::ProxyClientClose { proxy: self.config.id, peer, code, why });
+        self.observer.record(|| Event::ProxyClientClose { proxy: self.id, peer, code, why });
     }
 }

@@ -129,7 +129,7 @@ impl Hub {
             for gone in dropped.drain(..) {
                 context.meter.dropped.add(1);
                 context.observer.record(|| Event::ProxyDrop {
-                    proxy: context.config.id,
+                    proxy: context.id,
                     peer: outbox.peer,
                     symbol: gone.symbol,
                     epoch: gone.epoch,
@@ -159,7 +159,7 @@ struct Seat<N: Network> {
 
 impl<N: Network> Seat<N> {
     fn take(context: &Arc<Context<N>>, peer: SocketAddr) -> Self {
-        let queue = (context.policies.queue)(&context.config);
+        let queue = (context.policies.queue)(&context.config());
         let outbox = Arc::new(Outbox::new(peer, queue));
         let key = context.hub.join(Arc::clone(&outbox));
         Self { context: Arc::clone(context), outbox, key }

@@ -62,7 +62,7 @@ pub(crate) async fn carry_out<N: Network>(
     peer: SocketAddr,
     end: Farewell,
 ) {
-    let patience = context.config.limits.close_timeout;
+    let patience = context.config().limits.close_timeout;
     let last_words = async {
         match end {
             Farewell::Gone => true,
@@ -100,7 +100,7 @@ where
 /// Waits for a drain, and then for this client's own instant within the drain time, so that clients do not leave all at once.
 pub(crate) async fn drained<N: Network>(context: &Context<N>, entity: u64) {
     context.drain.cancelled().await;
-    let spread = context.net.draws("drain", entity).jitter(context.config.drain_time);
+    let spread = context.net.draws("drain", entity).jitter(context.config().drain_time);
     tokio::time::sleep(spread).await;
 }
 

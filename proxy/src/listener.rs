@@ -32,7 +32,7 @@ pub(crate) async fn run<N: Network>(
                 // One connection's misfortune, or no descriptors left: those that we have must live on.
                 context.meter.accept_errors.add(1);
                 tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(context.config.limits.accept_pause).await;
+                tokio::time::sleep(context.config().limits.accept_pause).await;
                 continue;
             }
         };
@@ -54,7 +54,7 @@ pub(crate) async fn run<N: Network>(
                 let held = Held::new(&context.meter, |meter| &meter.refusals);
                 let net = context.net.clone();
                 net.spawn("refusal", async move {
-                    let deadline = context.config.limits.handshake_timeout;
+                    let deadline = context.config().limits.handshake_timeout;
                     let _ = tokio::time::timeout(deadline, refuse(stream, retry_after_s)).await;
                     drop(held);
                 });
@@ -69,15 +69,16 @@ pub(crate) async fn run<N: Network>(
 
 fn shed<N: Network>(context: &Context<N>, peer: SocketAddr, why: Why) {
     context.meter.shed.add(1);
-    context.observer.record(|| Event::ProxyShed { proxy: context.config.id, peer, why });
+    context.observer.record(|| Event::ProxyShed { proxy: context.id, peer, why });
 }
 
 async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer: SocketAddr, held: Held) {
-    let limits = &context.config.limits;
+    let config = context.config();
+    let limits = &config.limits;
     let fanout = context.is_fanout();
     let allowed = Arc::clone(&context);
     let decide = move |asked: &ws::Asked| {
-        if !origin_may_pass(&allowed.config.origins, asked.origin.as_deref()) {
+        if !origin_may_pass(&allowed.config().origins, asked.origin.as_deref()) {
             return Answer::Refuse { status: 403, retry_after_s: None, reason: "origin not allowed\n".to_owned() };
         }
         let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
@@ -100,7 +101,7 @@ async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer
     let client = Held::new(&context.meter, |meter| &meter.clients);
     drop(held);
     context.meter.admitted.add(1);
-    context.observer.record(|| Event::ProxyAdmit { proxy: context.config.id, peer });
+    context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
     let Accepted { session, subprotocol, .. } = accepted;
     if fanout {
         fanout::serve_client(context, session, peer, subprotocol.is_some()).await;

@@ -43,7 +43,7 @@ pub(crate) async fn serve_client<N: Network>(context: Arc<Context<N>>, session: 
         session,
         peer,
         pending: None,
-        preamble: Preamble::new(context.config.protocol, context.config.preamble),
+        preamble: Preamble::new(context.config().protocol, context.config().preamble),
         legs: 0,
     };
     let end = client.run().await;
@@ -82,12 +82,7 @@ impl<N: Network> Client<N> {
             let (source, local) = (leg.place.source, leg.local);
             let down = |why: Why| {
                 context.meter.legs_lost.add(1);
-                context.observer.record(|| Event::ProxyLegDown {
-                    proxy: context.config.id,
-                    source,
-                    local: Some(local),
-                    why,
-                });
+                context.observer.record(|| Event::ProxyLegDown { proxy: context.id, source, local: Some(local), why });
             };
             match end {
                 BridgeEnd::LegLost(why) => {
@@ -102,7 +97,7 @@ impl<N: Network> Client<N> {
                 BridgeEnd::Client { end, leg_code } => {
                     let ClientLeg { mut session, place, _held, .. } = leg;
                     let goodbye = session.send(Message::Close(leg_code.and_then(lawful)));
-                    let _ = tokio::time::timeout(context.config.limits.close_timeout, goodbye).await;
+                    let _ = tokio::time::timeout(context.config().limits.close_timeout, goodbye).await;
                     drop(place);
                     down(if context.stop.is_cancelled() { Why::Shutdown } else { Why::Closed });
                     return end;
@@ -114,7 +109,7 @@ impl<N: Network> Client<N> {
     /// Finds an instance that takes the client, within the deadline. Reads at most one message of the client meanwhile.
     async fn connect(&mut self) -> Result<ClientLeg<N>, Farewell> {
         let context = Arc::clone(&self.context);
-        let give_up_at = Instant::now() + context.config.limits.no_source_timeout;
+        let give_up_at = Instant::now() + context.config().limits.no_source_timeout;
         let mut stop = pin!(context.stop.cancelled());
         let mut search = pin!(search(Arc::clone(&context), self.peer));
         loop {
@@ -144,8 +139,9 @@ impl<N: Network> Client<N> {
 
 /// Picks and dials until an instance takes the client.
 async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> ClientLeg<N> {
-    let proxy = context.config.id;
-    let limits = &context.config.limits;
+    let proxy = context.id;
+    let config = context.config();
+    let limits = &config.limits;
     loop {
         let pick = lock(&context.pool).pick(Instant::now());
         let source = match pick {

@@ -131,7 +131,7 @@ impl<N: Network> Server<N> {
         // Whatever ends this function, also a dropped future, ends every task.
         let _stop = context.stop.clone().drop_guard();
         let net = context.net.clone();
-        let config = &context.config;
+        let config = context.config();
         let leg = context.is_fanout().then(|| net.spawn("leg", fanout::keep_leg(Arc::clone(&context))).guard());
         let _gauge = net.spawn("gauge", gauge(Arc::clone(&context))).guard();
         let _admin = admin.map(|listener| net.spawn("admin", admin::run(Arc::clone(&context), listener)).guard());
@@ -145,7 +145,7 @@ impl<N: Network> Server<N> {
                     .collect()
             })
             .unwrap_or_default();
-        let admission = (context.policies.admission)(config);
+        let admission = (context.policies.admission)(&config);
         wire::select! {
             () = shutdown.cancelled() => {}
             () = listener::run(&context, listener, admission) => {
@@ -176,7 +176,7 @@ async fn emptied<N: Network>(context: &Context<N>, by: Instant) {
 
 async fn gauge<N: Network>(context: Arc<Context<N>>) {
     loop {
-        tokio::time::sleep(context.config.gauge_interval).await;
+        tokio::time::sleep(context.config().gauge_interval).await;
         context.observer.record(|| context.gauge());
     }
 }

@@ -78,7 +78,7 @@ const BATCH_MAX: u32 = 256;
 impl<N: Network> Client<N> {
     async fn run(&mut self) -> Farewell {
         let context = Arc::clone(&self.context);
-        let config = &context.config;
+        let config = context.config();
         let outbox = Arc::clone(&self.seat.outbox);
         if config.protocol == Protocol::V1 {
             self.next = Some(Message::Text(Utf8Bytes::from_static(GREETING)));
@@ -142,22 +142,23 @@ impl<N: Network> Client<N> {
         let text = match message {
             Message::Text(text) => text.as_str(),
             Message::Close(_) => return Err(Farewell::Answer),
-            Message::Binary(_) if self.context.config.protocol == Protocol::V1 => {
+            Message::Binary(_) if self.context.config().protocol == Protocol::V1 => {
                 return Err(Farewell::close(close::UNSUPPORTED_DATA, "requests are text", Why::Protocol));
             }
             _ => return Ok(()),
         };
-        if self.context.config.protocol != Protocol::V1 {
+        if self.context.config().protocol != Protocol::V1 {
             // Raw clients have nothing to say to a fan-out.
             return Ok(());
         }
         let request = Request::decode(text)
             .map_err(|error| Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol))?;
-        let keys = &self.context.config.client_keys;
+        let config = self.context.config();
+        let keys = &config.client_keys;
         if !keys.is_empty() && !keys.contains(&request.user_key) {
             return Err(Farewell::close(close::POLICY_VIOLATION, "unknown user key", Why::Protocol));
         }
-        if request.symbols.len() > self.context.config.limits.symbols_max {
+        if request.symbols.len() > self.context.config().limits.symbols_max {
             return Err(Farewell::close(close::POLICY_VIOLATION, "too many symbols", Why::Protocol));
         }
         self.asked = true;
@@ -166,7 +167,7 @@ impl<N: Network> Client<N> {
 
     /// Replaces the set of symbols; what waits for others is forgotten.
     fn subscribe(&mut self, symbols: Vec<Symbol>) -> Result<(), Farewell> {
-        let union_max = self.context.config.limits.symbols_total_max;
+        let union_max = self.context.config().limits.symbols_total_max;
         let mut sorted = symbols.clone();
         sorted.sort_unstable();
         self.context

@@ -53,9 +53,10 @@ pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
 
 /// One dial and, if it succeeds, the leg's whole life.
 async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mut Memory) {
-    let id = context.config.id;
+    let id = context.id;
     let url = context.url(source);
-    let limits = &context.config.limits;
+    let config = context.config();
+    let limits = &config.limits;
     context.meter.dials.add(1);
     context.observer.record(|| Event::ProxyDial { proxy: id, source });
     let ask = Ask { url: url.to_owned(), ..Ask::default() };
@@ -83,12 +84,12 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
                 session,
                 source,
                 local,
-                judge: (context.policies.judge)(&context.config, opening),
+                judge: (context.policies.judge)(&context.config(), opening),
                 up_since: None,
                 up_deadline: started + limits.dial_timeout,
                 flushing: false,
                 had_data: false,
-                raw: context.config.protocol == Protocol::Raw,
+                raw: context.config().protocol == Protocol::Raw,
                 _held: Held::new(&context.meter, |meter| &meter.legs),
             };
             let why = life.run().await;
@@ -203,7 +204,7 @@ impl<N: Network> Life<'_, N> {
             let mut state = lock(&self.context.hub.state);
             if self.flushing && state.reconcile.next().is_some() {
                 // The last request has not left yet: a source that stalls gets one at a time, or they would fill the session's buffer.
-                (None, Some(now + self.context.config.limits.reconcile_delay.max(Duration::from_millis(1))))
+                (None, Some(now + self.context.config().limits.reconcile_delay.max(Duration::from_millis(1))))
             } else {
                 (state.reconcile.due(now), state.reconcile.next())
             }
@@ -262,7 +263,7 @@ impl<N: Network> Life<'_, N> {
         }
         self.up_since = Some(Instant::now());
         let epoch = self.context.hub.leg_up();
-        let (proxy, source, local) = (self.context.config.id, self.source, self.local);
+        let (proxy, source, local) = (self.context.id, self.source, self.local);
         tracing::info!(%source, url = self.context.url(source), epoch, "leg is up");
         self.context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch, client: None });
         self.context.leg_up(source);
@@ -271,7 +272,7 @@ impl<N: Network> Life<'_, N> {
     /// Tells the source the whole set of symbols that is wanted.
     fn tell(&mut self, symbols: Vec<Symbol>) -> Result<(), Why> {
         self.judge.subscribed(Instant::now(), !symbols.is_empty());
-        let request = Request { user_key: self.context.config.user_key.clone(), symbols };
+        let request = Request { user_key: self.context.config().user_key.clone(), symbols };
         self.send(Message::text(request.encode()))
     }
 
@@ -286,6 +287,6 @@ impl<N: Network> Life<'_, N> {
             CloseFrame { code: close::GOING_AWAY.into(), reason: wire::ws::Utf8Bytes::from_static("proxy stops") };
         let goodbye = self.session.send(Message::Close(Some(frame)));
         // The source may be stalled: then it learns of our end by the connection's.
-        let _ = tokio::time::timeout(self.context.config.limits.close_timeout, goodbye).await;
+        let _ = tokio::time::timeout(self.context.config().limits.close_timeout, goodbye).await;
     }
 }

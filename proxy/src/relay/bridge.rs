@@ -61,12 +61,12 @@ impl<'b, N: Network> Bridge<'b, N> {
     pub(super) fn new(client: &'b mut Client<N>, leg: &'b mut ClientLeg<N>) -> Self {
         let context = Arc::clone(&client.context);
         let now = Instant::now();
-        let v1 = context.config.protocol == Protocol::V1;
+        let v1 = context.config().protocol == Protocol::V1;
         let opening = Opening { now, data_expected: false, silent_legs: 0, judges_data: v1 };
         let moved = client.legs > 1;
         Self {
-            judge: (context.policies.judge)(&context.config, opening),
-            liveness: Liveness::new(&context.config.limits, now),
+            judge: (context.policies.judge)(&context.config(), opening),
+            liveness: Liveness::new(&context.config().limits, now),
             v1,
             skip_greeting: v1 && moved,
             leg_flushing: false,
@@ -93,7 +93,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         if self.said_anything {
             self.judge.subscribed(Instant::now(), true);
         }
-        let first_message_by = Instant::now() + context.config.limits.first_message_timeout;
+        let first_message_by = Instant::now() + context.config().limits.first_message_timeout;
         let mut stop = pin!(context.stop.cancelled());
         let mut drain = pin!(farewell::drained(&context, u64::from(self.client.peer.port())));
         let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));

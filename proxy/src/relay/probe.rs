@@ -28,14 +28,15 @@ pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>, source: SourceId,
         };
         let changed = lock(&context.pool).probed(source, Instant::now(), failed.is_none());
         if let Some(healthy) = changed {
-            context.observer.record(|| Event::ProxyHealth { proxy: context.config.id, source, healthy });
+            context.observer.record(|| Event::ProxyHealth { proxy: context.id, source, healthy });
         }
         tokio::time::sleep(every).await;
     }
 }
 
 async fn probe<N: Network>(context: &Context<N>, source: SourceId) -> Result<(), DialError> {
-    let limits = &context.config.limits;
+    let config = context.config();
+    let limits = &config.limits;
     let ask = Ask { url: context.url(source).to_owned(), ..Ask::default() };
     let Leg { mut session, .. } = dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await?;
     let answered = async {
@@ -48,7 +49,7 @@ async fn probe<N: Network>(context: &Context<N>, source: SourceId) -> Result<(),
                 }
             }
     };
-    let answered = tokio::time::timeout(context.config.health.pong_timeout, answered).await.unwrap_or(false);
+    let answered = tokio::time::timeout(context.config().health.pong_timeout, answered).await.unwrap_or(false);
     if !answered {
         return Err(DialError {
             why: wire::event::Why::PingTimeout,
