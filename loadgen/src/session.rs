@@ -145,7 +145,7 @@ impl<'a, N: Network> Talk<'a, N> {
     async fn talk(&mut self, symbols: &[Symbol], mut over: impl Future<Output = ()> + Unpin) -> Ended {
         // With an echo there is nothing to subscribe to.
         if self.config.protocol == Protocol::V1 && self.config.requests.is_none() {
-            let request = Request { user_key: self.config.user_key.clone(), symbols: symbols.to_vec() };
+            let request = Request::new(self.config.user_key.clone(), symbols.to_vec());
             if let Err(error) = self.session.start_send_unpin(Message::text(request.encode())) {
                 return self.lost(&error);
             }
@@ -286,6 +286,12 @@ impl<'a, N: Network> Talk<'a, N> {
                     }
                     let (client, session) = (self.client, self.session_id);
                     self.observer.record(|| Event::ClientGap { client, session, symbol, epoch, from, to, reason });
+                    return;
+                }
+                Ok(Strong::Resumed { symbol, epoch, seq, recovered }) => {
+                    self.useful = true;
+                    let (client, session) = (self.client, self.session_id);
+                    self.observer.record(|| Event::ClientResumed { client, session, symbol, epoch, seq, recovered });
                     return;
                 }
                 Err(_) => {}

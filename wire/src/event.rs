@@ -143,6 +143,21 @@ pub enum Event {
         /// Why.
         reason: GapReason,
     },
+    /// A client was told how its resume of a symbol went.
+    ClientResumed {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The symbol.
+        symbol: Symbol,
+        /// The epoch that it named.
+        epoch: u64,
+        /// The last seq that it had.
+        seq: u64,
+        /// Whether everything since is replayed; otherwise nothing is.
+        recovered: bool,
+    },
     /// A client sent request `n` (relay and echo).
     ClientSend {
         /// Which client.

@@ -70,7 +70,7 @@ impl Source {
 
 fn request(key: &str, symbols: &[&str]) -> Message {
     let symbols = symbols.iter().map(|text| Symbol::new(text).unwrap()).collect();
-    Message::text(Request { user_key: key.to_owned(), symbols }.encode())
+    Message::text(Request::new(key.to_owned(), symbols).encode())
 }
 
 async fn text(session: &mut Session<TokioStream>) -> String {

@@ -57,6 +57,7 @@ async fn a_stalled_client_loses_the_oldest_and_is_told_while_the_others_lose_not
                 next = to.unwrap() + 1;
                 missing += next - from;
             }
+            Strong::Resumed { .. } => panic!("it did not ask to resume"),
         }
     }
     assert_eq!(missing, dropped as u64);

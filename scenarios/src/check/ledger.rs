@@ -56,7 +56,9 @@ impl Ledger {
                 (at.client, at.symbol, at.pair) = self.pair(*client, *symbol);
                 at.origin = self.sends[at.symbol as usize].origin(*n);
             }
-            Event::ClientSubscribe { client, symbol, .. } | Event::ClientGap { client, symbol, .. } => {
+            Event::ClientSubscribe { client, symbol, .. }
+            | Event::ClientGap { client, symbol, .. }
+            | Event::ClientResumed { client, symbol, .. } => {
                 (at.client, at.symbol, at.pair) = self.pair(*client, *symbol);
             }
             Event::SourceSubscribe { symbol, .. } | Event::ProxyDrop { symbol, .. } => at.symbol = self.symbol(*symbol),

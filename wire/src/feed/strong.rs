@@ -1,6 +1,7 @@
 //! The strong contract's messages from proxy to client, subprotocol `windtunnel.v1`: JSON text, one object each.
 //!
 //! ```text
+//! {"type":"snapshot","symbol":"EURUSD","epoch":3,"seq":16,"data":{"symbol":"EURUSD","ts":...}}   the newest value when the client subscribed
 //! {"type":"live","symbol":"EURUSD","epoch":3,"seq":17,"data":{"symbol":"EURUSD","ts":...}}
 //! {"type":"gap","symbol":"EURUSD","epoch":3,"from":18,"to":25,"reason":"overflow"}
 //! {"type":"gap","symbol":"EURUSD","epoch":3,"from":26,"to":null,"reason":"reset"}      the epoch is over; an unknown number is missing
@@ -10,6 +11,19 @@
 //! `(epoch, seq)` is the proxy's own stamp, per symbol: seq grows by one with every message that the proxy received of that symbol in that epoch, whether or
 //! not this client got it. So a client may start at any seq; from there on each seq of an epoch is either delivered or named in a gap, and a new epoch
 //! begins only after a gap with reason `reset` closed the old one.
+//!
+//! **Resume.** A client that comes again says in its request where it stood ([`super::Request::resume`]). Per symbol the proxy answers all or nothing
+//! (Centrifugo's `recovered` flag is the model):
+//!
+//! ```text
+//! {"type":"resumed","symbol":"EURUSD","epoch":3,"seq":17,"recovered":true}      replay from seq 18 follows, contiguous to the first live one
+//! {"type":"replay","symbol":"EURUSD","epoch":3,"seq":18,"data":...}
+//! {"type":"live","symbol":"EURUSD","epoch":3,"seq":19,"data":...}
+//!
+//! {"type":"resumed","symbol":"GBPUSD","epoch":3,"seq":2,"recovered":false}      nothing is replayed
+//! {"type":"gap","symbol":"GBPUSD","epoch":3,"from":3,"to":null,"reason":"resume"}
+//! {"type":"snapshot","symbol":"GBPUSD","epoch":4,"seq":80,"data":...}
+//! ```
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -74,6 +88,18 @@ pub enum Strong<'a> {
         /// Why.
         reason: GapReason,
     },
+    /// The answer to a resume of one symbol.
+    Resumed {
+        /// The symbol.
+        symbol: Symbol,
+        /// The epoch that the client named.
+        epoch: u64,
+        /// The last seq that the client has, as it said.
+        seq: u64,
+        /// True: what follows is replay from `seq + 1` of this epoch, contiguous to the first live message. False: nothing is replayed; a gap with reason
+        /// [`GapReason::Resume`] follows, and then a snapshot, if there is a value.
+        recovered: bool,
+    },
 }
 
 /// A text is not a message of the strong contract.
@@ -91,6 +117,7 @@ struct Wire<'a> {
     from: Option<u64>,
     to: Option<u64>,
     reason: Option<GapReason>,
+    recovered: Option<bool>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -130,6 +157,13 @@ impl<'a> Strong<'a> {
                 )
                 .expect("writing to a string cannot fail");
             }
+            Strong::Resumed { symbol, epoch, seq, recovered } => {
+                write!(
+                    text,
+                    r#"{{"type":"resumed","symbol":"{symbol}","epoch":{epoch},"seq":{seq},"recovered":{recovered}}}"#
+                )
+                .expect("writing to a string cannot fail");
+            }
         }
         text
     }
@@ -150,6 +184,11 @@ impl<'a> Strong<'a> {
                 let reason = wire.reason.ok_or_else(|| missing("reason"))?;
                 return Ok(Strong::Gap { symbol: wire.symbol, epoch: wire.epoch, from, to: wire.to, reason });
             }
+            "resumed" => {
+                let seq = wire.seq.ok_or_else(|| missing("seq"))?;
+                let recovered = wire.recovered.ok_or_else(|| missing("recovered"))?;
+                return Ok(Strong::Resumed { symbol: wire.symbol, epoch: wire.epoch, seq, recovered });
+            }
             other => return Err(StrongError(format!("unknown type {other:?}"))),
         };
         let raw = wire.data.ok_or_else(|| missing("data"))?.get();
@@ -163,12 +202,15 @@ impl<'a> Strong<'a> {
     }
 }
 
+/// Whether the text is one JSON object without space around it (which would be lost on the way).
 fn is_json_object(text: &str) -> bool {
-    text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
+    text.starts_with('{') && text.ends_with('}') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(message: &Strong<'_>, expect: &str) {
@@ -187,11 +229,69 @@ mod tests {
             &Strong::Gap { symbol, epoch: 3, from: 18, to: None, reason: GapReason::Reset },
             r#"{"type":"gap","symbol":"EURUSD","epoch":3,"from":18,"to":null,"reason":"reset"}"#,
         );
+        check(
+            &Strong::Resumed { symbol, epoch: 3, seq: 17, recovered: true },
+            r#"{"type":"resumed","symbol":"EURUSD","epoch":3,"seq":17,"recovered":true}"#,
+        );
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        let object = proptest::collection::btree_map(".{0,4}", proptest::num::i64::ANY, 0..4)
+            .prop_map(|map| serde_json::to_string(&map).unwrap());
+        // What a source may send that is no object: text, broken JSON, an object with space around it.
+        prop_oneof![
+            object.clone(),
+            ".{0,20}",
+            "[{}\\[\\]\",:\\\\ \n0-9a]{0,16}",
+            object.prop_map(|text| format!("{text} \n"))
+        ]
+    }
+
+    fn messages() -> impl Strategy<Value = Strong<'static>> {
+        let symbol = "[!#-+.-\\[\\]-~]{1,24}".prop_map(|text| Symbol::new(&text).unwrap());
+        let kind = prop_oneof![Just(Kind::Snapshot), Just(Kind::Live), Just(Kind::Replay)];
+        let reason = prop_oneof![
+            Just(GapReason::Conflated),
+            Just(GapReason::Overflow),
+            Just(GapReason::Reset),
+            Just(GapReason::Resume)
+        ];
+        let rest = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<bool>());
+        (symbol, kind, reason, texts(), 0..3, rest).prop_map(
+            |(symbol, kind, reason, text, which, (epoch, seq, to, recovered))| match which {
+                0 => Strong::Data { kind, symbol, epoch, seq, data: Cow::Owned(text) },
+                1 => Strong::Gap { symbol, epoch, from: seq, to, reason },
+                _ => Strong::Resumed { symbol, epoch, seq, recovered },
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_survives_the_wire(message in messages()) {
+            let text = message.encode();
+            prop_assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "{}", text);
+            prop_assert_eq!(Strong::decode(&text).unwrap(), message);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in texts(), cut in 0_usize..200, message in messages()) {
+            let _ = Strong::decode(&text);
+            let whole = message.encode();
+            let part = whole.get(..cut.min(whole.len())).unwrap_or_default();
+            prop_assert!(part == whole || Strong::decode(part).is_err());
+        }
     }
 
     #[test]
     fn what_is_no_message_is_an_error() {
-        for text in ["", "{}", r#"{"type":"live","symbol":"A","epoch":1}"#, r#"{"type":"x","symbol":"A","epoch":1}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"type":"live","symbol":"A","epoch":1}"#,
+            r#"{"type":"x","symbol":"A","epoch":1}"#,
+            r#"{"type":"resumed","symbol":"A","epoch":1,"seq":1}"#,
+        ] {
             assert!(Strong::decode(text).is_err(), "{text}");
         }
     }

@@ -1,8 +1,10 @@
 //! The v1 feed protocol (TraderMade's `feedadv`, see the exchange in the module above).
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Symbol, SymbolError};
 
@@ -22,6 +24,9 @@ pub struct Request {
     pub user_key: String,
     /// The symbols, in the client's order, without duplicates. Empty subscribes to nothing.
     pub symbols: Vec<Symbol>,
+    /// Under the strong contract: (symbol, epoch, seq) of the last message that the client has, for symbols that it asks for and wants to go on with; each at
+    /// most once. Says nothing to a source, and is not sent where it is empty.
+    pub resume: Vec<(Symbol, u64, u64)>,
 }
 
 /// Why a text is not a v1 request. All are the client's fault.
@@ -41,6 +46,12 @@ pub enum RequestError {
     /// More than [`SYMBOLS_MAX`] symbols.
     #[error("more than {SYMBOLS_MAX} symbols")]
     TooMany,
+    /// A resume of a symbol that the request does not subscribe to.
+    #[error("resume names {0}, which is not among the symbols asked for")]
+    ResumeUnasked(Symbol),
+    /// Two positions of one symbol.
+    #[error("resume names {0} twice")]
+    ResumeTwice(Symbol),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,10 +60,59 @@ struct Wire<'a> {
     user_key: Cow<'a, str>,
     #[serde(borrow)]
     symbol: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    resume: Positions,
+}
+
+/// `{"EURUSD":[3,17]}`: the order stays, and at most [`SYMBOLS_MAX`] are held, whatever the text's length.
+#[derive(Default)]
+struct Positions(Vec<(Symbol, u64, u64)>);
+
+impl Positions {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Positions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(symbol, epoch, seq)| (symbol, (epoch, seq))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Positions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"positions like {"EURUSD":[epoch, seq]}"#)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Positions, A::Error> {
+                let mut positions = Vec::new();
+                while let Some((symbol, (epoch, seq))) = map.next_entry::<Symbol, (u64, u64)>()? {
+                    if positions.len() >= SYMBOLS_MAX {
+                        return Err(A::Error::custom(format_args!("resume names more than {SYMBOLS_MAX} symbols")));
+                    }
+                    positions.push((symbol, epoch, seq));
+                }
+                Ok(Positions(positions))
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
 }
 
 impl Request {
-    /// Reads a client's message.
+    /// A subscription without a resume.
+    #[must_use]
+    pub fn new(user_key: String, symbols: Vec<Symbol>) -> Self {
+        Self { user_key, symbols, resume: Vec::new() }
+    }
+
+    /// Reads a client's message. Fields that are not known are passed over.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -69,15 +129,25 @@ impl Request {
                 symbols.push(symbol);
             }
         }
-        Ok(Self { user_key: wire.user_key.into_owned(), symbols })
+        let mut resumed = std::collections::BTreeSet::new();
+        for &(symbol, ..) in &wire.resume.0 {
+            if !seen.contains(&symbol) {
+                return Err(RequestError::ResumeUnasked(symbol));
+            }
+            if !resumed.insert(symbol) {
+                return Err(RequestError::ResumeTwice(symbol));
+            }
+        }
+        Ok(Self { user_key: wire.user_key.into_owned(), symbols, resume: wire.resume.0 })
     }
 
     /// The message.
     #[must_use]
     pub fn encode(&self) -> String {
         let symbol = self.symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(",");
-        let wire = Wire { user_key: Cow::Borrowed(&self.user_key), symbol: Cow::Owned(symbol) };
-        serde_json::to_string(&wire).expect("two strings always serialise")
+        let resume = Positions(self.resume.clone());
+        let wire = Wire { user_key: Cow::Borrowed(&self.user_key), symbol: Cow::Owned(symbol), resume };
+        serde_json::to_string(&wire).expect("strings and numbers always serialise")
     }
 }
 
@@ -103,6 +173,8 @@ pub fn symbol_of(tick: &str) -> Option<Symbol> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -125,6 +197,39 @@ mod tests {
         ));
         let many = vec!["A"; SYMBOLS_MAX + 1].join(",");
         assert_eq!(Request::decode(&format!(r#"{{"symbol":"{many}"}}"#)), Err(RequestError::TooMany));
+    }
+
+    #[test]
+    fn a_resume_says_where_the_client_stood() {
+        let text = r#"{"userKey":"K","symbol":"EURUSD,GBPUSD","resume":{"EURUSD":[3,17]}}"#;
+        let request = Request::decode(text).unwrap();
+        let eurusd = Symbol::new("EURUSD").unwrap();
+        assert_eq!(request.resume, [(eurusd, 3, 17)]);
+        assert_eq!(request.encode(), text);
+        let ask = |resume: &str| Request::decode(&format!(r#"{{"symbol":"EURUSD","new":[1],"resume":{resume}}}"#));
+        assert_eq!(ask("{}").unwrap().resume, []);
+        assert_eq!(ask(r#"{"XAUUSD":[1,1]}"#), Err(RequestError::ResumeUnasked(Symbol::new("XAUUSD").unwrap())));
+        assert_eq!(ask(r#"{"EURUSD":[1,1],"EURUSD":[1,2]}"#), Err(RequestError::ResumeTwice(eurusd)));
+        for bad in ["5", "[]", r#"{"EURUSD":[1]}"#, r#"{"EURUSD":[1,2,3]}"#, r#"{"EURUSD":[-1,2]}"#, r#"{"A,B":[1,2]}"#]
+        {
+            assert!(matches!(ask(bad), Err(RequestError::Json(_))), "{bad}");
+        }
+        let many = vec![r#""EURUSD":[1,1]"#; SYMBOLS_MAX + 1].join(",");
+        assert!(matches!(ask(&format!("{{{many}}}")), Err(RequestError::Json(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_survives_the_wire(
+            user_key in ".{0,12}",
+            symbols in proptest::collection::btree_set("[!#-+.-\\[\\]-~]{1,24}", 0..8),
+            positions in proptest::collection::vec(any::<Option<(u64, u64)>>(), 8),
+        ) {
+            let symbols: Vec<_> = symbols.iter().map(|text| Symbol::new(text).unwrap()).collect();
+            let resume = symbols.iter().zip(positions).filter_map(|(symbol, at)| at.map(|(epoch, seq)| (*symbol, epoch, seq)));
+            let request = Request { user_key, resume: resume.collect(), symbols };
+            prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
     }
 
     #[test]
