@@ -3,7 +3,6 @@
 //! One small request a connection, read under a deadline and a bound, answered and closed. Whoever reaches this address may drain the proxy: bind it where only
 //! operators do.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,8 +12,7 @@ use wire::net::{ByteStream, Listener, Network};
 
 use crate::context::Context;
 use crate::lock::lock;
-use crate::meter::Meter;
-use crate::pool::InstanceState;
+use crate::metrics;
 
 /// Requests served at once; more are cut off.
 const CONNECTIONS_MAX: usize = 32;
@@ -111,16 +109,9 @@ impl Answer {
 
 fn answer<N: Network>(context: &Context<N>, method: &str, path: &str) -> Answer {
     match (method, path) {
-        ("GET", "/metrics") => Answer {
-            status: 200,
-            kind: "text/plain; version=0.0.4",
-            body: metrics(
-                &context.meter,
-                context.hub.queue_bytes(),
-                &instances(context),
-                &lock(&context.pool).states(),
-            ),
-        },
+        ("GET", "/metrics") => {
+            Answer { status: 200, kind: "text/plain; version=0.0.4; charset=utf-8", body: metrics::render(context) }
+        }
         ("GET", "/healthz") => Answer::text(200, "ok\n"),
         ("GET", "/readyz") => match unready(context) {
             None => Answer::text(200, "ready\n"),
@@ -153,7 +144,7 @@ fn unready<N: Network>(context: &Context<N>) -> Option<&'static str> {
 }
 
 fn instances<N: Network>(context: &Context<N>) -> Vec<String> {
-    context.config().upstreams.iter().map(|upstream| upstream.url.clone()).collect()
+    context.config().upstreams.iter().map(crate::config::Upstream::shown).collect()
 }
 
 fn upstreams<N: Network>(context: &Context<N>) -> String {
@@ -180,76 +171,9 @@ fn upstreams<N: Network>(context: &Context<N>) -> String {
     text
 }
 
-/// The counters in Prometheus's text format.
-fn metrics(
-    meter: &Meter,
-    (queue_bytes, queue_bytes_max): (u64, u64),
-    urls: &[String],
-    states: &[InstanceState],
-) -> String {
-    let mut text = String::with_capacity(4096);
-    let mut family = |name: &str, kind: &str, help: &str, value: u64| {
-        let _ = write!(text, "# HELP proxy_{name} {help}\n# TYPE proxy_{name} {kind}\nproxy_{name} {value}\n");
-    };
-    for (name, help, value) in [
-        ("clients", "Open client sessions.", meter.clients.get()),
-        ("handshakes", "Handshakes under way.", meter.handshakes.get()),
-        ("refusals", "Refusals being written.", meter.refusals.get()),
-        ("upstream_legs", "Open legs to sources.", meter.legs.get()),
-        ("queue_bytes", "Bytes waiting in all client queues.", queue_bytes),
-        ("queue_bytes_max", "Bytes waiting in the longest client queue.", queue_bytes_max),
-    ] {
-        family(name, "gauge", help, value);
-    }
-    for (name, help, value) in [
-        ("messages_received_total", "Messages received from sources.", meter.received.get()),
-        ("messages_forwarded_total", "Messages handed to client sockets.", meter.forwarded.get()),
-        ("messages_forwarded_up_total", "Messages of clients handed to sources.", meter.forwarded_up.get()),
-        ("messages_dropped_total", "Messages dropped because a client's queue was full.", meter.dropped.get()),
-        ("gap_notices_total", "Gap notices sent to windtunnel.v1 clients.", meter.gaps.get()),
-        ("clients_admitted_total", "Clients whose handshake succeeded.", meter.admitted.get()),
-        ("clients_shed_total", "Connections turned away before a session.", meter.shed.get()),
-        ("clients_closed_total", "Client sessions that the proxy ended.", meter.closed.get()),
-        ("upstream_dials_total", "Dials begun.", meter.dials.get()),
-        ("upstream_dials_failed_total", "Dials failed.", meter.dials_failed.get()),
-        ("upstream_legs_lost_total", "Legs that ended.", meter.legs_lost.get()),
-        ("accept_errors_total", "Errors of accept.", meter.accept_errors.get()),
-    ] {
-        family(name, "counter", help, value);
-    }
-    type Reading = (&'static str, &'static str, fn(&InstanceState) -> u64);
-    let readings: [Reading; 3] = [
-        ("upstream_healthy", "Whether an instance may be used.", |state| u64::from(state.healthy)),
-        ("upstream_connections", "Connections to an instance, dials included.", |state| u64::from(state.open)),
-        ("upstream_failures", "Failures in turn.", |state| u64::from(state.failures)),
-    ];
-    for (name, help, read) in readings {
-        let _ = write!(text, "# HELP proxy_{name} {help}\n# TYPE proxy_{name} gauge\n");
-        for (source, (url, state)) in urls.iter().zip(states).enumerate() {
-            let url = url.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-            let _ = writeln!(text, r#"proxy_{name}{{source="{source}",url="{url}"}} {}"#, read(state));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn metrics_are_prometheus_text() {
-        let meter = Meter::default();
-        meter.received.add(7);
-        let state = InstanceState { open: 2, dialing: 0, healthy: true, failures: 0, rests_until: None };
-        let text = metrics(&meter, (10, 5), &["ws://a/\"x\"".to_owned()], &[state]);
-        assert!(text.contains("# TYPE proxy_messages_received_total counter\nproxy_messages_received_total 7\n"));
-        assert!(text.contains("proxy_queue_bytes_max 5\n"));
-        assert!(text.contains(r#"proxy_upstream_connections{source="0",url="ws://a/\"x\""} 2"#), "{text}");
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            assert!(line.rsplit_once(' ').unwrap().1.parse::<u64>().is_ok(), "{line}");
-        }
-    }
 
     #[test]
     fn a_request_is_read_when_it_is_whole() {

@@ -38,6 +38,21 @@ pub struct Upstream {
     pub url: String,
 }
 
+impl Upstream {
+    /// The URL without what may be a secret: user, password and query. What stands in pages and metrics.
+    pub(crate) fn shown(&self) -> String {
+        let Ok(mut url) = url::Url::parse(&self.url) else { return "?".to_owned() };
+        if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
+            return self.url.clone();
+        }
+        let masked = url.query().is_some().then_some("***");
+        url.set_query(masked);
+        // Both fail only for URLs without a host, which are refused before they come here.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        url.to_string()
+    }
+}
+
 /// When a leg to a source counts as dead though nobody closed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -216,5 +231,22 @@ impl Config {
             return Err(ConfigError::Value { name: "upstreams", why: "names more than 65,535 instances".into() });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_in_a_url_is_not_shown() {
+        for (url, shown) in [
+            ("ws://feed:9000/a", "ws://feed:9000/a"),
+            ("ws://feed:9000/a?api_key=s3cret", "ws://feed:9000/a?***"),
+            ("ws://user:s3cret@feed/", "ws://feed/"),
+            ("ws://s3cret@feed/a?x", "ws://feed/a?***"),
+        ] {
+            assert_eq!(Upstream { url: url.to_owned() }.shown(), shown);
+        }
     }
 }

@@ -9,7 +9,8 @@
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
 //!   farewell, liveness  how client sessions end
-//!   admin, meter        /metrics, /healthz, /readyz, /upstreams, POST /drain
+//!   admin               /metrics, /healthz, /readyz, /upstreams, POST /drain
+//!   meter, metrics      what is counted, and its text for Prometheus
 //!   program             the command line
 //! ```
 //!
@@ -40,6 +41,7 @@ mod listener;
 mod liveness;
 mod lock;
 mod meter;
+mod metrics;
 mod policy;
 mod pool;
 pub mod program;

@@ -45,6 +45,7 @@ pub(crate) async fn serve_client<N: Network>(context: Arc<Context<N>>, session: 
         pending: None,
         preamble: Preamble::new(context.config().protocol, context.config().preamble),
         legs: 0,
+        lost_at: None,
     };
     let end = client.run().await;
     farewell::carry_out(&context, client.session, peer, end).await;
@@ -60,6 +61,8 @@ struct Client<N: Network> {
     preamble: Preamble,
     /// Legs that it has had.
     legs: u64,
+    /// When its leg was lost, until data comes again.
+    lost_at: Option<Instant>,
 }
 
 /// A leg to a source, for one client.
@@ -88,6 +91,7 @@ impl<N: Network> Client<N> {
                 BridgeEnd::LegLost(why) => {
                     tracing::info!(%source, client = %self.peer, ?why, "lost a client's leg: moving it");
                     down(why);
+                    self.lost_at.get_or_insert_with(Instant::now);
                     leg.place.fault = true;
                 }
                 BridgeEnd::LegClosed(frame) => {
@@ -154,11 +158,13 @@ async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Clien
         let mut place = Place { context: Arc::clone(&context), source, up_since: None, fault: false };
         context.meter.dials.add(1);
         context.observer.record(|| Event::ProxyDial { proxy, source });
+        let started = Instant::now();
         let ask =
             Ask { url: context.url(source).to_owned(), forwarded_for: Some(peer.ip().to_string()), ..Ask::default() };
         match dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await {
             Ok(Leg { session, local }) => {
                 place.up_since = Some(Instant::now());
+                context.meter.dial.observe(started.elapsed());
                 context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch: 0, client: Some(peer) });
                 context.leg_up(source);
                 let held = Held::new(&context.meter, |meter| &meter.legs);

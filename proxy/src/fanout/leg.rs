@@ -28,6 +28,8 @@ use crate::pool::Pick;
 struct Memory {
     data_expected: bool,
     silent_legs: u32,
+    /// When the last leg was lost, until data comes again.
+    lost_at: Option<Instant>,
 }
 
 /// Keeps a leg up, on one instance or another, until the proxy stops.
@@ -73,6 +75,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             context.leg_closed(source, None, true);
         }
         Ok(Leg { session, local }) => {
+            context.meter.dial.observe(started.elapsed());
             let opening = Opening {
                 now: Instant::now(),
                 data_expected: memory.data_expected,
@@ -89,18 +92,20 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
                 up_deadline: started + limits.dial_timeout,
                 flushing: false,
                 had_data: false,
+                lost_at: memory.lost_at,
                 raw: context.config().protocol == Protocol::Raw,
                 _held: Held::new(&context.meter, |meter| &meter.legs),
             };
             let why = life.run().await;
             let (up_since, had_data) = (life.up_since, life.had_data);
+            memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
             tracing::warn!(%source, url, ?why, "lost the leg to a source");
             context.meter.legs_lost.add(1);
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: Some(local), why });
             context.leg_closed(source, up_since, why != Why::Shutdown);
             if had_data {
-                *memory = Memory { data_expected: true, silent_legs: 0 };
+                *memory = Memory { data_expected: true, silent_legs: 0, lost_at: memory.lost_at };
             } else if why == Why::Stale {
                 memory.silent_legs = memory.silent_legs.saturating_add(1);
             }
@@ -119,6 +124,7 @@ struct Life<'c, N: Network> {
     up_deadline: Instant,
     flushing: bool,
     had_data: bool,
+    lost_at: Option<Instant>,
     raw: bool,
     _held: Held,
 }
@@ -251,6 +257,9 @@ impl<N: Network> Life<'_, N> {
 
     fn on_data(&mut self, now: Instant, symbol: Symbol, message: Message) {
         self.had_data = true;
+        if let Some(lost_at) = self.lost_at.take() {
+            self.context.meter.failover.observe(now.saturating_duration_since(lost_at));
+        }
         self.judge.heard(now, Heard::Data);
         self.context.meter.received.add(1);
         self.context.hub.dispatch(self.context, symbol, message);

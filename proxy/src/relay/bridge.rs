@@ -240,6 +240,9 @@ impl<'b, N: Network> Bridge<'b, N> {
             }
             Message::Text(_) | Message::Binary(_) => {
                 self.had_data = true;
+                if let Some(lost_at) = self.client.lost_at.take() {
+                    self.context.meter.failover.observe(now.saturating_duration_since(lost_at));
+                }
                 self.judge.heard(now, Heard::Data);
                 self.context.meter.received.add(1);
                 self.context.meter.forwarded.add(1);

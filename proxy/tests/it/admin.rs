@@ -1,10 +1,13 @@
 //! The admin address over a real socket.
 
+use std::collections::BTreeMap;
+
 use proxy::Mode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::net::{Network, SocketOptions, TokioNet};
 
-use crate::bench::{Client, Proxy, Source, loopback, soon, tick};
+use crate::bench::{Client, Do, Proxy, Source, loopback, soon, tick};
+use crate::exposition::{self, Family};
 
 async fn ask(proxy: &Proxy, request: &str) -> String {
     let net = TokioNet::current();
@@ -13,6 +16,45 @@ async fn ask(proxy: &Proxy, request: &str) -> String {
     let mut text = String::new();
     soon(stream.read_to_string(&mut text)).await.unwrap();
     text
+}
+
+/// The page, read strictly.
+async fn metrics(proxy: &Proxy) -> BTreeMap<String, Family> {
+    let answer = ask(proxy, "GET /metrics").await;
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{head}");
+    exposition::parse(page).unwrap_or_else(|error| panic!("{error} in\n{page}"))
+}
+
+/// The figure without labels; of a histogram, its count.
+async fn metric(proxy: &Proxy, name: &str) -> f64 {
+    let family = metrics(proxy).await.remove(&format!("windtunnel_proxy_{name}")).expect(name);
+    let suffix = if family.kind == "histogram" { "_count" } else { "" };
+    family.samples[&(suffix.to_owned(), Vec::new())]
+}
+
+#[tokio::test]
+async fn metrics_are_well_formed_and_a_failover_is_measured() {
+    let mut sources = [Source::v1().await, Source::v1().await];
+    let urls = [format!("{}?key=s3cret", sources[0].url()), sources[1].url()];
+    let proxy = Proxy::start(Mode::Fanout, &urls, |config| config.admin = Some(loopback())).await;
+    let mut client = Client::subscribe(proxy.addr, false, "A").await;
+    let [first, second] = &mut sources;
+    first.subscribed(&["A"]).await;
+    first.tick("A", 1);
+    client.text().await;
+    assert_eq!(metric(&proxy, "failover_duration_seconds").await, 0.0);
+    first.order(Do::Drop);
+    second.subscribed(&["A"]).await;
+    second.tick("A", 2);
+    client.text().await;
+    assert_eq!(metric(&proxy, "failover_duration_seconds").await, 1.0);
+    assert_eq!(metric(&proxy, "upstream_dial_duration_seconds").await, 2.0);
+    let page = metrics(&proxy).await;
+    assert!(page.keys().all(|name| name.starts_with("windtunnel_proxy_")));
+    let labels = page["windtunnel_proxy_upstream_healthy"].samples.keys().next().unwrap().1.clone();
+    assert_eq!(labels[0], ("source".to_owned(), "0".to_owned()));
+    assert!(labels[1].1.ends_with("/feed?***"), "{labels:?}");
 }
 
 #[tokio::test]
@@ -27,9 +69,10 @@ async fn the_pages_tell_the_truth_and_a_drain_ends_the_proxy() {
     source.subscribed(&["A"]).await;
     source.tick("A", 1);
     assert_eq!(client.text().await, tick("A", 1));
-    let metrics = ask(&proxy, "GET /metrics").await;
-    for line in ["proxy_clients 1", "proxy_upstream_legs 1", "proxy_messages_received_total 1", "proxy_queue_bytes 0"] {
-        assert!(metrics.contains(&format!("\n{line}\n")), "{line} is not in {metrics}");
+    for (name, value) in
+        [("clients", 1.0), ("upstream_legs", 1.0), ("messages_received_total", 1.0), ("queue_bytes", 0.0)]
+    {
+        assert_eq!(metric(&proxy, name).await, value, "{name}");
     }
     assert!(ask(&proxy, "GET /healthz").await.starts_with("HTTP/1.1 200"));
     assert!(ask(&proxy, "GET /readyz").await.starts_with("HTTP/1.1 200"));

@@ -4,6 +4,7 @@
 
 mod admin;
 mod bench;
+mod exposition;
 mod fanout;
 mod front_door;
 mod relay;
