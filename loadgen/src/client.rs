@@ -10,12 +10,14 @@ use futures_util::future::FusedFuture;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
+use wire::feed::Protocol;
 use wire::id::{ClientId, SessionId, Symbol};
 use wire::net::{ByteStream, Network};
 use wire::ws::{self, Ask, ConnectError, SUBPROTOCOL};
 
 use crate::backoff::Backoff;
 use crate::config::Config;
+use crate::order::Book;
 use crate::run::Target;
 use crate::session::{Ended, Talk};
 use crate::summary::{Meter, Shard, Tally};
@@ -48,6 +50,9 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         let draws = crowd.net.draws("reconnect", u64::from(client.0));
         Backoff::new(policy, draws)
     });
+    let mut book = Book::new(if crowd.config.protocol == Protocol::V1 { &symbols } else { &[] });
+    // The peer ended the last session, and the client has not come again yet.
+    let mut away = false;
     let mut target = client.index() % crowd.targets.len();
     let mut planned = arrival;
     for number in 0_u32.. {
@@ -66,6 +71,9 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         match dialled {
             Ok((session, strong)) => {
                 tally.counts.opened += 1;
+                let resume = crowd.config.resume && strong;
+                tally.counts.came_back += u64::from(std::mem::take(&mut away) && resume);
+                let positions = book.begin(resume);
                 shard.record(Meter::Connect, Instant::now().duration_since(planned));
                 let mut talk = Talk::new(
                     &crowd.config,
@@ -76,9 +84,9 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                     (client, session_id),
                     strong,
                     session,
-                    &symbols,
+                    &mut book,
                 );
-                let ended = talk.run(&symbols, &mut over).await;
+                let ended = talk.run(&symbols, positions, &mut over).await;
                 if talk.useful
                     && let Some(backoff) = &mut backoff
                 {
@@ -87,6 +95,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                 if ended == Ended::Over {
                     break;
                 }
+                away = matches!(ended, Ended::PeerClosed(_) | Ended::Broken);
             }
             Err((status, why)) => {
                 tally.counts.refused += 1;

@@ -32,6 +32,9 @@ pub struct Config {
     pub protocol: Protocol,
     /// The share of clients that offer `windtunnel.v1`, 0 to 1, spread evenly over the numbers. Default 0.
     pub strong: f64,
+    /// Whether a strong client that comes again goes on where it stood: it names its last (epoch, seq) of each symbol, and what it misses from there on counts,
+    /// unless it is told of. Says nothing without [`Config::reconnect`]. Default false.
+    pub resume: bool,
     /// The v1 user key. Default `load`.
     pub user_key: String,
     /// The feed's seed, to check every payload byte. Default None: payloads are only read.
@@ -67,6 +70,7 @@ impl Config {
             symbols_per_client: None,
             protocol: Protocol::V1,
             strong: 0.0,
+            resume: false,
             user_key: "load".to_owned(),
             seed: None,
             reader: Reader::Full,

@@ -1,7 +1,7 @@
 //! Exact checks of order, gaps and duplicates, in constant time and space a message. Pure.
 
 use rustc_hash::FxHashMap;
-use wire::feed::SYMBOLS_MAX;
+use wire::feed::{GapReason, SYMBOLS_MAX};
 use wire::id::Symbol;
 
 /// What a tick's number says against those before it.
@@ -64,7 +64,8 @@ pub(crate) enum Stamped {
     Stale,
 }
 
-/// The stamps of one symbol in one session: a session may start at any seq, and within an epoch each seq is delivered or named in a gap.
+/// The stamps of one symbol: a session may start at any seq, unless it goes on where an earlier one stood, and within an epoch each seq is delivered or named in
+/// a gap.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamps {
     at: Option<Place>,
@@ -84,9 +85,18 @@ impl Stamps {
         self.advance(epoch, seq, Some(seq))
     }
 
-    /// A gap was told; `to` None ends the epoch.
-    pub(crate) fn gap(&mut self, epoch: u64, from: u64, to: Option<u64>) -> Stamped {
-        self.advance(epoch, from, to)
+    /// A gap was told; `to` None ends the epoch, or, where a resume could not be served, leaves open where the next message stands.
+    pub(crate) fn gap(&mut self, epoch: u64, from: u64, to: Option<u64>, reason: GapReason) -> Stamped {
+        let stamped = self.advance(epoch, from, to);
+        if reason == GapReason::Resume && to.is_none() && !matches!(stamped, Stamped::Stale) {
+            self.at = None;
+        }
+        stamped
+    }
+
+    /// The last (epoch, seq) that was delivered or given up, where one can go on after it: the epoch is not over.
+    fn position(&self) -> Option<(u64, u64)> {
+        self.at.filter(|at| !at.over).and_then(|at| Some((at.epoch, at.next.checked_sub(1)?)))
     }
 
     fn advance(&mut self, epoch: u64, from: u64, to: Option<u64>) -> Stamped {
@@ -152,6 +162,20 @@ impl Book {
         self.rows.len() - 1
     }
 
+    /// A new session begins: numbers start anew, and so do stamps, except for those that it goes on from: where `resume`, the positions (symbol, epoch, seq) of
+    /// the symbols asked for.
+    pub(crate) fn begin(&mut self, resume: bool) -> Vec<(Symbol, u64, u64)> {
+        let mut positions = Vec::new();
+        for row in &mut self.rows {
+            row.numbers = Numbers::default();
+            match row.stamps.position().filter(|_| resume && row.asked) {
+                Some((epoch, seq)) => positions.push((row.symbol, epoch, seq)),
+                None => row.stamps = Stamps::default(),
+            }
+        }
+        positions
+    }
+
     /// The symbol's row, made where it is new; None beyond twice [`SYMBOLS_MAX`] symbols, so that a mad peer cannot fill our memory.
     pub(crate) fn row(&mut self, symbol: Symbol) -> Option<&mut Row> {
         let place = match self.rows.get(self.hint) {
@@ -215,15 +239,35 @@ mod tests {
         let mut stamps = Stamps::default();
         assert_eq!(stamps.data(3, 17), Stamped::Lawful);
         assert_eq!(stamps.data(3, 18), Stamped::Lawful);
-        assert_eq!(stamps.gap(3, 19, Some(25)), Stamped::Lawful);
+        assert_eq!(stamps.gap(3, 19, Some(25), GapReason::Overflow), Stamped::Lawful);
         assert_eq!(stamps.data(3, 26), Stamped::Lawful);
         assert_eq!(stamps.data(3, 29), Stamped::Unannounced(2));
         assert_eq!(stamps.data(3, 29), Stamped::Repeated);
-        assert_eq!(stamps.gap(3, 30, None), Stamped::Lawful);
+        assert_eq!(stamps.gap(3, 30, None, GapReason::Reset), Stamped::Lawful);
         assert_eq!(stamps.data(3, 30), Stamped::Stale);
         assert_eq!(stamps.data(4, 1), Stamped::Lawful);
         assert_eq!(stamps.data(5, 1), Stamped::Unannounced(1));
         assert_eq!(stamps.data(4, 2), Stamped::Stale);
+    }
+
+    #[test]
+    fn a_session_that_resumes_is_held_to_where_the_last_one_stood() {
+        let symbol = Symbol::numbered(0);
+        let mut book = Book::new(&[symbol]);
+        assert_eq!(book.begin(true), []);
+        book.row(symbol).unwrap().stamps.data(3, 17);
+        assert_eq!(book.begin(true), [(symbol, 3, 17)]);
+        assert_eq!(book.row(symbol).unwrap().stamps.data(3, 20), Stamped::Unannounced(2));
+        // What could not be resumed is told, and then any message may come.
+        assert_eq!(book.begin(true), [(symbol, 3, 20)]);
+        assert_eq!(book.row(symbol).unwrap().stamps.gap(3, 21, None, GapReason::Resume), Stamped::Lawful);
+        assert_eq!(book.row(symbol).unwrap().stamps.data(1, 5), Stamped::Lawful);
+        // An epoch that is over has nothing to go on from; nor has a session that does not resume.
+        book.row(symbol).unwrap().stamps.gap(1, 6, None, GapReason::Reset);
+        assert_eq!(book.begin(true), []);
+        book.row(symbol).unwrap().stamps.data(1, 9);
+        assert_eq!(book.begin(false), []);
+        assert_eq!(book.row(symbol).unwrap().stamps.data(1, 40), Stamped::Lawful);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::close;
 use wire::event::{Event, Observer, Side, Stamp};
-use wire::feed::{KEY_LIMIT_TEXT, Protocol, Request, Strong};
+use wire::feed::{KEY_LIMIT_TEXT, Kind, Protocol, Request, Strong};
 use wire::id::{ClientId, SessionId, Symbol};
 use wire::net::{Network, WallTime};
 use wire::tick::Tick;
@@ -51,7 +51,7 @@ pub(crate) struct Talk<'a, N: Network> {
     pub(crate) session_id: SessionId,
     pub(crate) strong: bool,
     pub(crate) session: ws::Session<Throttled<N::Stream>>,
-    pub(crate) book: Book,
+    pub(crate) book: &'a mut Book,
     /// A message of use came: the back-off may start anew.
     pub(crate) useful: bool,
     /// The first message, which may be a greeting, came.
@@ -97,7 +97,7 @@ impl<'a, N: Network> Talk<'a, N> {
         (client, session_id): (ClientId, SessionId),
         strong: bool,
         session: ws::Session<Throttled<N::Stream>>,
-        symbols: &[Symbol],
+        book: &'a mut Book,
     ) -> Self {
         let requests = config.requests.map(|requests| {
             // Each client's loop has a phase of its own, or all would send at once.
@@ -106,7 +106,6 @@ impl<'a, N: Network> Talk<'a, N> {
             let began = Instant::now() + Duration::try_from_secs_f64(phase).unwrap_or(FAR).min(FAR);
             Plan { requests, began, next: 0, in_flight: VecDeque::new() }
         });
-        let book = Book::new(if config.protocol == Protocol::V1 { symbols } else { &[] });
         Self {
             config,
             net,
@@ -125,9 +124,14 @@ impl<'a, N: Network> Talk<'a, N> {
         }
     }
 
-    /// Subscribes, then reads until the run is over or the session ends. The end is bounded by `close_timeout`.
-    pub(crate) async fn run(&mut self, symbols: &[Symbol], mut over: impl Future<Output = ()> + Unpin) -> Ended {
-        let ended = self.talk(symbols, &mut over).await;
+    /// Subscribes, going on from `positions`, then reads until the run is over or the session ends. The end is bounded by `close_timeout`.
+    pub(crate) async fn run(
+        &mut self,
+        symbols: &[Symbol],
+        positions: Vec<(Symbol, u64, u64)>,
+        mut over: impl Future<Output = ()> + Unpin,
+    ) -> Ended {
+        let ended = self.talk(symbols, positions, &mut over).await;
         let (by, code) = match ended {
             Ended::Over => (Side::Own, Some(close::NORMAL)),
             Ended::Protocol(code) => (Side::Own, Some(code)),
@@ -142,10 +146,16 @@ impl<'a, N: Network> Talk<'a, N> {
         ended
     }
 
-    async fn talk(&mut self, symbols: &[Symbol], mut over: impl Future<Output = ()> + Unpin) -> Ended {
+    async fn talk(
+        &mut self,
+        symbols: &[Symbol],
+        positions: Vec<(Symbol, u64, u64)>,
+        mut over: impl Future<Output = ()> + Unpin,
+    ) -> Ended {
         // With an echo there is nothing to subscribe to.
         if self.config.protocol == Protocol::V1 && self.config.requests.is_none() {
-            let request = Request::new(self.config.user_key.clone(), symbols.to_vec());
+            let request =
+                Request { user_key: self.config.user_key.clone(), symbols: symbols.to_vec(), resume: positions };
             if let Err(error) = self.session.start_send_unpin(Message::text(request.encode())) {
                 return self.lost(&error);
             }
@@ -153,6 +163,11 @@ impl<'a, N: Network> Talk<'a, N> {
             for &symbol in symbols {
                 let (client, session) = (self.client, self.session_id);
                 self.observer.record(|| Event::ClientSubscribe { client, session, symbol });
+            }
+            self.tally.counts.resumes += request.resume.len() as u64;
+            for &(symbol, epoch, seq) in &request.resume {
+                let (client, session) = (self.client, self.session_id);
+                self.observer.record(|| Event::ClientResume { client, session, symbol, epoch, seq });
             }
         }
         let timer = sleep_until(Instant::now());
@@ -278,7 +293,7 @@ impl<'a, N: Network> Talk<'a, N> {
                     self.tally.counts.gaps_told += 1;
                     self.tally.counts.gap_messages_told += to.map_or(0, |to| (to - from).saturating_add(1));
                     if let Some(row) = self.book.row(symbol) {
-                        let stamped = row.stamps.gap(epoch, from, to);
+                        let stamped = row.stamps.gap(epoch, from, to, reason);
                         // A gap that names what was passed already is no duplicate of a message.
                         if let Stamped::Unannounced(missing) = stamped {
                             self.tally.counts.unannounced += missing;
@@ -290,6 +305,7 @@ impl<'a, N: Network> Talk<'a, N> {
                 }
                 Ok(Strong::Resumed { symbol, epoch, seq, recovered }) => {
                     self.useful = true;
+                    self.tally.counts.resumes_recovered += u64::from(recovered);
                     let (client, session) = (self.client, self.session_id);
                     self.observer.record(|| Event::ClientResumed { client, session, symbol, epoch, seq, recovered });
                     return;
@@ -314,7 +330,13 @@ impl<'a, N: Network> Talk<'a, N> {
         let counts = &mut self.tally.counts;
         counts.delivered += 1;
         counts.garbled += u64::from(!intact);
-        if let Some(due) = due(payload, symbol) {
+        let kind = stamp.map_or(Kind::Live, |stamp| stamp.kind);
+        counts.snapshots += u64::from(kind == Kind::Snapshot);
+        counts.replayed += u64::from(kind == Kind::Replay);
+        // What comes from the proxy's memory is as old as it is.
+        if kind == Kind::Live
+            && let Some(due) = due(payload, symbol)
+        {
             self.shard.record(Meter::Tick, self.net.wall_clock().since(due));
         }
         if let Some(row) = self.book.row(symbol) {

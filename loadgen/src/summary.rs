@@ -41,6 +41,16 @@ pub struct Summary {
     pub gaps_told: u64,
     /// Messages that gap notices named; those that end an epoch name an unknown number, counted as 0.
     pub gap_messages_told: u64,
+    /// Ticks that came as the newest value at the time of subscribing.
+    pub snapshots: u64,
+    /// Ticks that came from the proxy's memory after a resume.
+    pub replayed: u64,
+    /// Symbols that a session asked to go on with where an earlier one stood.
+    pub resumes: u64,
+    /// Those of which everything since was replayed.
+    pub resumes_recovered: u64,
+    /// Sessions ended by the peer after which their client came again to resume: what it missed in between is in `unannounced`, or it was told.
+    pub came_back: u64,
     /// Sessions that were told that their key has too many connections.
     pub key_limited: u64,
     /// Requests sent.
@@ -71,10 +81,11 @@ impl Summary {
     }
 
     /// Whether anything came that should not have, or did not come that should have: missing or unannounced ticks, duplicates, disorder, garbled
-    /// messages, sessions ended by the peer.
+    /// messages, sessions ended by the peer (unless their client came again and resumed).
     #[must_use]
     pub fn is_flawed(&self) -> bool {
-        self.missing + self.unannounced + self.duplicates + self.out_of_order + self.garbled + self.closed_by_peer() > 0
+        let lost = self.closed_by_peer().saturating_sub(self.came_back);
+        self.missing + self.unannounced + self.duplicates + self.out_of_order + self.garbled + lost > 0
     }
 
     /// Whether nothing at all was received, so that nothing was checked.
@@ -159,6 +170,11 @@ impl Tally {
         mine.unasked += theirs.unasked;
         mine.gaps_told += theirs.gaps_told;
         mine.gap_messages_told += theirs.gap_messages_told;
+        mine.snapshots += theirs.snapshots;
+        mine.replayed += theirs.replayed;
+        mine.resumes += theirs.resumes;
+        mine.resumes_recovered += theirs.resumes_recovered;
+        mine.came_back += theirs.came_back;
         mine.key_limited += theirs.key_limited;
         mine.requests += theirs.requests;
         mine.requests_skipped += theirs.requests_skipped;

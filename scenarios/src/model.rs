@@ -223,6 +223,9 @@ pub struct Clients {
     /// Share that asks for the strong contract, 0..=1. Default 0.
     #[serde(default)]
     pub strong: f64,
+    /// Whether strong clients that come again go on where they stood. Default false.
+    #[serde(default)]
+    pub resume: bool,
     /// How fast they read. Default `full`.
     #[serde(default)]
     pub reader: Reader,

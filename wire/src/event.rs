@@ -143,6 +143,19 @@ pub enum Event {
         /// Why.
         reason: GapReason,
     },
+    /// A client asked to go on after the last message of a symbol that it has, from an earlier session.
+    ClientResume {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The symbol.
+        symbol: Symbol,
+        /// The epoch of that message.
+        epoch: u64,
+        /// Its seq.
+        seq: u64,
+    },
     /// A client was told how its resume of a symbol went.
     ClientResumed {
         /// Which client.

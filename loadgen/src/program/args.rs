@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Come again after a refusal or a close.
     #[arg(long)]
     reconnect: bool,
+    /// Strong clients that come again go on where they stood.
+    #[arg(long, requires = "reconnect")]
+    resume: bool,
     /// Read at most so many bytes per second and client.
     #[arg(long, value_name = "BYTES_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
     read_rate: Option<u64>,
@@ -82,6 +85,7 @@ impl Args {
         config.protocol = if self.raw { Protocol::Raw } else { Protocol::V1 };
         config.seed = self.seed;
         config.reconnect = self.reconnect.then(Reconnect::default);
+        config.resume = self.resume;
         config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
         config.user_key.clone_from(&self.user_key);
         config

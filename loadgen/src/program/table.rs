@@ -21,6 +21,13 @@ pub(super) fn render(summary: &Summary) -> String {
     if summary.gaps_told > 0 {
         row("gaps told", format!("{} notices, {} messages", summary.gaps_told, summary.gap_messages_told));
     }
+    if summary.snapshots > 0 {
+        row("snapshots", summary.snapshots.to_string());
+    }
+    if summary.resumes > 0 {
+        let Summary { resumes, resumes_recovered, replayed, .. } = summary;
+        row("resumes", format!("{resumes} asked, {resumes_recovered} recovered with {replayed} ticks replayed"));
+    }
     if summary.requests > 0 {
         let Summary { requests, echoes, unanswered, requests_skipped, .. } = summary;
         row("requests", format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped"));

@@ -58,6 +58,7 @@ impl Ledger {
             }
             Event::ClientSubscribe { client, symbol, .. }
             | Event::ClientGap { client, symbol, .. }
+            | Event::ClientResume { client, symbol, .. }
             | Event::ClientResumed { client, symbol, .. } => {
                 (at.client, at.symbol, at.pair) = self.pair(*client, *symbol);
             }

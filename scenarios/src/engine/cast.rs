@@ -148,6 +148,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         SourceMode::Echo => wire::feed::Protocol::Raw,
     };
     config.strong = group.strong;
+    config.resume = group.resume;
     config.seed = Some(plan.seed);
     config.reader = match group.reader {
         model::Reader::Full => Reader::Full,

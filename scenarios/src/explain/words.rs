@@ -87,6 +87,9 @@ fn clients(group: &Clients) -> String {
     if group.strong > 0.0 {
         text += &format!(", {}% under the strong contract", group.strong * 100.0);
     }
+    if group.resume {
+        text += ", resuming when they come again";
+    }
     match group.reader {
         Reader::Full => {}
         Reader::BytesPerS(rate) => text += &format!(", reading {rate} bytes/s"),

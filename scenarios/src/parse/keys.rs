@@ -215,6 +215,12 @@ static CLIENTS: Table = Table {
             Without::Default("0.0"),
             "Share of the group that asks for the strong contract (numbered messages, gap notices, resume).",
         ),
+        key(
+            "resume",
+            Kind::Flag,
+            Without::Default("false"),
+            "Whether strong clients that come again name their last stamp of each symbol, to go on from there.",
+        ),
         key("reader", Kind::OneOf(READER), Without::Default("\"full\""), "How fast they read."),
         key(
             "recv-buffer",

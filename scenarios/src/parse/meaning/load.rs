@@ -87,6 +87,13 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
             "write proxy.mode = \"fanout\" or strong = 0",
         );
     }
+    if group.resume && group.strong == 0.0 {
+        let message = format!("group \"{name}\" resumes, and has no strong clients, who alone can");
+        rules.wrong_but(&at("resume"), message, "write strong = 1.0");
+    } else if group.resume && !group.reconnect {
+        let message = format!("group \"{name}\" resumes, and never comes again");
+        rules.wrong_but(&at("resume"), message, "write reconnect = true");
+    }
     if let Some(hosts) = group.hosts
         && u32::from(hosts) > group.count
     {

@@ -262,6 +262,16 @@ fn modes_that_do_not_go_together_are_refused() {
             "13:10: group \"all\" asks for the strong contract, which a relay does not offer: it passes the source's bytes on; write proxy.mode = \"fanout\" or strong = 0",
         ],
     );
+    check(
+        "count = 10",
+        "count = 10\nresume = true",
+        &["15:10: group \"all\" resumes, and has no strong clients, who alone can; write strong = 1.0"],
+    );
+    check(
+        "count = 10",
+        "count = 10\nresume = true\nstrong = 1.0\nreconnect = false",
+        &["15:10: group \"all\" resumes, and never comes again; write reconnect = true"],
+    );
 }
 
 #[test]
