@@ -1,11 +1,13 @@
 //! What the proxy is told before it starts: meaning only. [`program`](crate::program) reads it from text.
 
 mod file;
+mod pattern;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use self::file::{File, Span};
+pub use self::pattern::Pattern;
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
@@ -117,8 +119,17 @@ pub struct Config {
     /// Values of `Origin` that a client's handshake may carry, compared without regard to case; any other is answered HTTP 403. A handshake without the header
     /// passes: only browsers send it, and only they need it checked (RFC 6455 section 10.2). Empty accepts any. Default empty.
     pub origins: Vec<String>,
-    /// The client's first messages that relay says again to a new instance after a failover. Default 1 with v1 (the subscription), 0 with raw.
-    pub preamble: usize,
+    /// How many of a client's messages relay says again to a new instance after a failover: with v1 its last subscription, otherwise its first messages, or
+    /// the latest that match `preamble_match`. Default 1 with v1, 0 with raw.
+    pub preamble_messages: usize,
+    /// Which of a client's messages relay says again: the latest `preamble_messages` that match. None (the default) keeps the first ones (v1: the last
+    /// subscription).
+    pub preamble_match: Option<Pattern>,
+    /// Whether relay moves a client whose source is lost to another instance; otherwise the client is closed with 1011. Default true.
+    pub failover: bool,
+    /// Close codes of a source by which it leaves, so that relay moves the client; any other ends the client's session with the same code and reason. Default
+    /// 1001, 1011, 1012, 1013.
+    pub move_on_close: Vec<u16>,
     /// Bounds.
     pub limits: Limits,
     /// When a leg counts as dead.
@@ -168,7 +179,10 @@ impl Config {
             user_key: String::new(),
             client_keys: Vec::new(),
             origins: Vec::new(),
-            preamble: 1,
+            preamble_messages: 1,
+            preamble_match: None,
+            failover: true,
+            move_on_close: crate::relay::ending::DEPARTURES.to_vec(),
             limits: Limits::default(),
             health: Health::default(),
             backoff: Backoff::default(),
@@ -185,7 +199,7 @@ impl Config {
     #[must_use]
     pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
-        self.preamble = usize::from(protocol == Protocol::V1);
+        self.preamble_messages = usize::from(protocol == Protocol::V1);
         self
     }
 
@@ -226,6 +240,14 @@ impl Config {
         if self.limits.symbols_total_max > wire::feed::SYMBOLS_MAX {
             let why = format!("must not pass {}: one v1 request names no more symbols", wire::feed::SYMBOLS_MAX);
             return Err(ConfigError::Value { name: "limits.symbols_total_max", why });
+        }
+        if let Some(code) = self.move_on_close.iter().find(|code| !wire::close::is_lawful(**code)) {
+            let why = format!("holds {code}, which no Close frame may carry");
+            return Err(ConfigError::Value { name: "move_on_close", why });
+        }
+        if self.preamble_match.is_some() && self.preamble_messages == 0 {
+            let why = "must not be zero where preamble_match is given".into();
+            return Err(ConfigError::Value { name: "preamble_messages", why });
         }
         if self.upstreams.len() > usize::from(u16::MAX) {
             return Err(ConfigError::Value { name: "upstreams", why: "names more than 65,535 instances".into() });

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use wire::event::Why;
 use wire::net::{ByteStream, Network, SocketOptions};
 use wire::ws::{self, Ask, ConnectError, Session};
+
+use crate::limits::Limits;
 
 /// Where a URL leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,29 +56,27 @@ pub(crate) struct Leg<S> {
     pub(crate) local: SocketAddr,
 }
 
-/// Dials a source. Bounded by `timeout` in all.
-pub(crate) async fn dial<N: Network>(
-    net: &N,
-    ask: &Ask,
-    limits: ws::Limits,
-    timeout: Duration,
-) -> Result<Leg<N::Stream>, DialError> {
+/// Dials a source, within the dial timeout in all.
+pub(crate) async fn dial<N: Network>(net: &N, ask: &Ask, limits: &Limits) -> Result<Leg<N::Stream>, DialError> {
+    let timeout = limits.dial_timeout;
     match tokio::time::timeout(timeout, attempt(net, ask, limits)).await {
         Ok(result) => result,
         Err(_) => Err(DialError::new(Why::Deadline, format!("{} did not answer within {timeout:?}", ask.url))),
     }
 }
 
-async fn attempt<N: Network>(net: &N, ask: &Ask, limits: ws::Limits) -> Result<Leg<N::Stream>, DialError> {
+async fn attempt<N: Network>(net: &N, ask: &Ask, limits: &Limits) -> Result<Leg<N::Stream>, DialError> {
     let target = Target::parse(&ask.url).map_err(|why| DialError::new(Why::Internal, format!("{}: {why}", ask.url)))?;
     let addrs = net
         .lookup(&target.host, target.port)
         .await
         .map_err(|error| DialError::new(Why::Refused, format!("cannot resolve {}: {error}", target.host)))?;
     let mut last = DialError::new(Why::Refused, format!("{} resolves to no address", target.host));
+    let options =
+        SocketOptions { nodelay: Some(true), send_buffer: limits.source_send_buffer, ..SocketOptions::default() };
     for addr in addrs {
-        match net.connect(addr, SocketOptions { nodelay: Some(true), ..SocketOptions::default() }).await {
-            Ok(stream) => return handshake(stream, ask, limits).await,
+        match net.connect(addr, options).await {
+            Ok(stream) => return handshake(stream, ask, limits.source_session()).await,
             Err(error) => {
                 last = DialError::new(why_of(&error), format!("cannot connect to {addr} ({}): {error}", target.host));
             }

@@ -59,9 +59,17 @@ pub struct Limits {
     pub dials_max: u32,
     /// How long a relay client waits for a healthy source before it is closed with 1013. Default 10 s.
     pub no_source_timeout: Duration,
+    /// Legs in turn that one relay client may lose, each within `backoff.stable_after` of opening, before it is closed with 1011: a client whose own messages
+    /// bring sources down must not be carried through all of them for ever. Default 8.
+    pub moves_max: u32,
+    /// Payload bytes of one relay client that are kept to be said again after a failover; a message that would pass it is not kept. Default 64 KiB.
+    pub preamble_bytes_max: usize,
     /// Kernel send buffer of a client's connection, in bytes (Linux doubles it). Small, so that stale data waits here, where it can be dropped, and not
     /// in the kernel: unset, a stalled client hides megabytes. Default 32 KiB; None leaves it to the kernel.
     pub client_send_buffer: Option<usize>,
+    /// Kernel send buffer of a connection to a source, in bytes (Linux doubles it): bounds what a client said that is lost with a leg. Default 64 KiB; None
+    /// leaves it to the kernel.
+    pub source_send_buffer: Option<usize>,
     /// Unsent bytes in the kernel above which a client's connection does not take more (`TCP_NOTSENT_LOWAT`). Default 16 KiB.
     pub notsent_lowat: Option<u32>,
     /// Read and write buffer of a client's session, each, in bytes. Default 4 KiB.
@@ -102,7 +110,10 @@ impl Default for Limits {
             dial_timeout: Duration::from_secs(2),
             dials_max: 64,
             no_source_timeout: Duration::from_secs(10),
+            moves_max: 8,
+            preamble_bytes_max: 64 << 10,
             client_send_buffer: Some(32 << 10),
+            source_send_buffer: Some(64 << 10),
             notsent_lowat: Some(16 << 10),
             client_buffer: 4 << 10,
             source_buffer: 16 << 10,

@@ -77,6 +77,8 @@ meter! {
     counter forwarded => "messages_forwarded_total",
     /// Messages received from clients and handed to sources (relay).
     counter forwarded_up => "messages_forwarded_up_total",
+    /// Client messages that a failover will not say again, as the preamble had no room (relay).
+    counter preamble_skipped => "preamble_skipped_total",
     /// Messages that a client was to get and did not.
     counter dropped => "messages_dropped_total",
     /// Gap notices sent to windtunnel.v1 clients.

@@ -307,7 +307,7 @@ mod tests {
         assert_eq!((config.mode, config.protocol, config.upstreams.len()), (Mode::Relay, Protocol::Raw, 2));
         assert_eq!((config.limits.clients_max, config.limits.queue_bytes_max), (7, 1000));
         assert_eq!(config.limits.slow_client, SlowClient::Disconnect);
-        assert_eq!((config.preamble, config.id, config.user_key.as_str()), (0, ProxyId(3), "K"));
+        assert_eq!((config.preamble_messages, config.id, config.user_key.as_str()), (0, ProxyId(3), "K"));
         assert_eq!(config.health.stale_after, std::time::Duration::from_secs(3));
     }
 

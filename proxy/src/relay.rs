@@ -9,25 +9,36 @@
 //!                        preamble said again
 //! ```
 //!
-//! Pings are answered hop by hop. Requests that the lost instance had not answered are lost: only the client knows which may be repeated.
+//! Text stays text and binary stays binary. Pings are answered hop by hop and not passed on.
+//!
+//! What happens to messages when a leg is lost:
+//!
+//! - Those of the [preamble](preamble) are said again to the next instance, before anything new.
+//! - Any other that was handed to the lost leg is never sent again (at most once): the source may have acted on it, and only the client knows which may be
+//!   repeated. There are no more of them than fit into the leg's buffers: `client_buffer`, one message, and the kernel's send buffer.
+//! - What the client says while it has no leg waits, at most one message in the proxy, the rest with the client: it is lost only if the client gives up.
+//! - What the lost source had said reaches the client, before anything that the next one says.
 
 mod bridge;
+pub(crate) mod ending;
+mod preamble;
 mod probe;
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::time::Instant;
 use wire::close;
 use wire::event::{Event, Why};
-use wire::feed::{Protocol, Request};
 use wire::id::SourceId;
 use wire::net::Network;
-use wire::ws::{Ask, CloseFrame, Message, Session, Utf8Bytes};
+use wire::ws::{Ask, Message, Session};
 
 use self::bridge::{Bridge, BridgeEnd};
+use self::ending::{Parting, lawful, part};
+use self::preamble::Preamble;
 pub(crate) use self::probe::keep as keep_probing;
 use crate::context::Context;
 use crate::dial::{self, Leg};
@@ -43,12 +54,19 @@ pub(crate) async fn serve_client<N: Network>(context: Arc<Context<N>>, session: 
         session,
         peer,
         pending: None,
-        preamble: Preamble::new(context.config().protocol, context.config().preamble),
+        preamble: Preamble::new(&context.config()),
         legs: 0,
         lost_at: None,
+        moves: 0,
     };
-    let end = client.run().await;
-    farewell::carry_out(&context, client.session, peer, end).await;
+    let (end, leg) = client.run().await;
+    let patience = context.config().limits.close_timeout;
+    let goodbye = async {
+        if let Some((ClientLeg { session, .. }, parting)) = leg {
+            let _ = tokio::time::timeout(patience, part(session, parting)).await;
+        }
+    };
+    futures_util::future::join(farewell::carry_out(&context, client.session, peer, end), goodbye).await;
 }
 
 /// A client, with or without a leg.
@@ -63,6 +81,8 @@ struct Client<N: Network> {
     legs: u64,
     /// When its leg was lost, until data comes again.
     lost_at: Option<Instant>,
+    /// Legs in turn that broke soon after they opened.
+    moves: u32,
 }
 
 /// A leg to a source, for one client.
@@ -73,13 +93,27 @@ struct ClientLeg<N: Network> {
     _held: Held,
 }
 
+impl<N: Network> ClientLeg<N> {
+    /// Gives the place back, and says the last words without keeping the client waiting.
+    fn leave(self, parting: Parting) {
+        let Self { session, place, .. } = self;
+        if parting != Parting::Silent {
+            let patience = place.context.config().limits.close_timeout;
+            place.context.net.spawn("parting", async move {
+                let _ = tokio::time::timeout(patience, part(session, parting)).await;
+            });
+        }
+    }
+}
+
 impl<N: Network> Client<N> {
-    async fn run(&mut self) -> Farewell {
+    /// Serves it until its session ends: how, and the leg that must be told.
+    async fn run(&mut self) -> (Farewell, Option<(ClientLeg<N>, Parting)>) {
         let context = Arc::clone(&self.context);
         loop {
             let mut leg = match self.connect().await {
                 Ok(leg) => leg,
-                Err(end) => return end,
+                Err(end) => return (end, None),
             };
             let end = Bridge::new(self, &mut leg).run().await;
             let (source, local) = (leg.place.source, leg.local);
@@ -88,26 +122,42 @@ impl<N: Network> Client<N> {
                 context.observer.record(|| Event::ProxyLegDown { proxy: context.id, source, local: Some(local), why });
             };
             match end {
-                BridgeEnd::LegLost(why) => {
-                    tracing::info!(%source, client = %self.peer, ?why, "lost a client's leg: moving it");
+                BridgeEnd::LegLost(why, parting) => {
+                    tracing::info!(%source, client = %self.peer, ?why, "lost a client's leg");
                     down(why);
                     self.lost_at.get_or_insert_with(Instant::now);
                     leg.place.fault = true;
+                    let up_since = leg.place.up_since;
+                    leg.leave(parting);
+                    if let Some(end) = self.refuses_to_move(up_since, why) {
+                        return (end, None);
+                    }
                 }
                 BridgeEnd::LegClosed(frame) => {
                     down(Why::Closed);
-                    return Farewell::Close { frame: frame.and_then(lawful), why: Why::Closed };
+                    let end = Farewell::Close { frame: frame.and_then(lawful), why: Why::Closed };
+                    return (end, Some((leg, Parting::Answer)));
                 }
                 BridgeEnd::Client { end, leg_code } => {
-                    let ClientLeg { mut session, place, _held, .. } = leg;
-                    let goodbye = session.send(Message::Close(leg_code.and_then(lawful)));
-                    let _ = tokio::time::timeout(context.config().limits.close_timeout, goodbye).await;
-                    drop(place);
                     down(if context.stop.is_cancelled() { Why::Shutdown } else { Why::Closed });
-                    return end;
+                    return (end, Some((leg, Parting::Close(leg_code.and_then(lawful)))));
                 }
             }
         }
+    }
+
+    /// After a leg is lost: the client's end, where it must not move.
+    fn refuses_to_move(&mut self, up_since: Option<Instant>, why: Why) -> Option<Farewell> {
+        let config = self.context.config();
+        if !config.failover {
+            return Some(Farewell::close(close::INTERNAL_ERROR, "the source was lost", why));
+        }
+        if up_since.is_some_and(|since| since.elapsed() >= config.backoff.stable_after) {
+            self.moves = 0;
+        }
+        self.moves += 1;
+        (self.moves > config.limits.moves_max)
+            .then(|| Farewell::close(close::INTERNAL_ERROR, "source after source was lost", why))
     }
 
     /// Finds an instance that takes the client, within the deadline. Reads at most one message of the client meanwhile.
@@ -161,7 +211,7 @@ async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Clien
         let started = Instant::now();
         let ask =
             Ask { url: context.url(source).to_owned(), forwarded_for: Some(peer.ip().to_string()), ..Ask::default() };
-        match dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout).await {
+        match dial::dial(&context.net, &ask, limits).await {
             Ok(Leg { session, local }) => {
                 place.up_since = Some(Instant::now());
                 context.meter.dial.observe(started.elapsed());
@@ -191,96 +241,5 @@ struct Place<N: Network> {
 impl<N: Network> Drop for Place<N> {
     fn drop(&mut self) {
         self.context.leg_closed(self.source, self.up_since, self.fault);
-    }
-}
-
-/// What a new instance must hear first, so that it stands where the lost one stood. Pure.
-#[derive(Debug)]
-struct Preamble {
-    protocol: Protocol,
-    messages_max: usize,
-    messages: Vec<Message>,
-}
-
-impl Preamble {
-    fn new(protocol: Protocol, messages_max: usize) -> Self {
-        Self { protocol, messages_max, messages: Vec::new() }
-    }
-
-    /// The client's message is on its way to a source. With v1 a later subscription replaces the earlier one; otherwise the first messages are kept.
-    fn said(&mut self, message: &Message) {
-        if self.messages_max == 0 {
-            return;
-        }
-        if self.protocol == Protocol::V1 {
-            if let Message::Text(text) = message
-                && Request::decode(text.as_str()).is_ok()
-            {
-                self.messages = vec![message.clone()];
-            }
-        } else if self.messages.len() < self.messages_max {
-            self.messages.push(message.clone());
-        }
-    }
-}
-
-/// The same frame if its code may cross the wire; None (a Close frame without a code) if it stands for "no code" or may not.
-fn lawful(frame: CloseFrame) -> Option<CloseFrame> {
-    close::is_lawful(frame.code.into()).then_some(frame)
-}
-
-/// Whether a source that closes with this code leaves, as opposed to ending this one session: then the client is moved.
-fn departs(frame: Option<&CloseFrame>) -> bool {
-    frame.is_some_and(|frame| {
-        matches!(
-            u16::from(frame.code),
-            close::GOING_AWAY
-                | close::INTERNAL_ERROR
-                | close::SERVICE_RESTART
-                | close::TRY_AGAIN_LATER
-                | close::BAD_GATEWAY
-        )
-    })
-}
-
-/// The frame that tells a source that its client was lost without a Close frame of its own.
-fn client_lost() -> CloseFrame {
-    CloseFrame { code: close::INTERNAL_ERROR.into(), reason: Utf8Bytes::from_static("client lost") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(code: u16) -> CloseFrame {
-        CloseFrame { code: code.into(), reason: Utf8Bytes::from_static("") }
-    }
-
-    #[test]
-    fn only_lawful_codes_cross_and_departures_move_the_client() {
-        for code in [1000, 1001, 1008, 1011, 1014, 3000, 4999] {
-            assert_eq!(lawful(frame(code)), Some(frame(code)));
-        }
-        for code in [1004, 1005, 1006, 1015, 2999, 5000] {
-            assert_eq!(lawful(frame(code)), None, "{code}");
-        }
-        assert!([1001, 1011, 1012, 1013, 1014].iter().all(|code| departs(Some(&frame(*code)))));
-        assert!([1000, 1008, 4000].iter().all(|code| !departs(Some(&frame(*code)))));
-        assert!(!departs(None));
-    }
-
-    #[test]
-    fn the_preamble_is_the_last_subscription_or_the_first_messages() {
-        let text = |text: &str| Message::text(text);
-        let mut v1 = Preamble::new(Protocol::V1, 1);
-        for said in [r#"{"userKey":"K","symbol":"A"}"#, "noise", r#"{"userKey":"K","symbol":"B"}"#] {
-            v1.said(&text(said));
-        }
-        assert_eq!(v1.messages, [text(r#"{"userKey":"K","symbol":"B"}"#)]);
-        let mut raw = Preamble::new(Protocol::Raw, 2);
-        for said in ["a", "b", "c"] {
-            raw.said(&text(said));
-        }
-        assert_eq!(raw.messages, [text("a"), text("b")]);
     }
 }

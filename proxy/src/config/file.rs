@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
-use super::{Config, Mode, Upstream};
+use super::{Config, Mode, Pattern, Upstream};
 use crate::limits::SlowClient;
 
 /// A mistake in a configuration file, ready to print: `file:line:column: what is wrong`.
@@ -91,7 +91,10 @@ pub(crate) struct File {
     user_key: Option<String>,
     client_keys: Option<Vec<String>>,
     origins: Option<Vec<String>>,
-    preamble: Option<usize>,
+    preamble_messages: Option<usize>,
+    preamble_match: Option<Pattern>,
+    failover: Option<bool>,
+    move_on_close: Option<Vec<u16>>,
     gauge_interval: Option<Span>,
     drain_time: Option<Span>,
     limits: Option<Limits>,
@@ -123,6 +126,9 @@ section!(Limits {
     dial_timeout: Span,
     dials_max: u32,
     no_source_timeout: Span,
+    moves_max: u32,
+    preamble_bytes_max: usize,
+    source_send_buffer: usize,
     client_send_buffer: usize,
     notsent_lowat: u32,
     client_buffer: usize,
@@ -197,14 +203,16 @@ impl File {
         self.id.map(ProxyId).put(&mut config.id);
         self.admin.map(Some).put(&mut config.admin);
         self.upstreams.map(|urls| urls.into_iter().map(|url| Upstream { url }).collect()).put(&mut config.upstreams);
-        put!(self => config, listen, mode, protocol, user_key, client_keys, origins, preamble, gauge_interval,
-            drain_time);
+        self.preamble_match.map(Some).put(&mut config.preamble_match);
+        put!(self => config, listen, mode, protocol, user_key, client_keys, origins, preamble_messages, failover,
+            move_on_close, gauge_interval, drain_time);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
+        limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);
         limits.notsent_lowat.map(Some).put(&mut config.limits.notsent_lowat);
         put!(limits => config.limits, clients_max, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
             first_message_timeout, queue_bytes_max, slow_client, symbols_max, symbols_total_max, dial_timeout, dials_max,
-            no_source_timeout, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,
+            no_source_timeout, moves_max, preamble_bytes_max, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,
             unsubscribe_linger, reconcile_delay, client_ping_interval, client_pong_timeout, accept_pause);
         let health = self.health.unwrap_or_default();
         health.probe_interval.map(|span| Some(span.0)).put(&mut config.health.probe_interval);
@@ -253,6 +261,10 @@ mod tests {
         assert!(error("[health]\nstale_after = \"2 parsecs\"\n").starts_with("proxy.toml:2:15: \"2 parsecs\" is not"));
         assert!(error("[health]\nstale_after = 2\n").contains("expected a duration such as"));
         assert!(error("listen = \"nowhere\"\n").starts_with("proxy.toml:1:10: invalid socket address"));
+        assert_eq!(
+            error("preamble_match = \"(\"\n"),
+            "proxy.toml:1:18: \"(\" is not a regular expression: unclosed group"
+        );
         assert!(error("= 1").starts_with("proxy.toml:1:1: "));
     }
 

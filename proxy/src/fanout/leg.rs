@@ -65,7 +65,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
     let started = Instant::now();
     let dialled = wire::select! {
         () = context.stop.cancelled() => return,
-        dialled = dial::dial(&context.net, &ask, limits.source_session(), limits.dial_timeout) => dialled,
+        dialled = dial::dial(&context.net, &ask, limits) => dialled,
     };
     match dialled {
         Err(error) => {

@@ -12,9 +12,10 @@ use wire::close;
 use wire::event::Why;
 use wire::feed::{GREETING, KEY_LIMIT_TEXT, Protocol};
 use wire::net::Network;
-use wire::ws::{Bytes, CloseFrame, Message};
+use wire::ws::{Bytes, CloseFrame, Error, Message, is_disconnect};
 
-use super::{Client, ClientLeg, client_lost, departs};
+use super::ending::{Parting, client_lost, reproach};
+use super::{Client, ClientLeg};
 use crate::context::Context;
 use crate::dial;
 use crate::farewell::{self, Farewell};
@@ -23,8 +24,8 @@ use crate::liveness::{Liveness, Look};
 
 /// How a bridge ends.
 pub(super) enum BridgeEnd {
-    /// The instance failed or leaves: the client needs another.
-    LegLost(Why),
+    /// The instance failed or leaves, and is told so: the client needs another.
+    LegLost(Why, Parting),
     /// The source ended this session, with this frame.
     LegClosed(Option<CloseFrame>),
     /// The client's session ends.
@@ -50,7 +51,11 @@ pub(super) struct Bridge<'b, N: Network> {
     leg_flushing: bool,
     client_flushing: bool,
     /// The client does not take what the source says: the source's silence is our doing.
-    held_back: bool,
+    source_held_back: bool,
+    /// The source does not take what the client says: the client's silence is our doing.
+    client_held_back: bool,
+    /// Writing to the leg failed with this: what the source said before is read first, a Close frame above all.
+    leg_broken: Option<BridgeEnd>,
     had_data: bool,
     said_anything: bool,
     /// What this instance must hear before the client's next message. Handed over as the session takes it, like any other message.
@@ -71,10 +76,12 @@ impl<'b, N: Network> Bridge<'b, N> {
             skip_greeting: v1 && moved,
             leg_flushing: false,
             client_flushing: false,
-            held_back: false,
+            source_held_back: false,
+            client_held_back: false,
+            leg_broken: None,
             had_data: false,
-            said_anything: !client.preamble.messages.is_empty(),
-            replay: client.preamble.messages.clone().into(),
+            said_anything: !client.preamble.is_empty(),
+            replay: client.preamble.replay(),
             context,
             client,
             leg,
@@ -124,7 +131,7 @@ impl<'b, N: Network> Bridge<'b, N> {
 
     fn on_alarm(&mut self) -> Result<Instant, BridgeEnd> {
         let now = Instant::now();
-        if self.held_back {
+        if self.source_held_back {
             self.judge.heard(now, if self.had_data { Heard::Data } else { Heard::Sign });
         }
         let next = match self.judge.check(now) {
@@ -133,8 +140,11 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.send_up(Message::Ping(Bytes::new()))?;
                 again
             }
-            Verdict::Dead(why) => return Err(BridgeEnd::LegLost(why)),
+            Verdict::Dead(why) => return Err(BridgeEnd::LegLost(why, Parting::Silent)),
         };
+        if self.client_held_back {
+            self.liveness.heard(now);
+        }
         match self.liveness.look(now) {
             Look::Again(at) => Ok(at.min(next)),
             Look::Ping(at) => {
@@ -159,7 +169,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                 Poll::Pending => break,
             }
         }
-        self.held_back = false;
+        self.source_held_back = false;
         for _ in 0..BATCH_MAX {
             match self.down(cx) {
                 Poll::Ready(result) => {
@@ -172,8 +182,9 @@ impl<'b, N: Network> Bridge<'b, N> {
         if self.leg_flushing
             && let Poll::Ready(result) = Pin::new(&mut self.leg.session).poll_flush(cx)
         {
-            result.map_err(|error| BridgeEnd::LegLost(dial::why_of_session(&error)))?;
             self.leg_flushing = false;
+            progress |= result.is_err();
+            self.written_up(result)?;
         }
         if self.client_flushing
             && let Poll::Ready(result) = Pin::new(&mut self.client.session).poll_flush(cx)
@@ -186,8 +197,13 @@ impl<'b, N: Network> Bridge<'b, N> {
 
     /// One message from the client to the source.
     fn up(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
-        if let Err(error) = std::task::ready!(Pin::new(&mut self.leg.session).poll_ready(cx)) {
-            return Poll::Ready(Err(BridgeEnd::LegLost(dial::why_of_session(&error))));
+        if self.leg_broken.is_some() {
+            return Poll::Pending;
+        }
+        let ready = Pin::new(&mut self.leg.session).poll_ready(cx);
+        self.client_held_back = ready.is_pending();
+        if let Err(error) = std::task::ready!(ready) {
+            return Poll::Ready(self.written_up(Err(error)));
         }
         if let Some(message) = self.replay.pop_front() {
             return Poll::Ready(self.send_up(message));
@@ -203,7 +219,10 @@ impl<'b, N: Network> Bridge<'b, N> {
         self.liveness.heard(Instant::now());
         Poll::Ready(match message {
             Message::Text(_) | Message::Binary(_) => {
-                self.client.preamble.said(&message);
+                if !self.client.preamble.said(&message) {
+                    self.context.meter.preamble_skipped.add(1);
+                    tracing::debug!(client = %self.client.peer, bytes = message.len(), "no room in the preamble");
+                }
                 if !self.said_anything {
                     self.said_anything = true;
                     self.judge.subscribed(Instant::now(), true);
@@ -222,18 +241,20 @@ impl<'b, N: Network> Bridge<'b, N> {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
             Poll::Pending => {
-                self.held_back = true;
+                self.source_held_back = true;
                 return Poll::Pending;
             }
         }
         let message = match std::task::ready!(Pin::new(&mut self.leg.session).poll_next(cx)) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Poll::Ready(Err(BridgeEnd::LegLost(dial::why_of_session(&error)))),
-            None => return Poll::Ready(Err(BridgeEnd::LegLost(Why::Reset))),
+            Some(Err(error)) => return Poll::Ready(Err(self.leg_broken.take().unwrap_or_else(|| leg_broke(&error)))),
+            None => return Poll::Ready(Err(BridgeEnd::LegLost(Why::Reset, Parting::Silent))),
         };
         let now = Instant::now();
         Poll::Ready(match message {
-            Message::Text(text) if self.v1 && text.as_str() == KEY_LIMIT_TEXT => Err(BridgeEnd::LegLost(Why::KeyLimit)),
+            Message::Text(text) if self.v1 && text.as_str() == KEY_LIMIT_TEXT => {
+                Err(BridgeEnd::LegLost(Why::KeyLimit, Parting::Silent))
+            }
             Message::Text(text) if self.v1 && text.as_str() == GREETING => {
                 self.judge.heard(now, Heard::Sign);
                 if std::mem::take(&mut self.skip_greeting) { Ok(()) } else { self.send_down(Message::Text(text)) }
@@ -248,7 +269,9 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.context.meter.forwarded.add(1);
                 self.send_down(message)
             }
-            Message::Close(frame) if departs(frame.as_ref()) => Err(BridgeEnd::LegLost(Why::Closed)),
+            Message::Close(frame) if self.departs(frame.as_ref()) => {
+                Err(BridgeEnd::LegLost(Why::Closed, Parting::Answer))
+            }
             Message::Close(frame) => Err(BridgeEnd::LegClosed(frame)),
             _ => {
                 self.judge.heard(now, Heard::Sign);
@@ -257,11 +280,28 @@ impl<'b, N: Network> Bridge<'b, N> {
         })
     }
 
+    /// Whether a source that closes with this frame leaves, as opposed to ending this one session.
+    fn departs(&self, frame: Option<&CloseFrame>) -> bool {
+        let config = self.context.config();
+        config.failover && frame.is_some_and(|frame| config.move_on_close.contains(&frame.code.into()))
+    }
+
     fn send_up(&mut self, message: Message) -> Result<(), BridgeEnd> {
         self.leg_flushing = true;
-        Pin::new(&mut self.leg.session)
-            .start_send(message)
-            .map_err(|error| BridgeEnd::LegLost(dial::why_of_session(&error)))
+        let result = Pin::new(&mut self.leg.session).start_send(message);
+        self.written_up(result)
+    }
+
+    /// What came of writing to the leg.
+    fn written_up(&mut self, result: Result<(), Error>) -> Result<(), BridgeEnd> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if is_disconnect(&error) => {
+                self.leg_broken.get_or_insert_with(|| leg_broke(&error));
+                Ok(())
+            }
+            Err(error) => Err(leg_broke(&error)),
+        }
     }
 
     fn send_down(&mut self, message: Message) -> Result<(), BridgeEnd> {
@@ -275,10 +315,15 @@ fn closing(code: u16, reason: &str, why: Why) -> BridgeEnd {
     BridgeEnd::Client { end: Farewell::close(code, reason, why), leg_code: Some(leg_code) }
 }
 
+fn leg_broke(error: &Error) -> BridgeEnd {
+    let parting = reproach(error).map_or(Parting::Silent, |frame| Parting::Close(Some(frame)));
+    BridgeEnd::LegLost(dial::why_of_session(error), parting)
+}
+
 fn gone() -> BridgeEnd {
     BridgeEnd::Client { end: Farewell::Gone, leg_code: Some(client_lost()) }
 }
 
-fn client_broke(error: &wire::ws::Error) -> BridgeEnd {
+fn client_broke(error: &Error) -> BridgeEnd {
     BridgeEnd::Client { end: farewell::of_error(error), leg_code: Some(client_lost()) }
 }

@@ -1,5 +1,9 @@
 //! Relay over real sockets.
 
+mod by_hand;
+mod closing;
+mod messages;
+
 use proxy::Mode;
 use wire::event::Event;
 use wire::feed::Protocol;
@@ -10,7 +14,7 @@ async fn raw(sources: &[&Source]) -> Proxy {
     let urls: Vec<_> = sources.iter().map(|source| source.url()).collect();
     Proxy::start(Mode::Relay, &urls, |config| {
         config.protocol = Protocol::Raw;
-        config.preamble = 0;
+        config.preamble_messages = 0;
     })
     .await
 }
@@ -31,17 +35,6 @@ async fn each_client_talks_to_an_instance_of_its_own() {
             assert!(soon(source.heard.recv()).await.unwrap().starts_with("hello"));
         }
     }
-}
-
-#[tokio::test]
-async fn close_codes_cross_in_both_directions() {
-    let source = Source::start(None, true).await;
-    let proxy = raw(&[&source]).await;
-    let mut client = Client::connect(proxy.addr, false).await;
-    client.say("x").await;
-    client.text().await;
-    source.order(Do::Close(4321));
-    assert_eq!(client.closed().await, 4321);
 }
 
 #[tokio::test]
@@ -93,7 +86,7 @@ async fn a_client_that_does_not_read_stops_the_reading_of_its_source_and_loses_n
     let source = Source::start(None, false).await;
     let proxy = Proxy::start(Mode::Relay, &[source.url()], |config| {
         config.protocol = Protocol::Raw;
-        config.preamble = 0;
+        config.preamble_messages = 0;
         config.limits.client_send_buffer = Some(4 << 10);
     })
     .await;
@@ -115,7 +108,8 @@ async fn a_preamble_larger_than_the_write_buffer_is_said_whole_and_blames_no_sou
     let (mut a, mut b) = (Source::start(None, false).await, Source::start(None, false).await);
     let proxy = Proxy::start(Mode::Relay, &[a.url(), b.url()], |config| {
         config.protocol = Protocol::Raw;
-        config.preamble = 40;
+        config.preamble_messages = 40;
+        config.limits.preamble_bytes_max = 16 << 20;
     })
     .await;
     let mut client = Client::connect(proxy.addr, false).await;
