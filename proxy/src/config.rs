@@ -2,12 +2,14 @@
 
 mod file;
 mod pattern;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use self::file::{File, Span};
 pub use self::pattern::Pattern;
+pub use self::upstream::{Upstream, WEIGHT_MAX};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
@@ -33,26 +35,16 @@ impl std::fmt::Display for Mode {
     }
 }
 
-/// One instance of the source. Its place in the list is its `SourceId`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// `ws://host:port/path`.
-    pub url: String,
-}
-
-impl Upstream {
-    /// The URL without what may be a secret: user, password and query. What stands in pages and metrics.
-    pub(crate) fn shown(&self) -> String {
-        let Ok(mut url) = url::Url::parse(&self.url) else { return "?".to_owned() };
-        if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
-            return self.url.clone();
-        }
-        let masked = url.query().is_some().then_some("***");
-        url.set_query(masked);
-        // Both fail only for URLs without a host, which are refused before they come here.
-        let _ = url.set_username("").and_then(|()| url.set_password(None));
-        url.to_string()
-    }
+/// Which instance takes the next connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balancing {
+    /// The one with the fewest connections for its weight.
+    #[default]
+    LeastConnections,
+    /// The better of two that are drawn by weight ("power of two choices"). Where many proxies share the instances, each of which knows its own connections
+    /// only, it keeps them from all choosing the same one at once.
+    P2c,
 }
 
 /// When a leg to a source counts as dead though nobody closed it.
@@ -112,6 +104,10 @@ pub struct Config {
     pub protocol: Protocol,
     /// The instances of the source, at least one.
     pub upstreams: Vec<Upstream>,
+    /// How an instance is chosen for a connection. Default [`Balancing::LeastConnections`].
+    pub balance: Balancing,
+    /// Over how long the weight of an instance that came back rises from a tenth to the whole. Zero (the default) gives it the whole at once.
+    pub slow_start: Duration,
     /// The key that fan-out presents to the source. Default empty.
     pub user_key: String,
     /// Keys that clients must present in their first message (fan-out, v1); empty accepts any. Default empty.
@@ -175,7 +171,9 @@ impl Config {
             admin: None,
             mode,
             protocol: Protocol::V1,
-            upstreams: upstreams.into_iter().map(|url| Upstream { url: url.into() }).collect(),
+            upstreams: upstreams.into_iter().map(Upstream::new).collect(),
+            balance: Balancing::default(),
+            slow_start: Duration::ZERO,
             user_key: String::new(),
             client_keys: Vec::new(),
             origins: Vec::new(),
@@ -214,6 +212,10 @@ impl Config {
         for upstream in &self.upstreams {
             crate::dial::Target::parse(&upstream.url)
                 .map_err(|why| ConfigError::Upstream { url: upstream.url.clone(), why })?;
+            if !(1..=WEIGHT_MAX).contains(&upstream.weight) {
+                let why = format!("weight {} is not in 1..={WEIGHT_MAX}", upstream.weight);
+                return Err(ConfigError::Upstream { url: upstream.url.clone(), why });
+            }
         }
         let positive = |name: &'static str, zero: bool| {
             if zero { Err(ConfigError::Value { name, why: "must not be zero".into() }) } else { Ok(()) }
@@ -253,22 +255,5 @@ impl Config {
             return Err(ConfigError::Value { name: "upstreams", why: "names more than 65,535 instances".into() });
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_be_a_secret_in_a_url_is_not_shown() {
-        for (url, shown) in [
-            ("ws://feed:9000/a", "ws://feed:9000/a"),
-            ("ws://feed:9000/a?api_key=s3cret", "ws://feed:9000/a?***"),
-            ("ws://user:s3cret@feed/", "ws://feed/"),
-            ("ws://s3cret@feed/a?x", "ws://feed/a?***"),
-        ] {
-            assert_eq!(Upstream { url: url.to_owned() }.shown(), shown);
-        }
     }
 }

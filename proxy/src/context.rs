@@ -40,15 +40,8 @@ impl std::fmt::Debug for Pool {
 
 impl<N: Network> Context<N> {
     pub(crate) fn new(config: Config, policies: Policies, net: N, stop: CancellationToken, observer: Observer) -> Self {
-        let instances = u64::try_from(config.upstreams.len()).unwrap_or(u64::MAX);
-        let pool = Pool::new(
-            (0..instances).map(|instance| net.draws("backoff", instance)),
-            net.draws("pool-wait", 0),
-            (policies.balance)(&config),
-            (policies.redial)(&config),
-            config.backoff.stable_after,
-            config.limits.dials_max,
-        );
+        let draws = |purpose, entity| net.draws(purpose, entity);
+        let pool = Pool::new(&config, draws, (policies.balance)(&config), (policies.redial)(&config));
         let hub = Hub::new(&config, &policies);
         Self {
             net,

@@ -50,8 +50,8 @@ mod serve;
 
 pub use self::admission::{Admission, Admit, Caps, Load};
 pub use self::backoff::{FullJitter, Redial};
-pub use self::balance::{Balance, Candidate, LeastConnections};
-pub use self::config::{Backoff, Config, ConfigError, Health, Mode, Pattern, Upstream};
+pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
+pub use self::config::{Backoff, Balancing, Config, ConfigError, Health, Mode, Pattern, Upstream, WEIGHT_MAX};
 pub use self::fanout::{
     Bounded, Change, ClientKey, Delivery, Members, Outbox, Pushed, Queue, Route, Stamp, Stamps, SubscribersOnly,
     Subscriptions, Table, UnionFull,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
-use crate::balance::{Balance, LeastConnections};
-use crate::config::Config;
+use crate::balance::{Balance, LeastConnections, PowerOfTwo};
+use crate::config::{Balancing, Config};
 use crate::fanout::{Bounded, Queue, Route, Stamp, Stamps, SubscribersOnly};
 use crate::health::{Judge, Opening, PingAndStale};
 
@@ -44,7 +44,10 @@ pub struct Policies {
 impl Default for Policies {
     fn default() -> Self {
         Self {
-            balance: Arc::new(|_| Box::new(LeastConnections::default())),
+            balance: Arc::new(|config| match config.balance {
+                Balancing::LeastConnections => Box::new(LeastConnections::default()),
+                Balancing::P2c => Box::new(PowerOfTwo),
+            }),
             redial: Arc::new(|config| Box::new(FullJitter::new(config.backoff))),
             judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
             stamp: Arc::new(|_| Box::new(Stamps::default())),

@@ -10,6 +10,8 @@
 //!
 //! Pure: told the time and the news. Fan-out asks it for its one leg, relay for each client's.
 
+mod slow_start;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use wire::id::SourceId;
 
 use crate::backoff::Redial;
 use crate::balance::{Balance, Candidate};
+use crate::config::{Config, Upstream};
 
 /// What to do about a connection that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,9 @@ pub(crate) struct InstanceState {
 }
 
 struct Instance {
+    weight: u16,
+    /// Since when it is healthy again; None if it always was. Its weight rises from there.
+    back_since: Option<Instant>,
     open: u32,
     dialing: u32,
     failures: u32,
@@ -53,7 +59,9 @@ pub(crate) struct Pool {
     balance: Box<dyn Balance>,
     redial: Box<dyn Redial>,
     stable_after: Duration,
+    slow_start: Duration,
     dials_max: u32,
+    choices: Draws,
     waits: Draws,
 }
 
@@ -61,19 +69,33 @@ pub(crate) struct Pool {
 const WAIT: Duration = Duration::from_millis(100);
 
 impl Pool {
+    /// `draws` makes the streams of chance, by purpose and entity.
     pub(crate) fn new(
-        draws: impl IntoIterator<Item = Draws>,
-        waits: Draws,
+        config: &Config,
+        draws: impl Fn(&'static str, u64) -> Draws,
         balance: Box<dyn Balance>,
         redial: Box<dyn Redial>,
-        stable_after: Duration,
-        dials_max: u32,
     ) -> Self {
-        let instances = draws
-            .into_iter()
-            .map(|draws| Instance { open: 0, dialing: 0, failures: 0, rests_until: None, probing: false, draws })
-            .collect();
-        Self { instances, balance, redial, stable_after, dials_max, waits }
+        let instance = |(upstream, index): (&Upstream, u64)| Instance {
+            weight: upstream.weight,
+            back_since: None,
+            open: 0,
+            dialing: 0,
+            failures: 0,
+            rests_until: None,
+            probing: false,
+            draws: draws("backoff", index),
+        };
+        Self {
+            instances: config.upstreams.iter().zip(0..).map(instance).collect(),
+            balance,
+            redial,
+            stable_after: config.backoff.stable_after,
+            slow_start: config.slow_start,
+            dials_max: config.limits.dials_max,
+            choices: draws("balance", 0),
+            waits: draws("pool-wait", 0),
+        }
     }
 
     /// Picks an instance and takes a place there.
@@ -83,9 +105,9 @@ impl Pool {
             .iter()
             .enumerate()
             .filter(|(_, it)| it.usable(now, self.dials_max))
-            .map(|(i, it)| Candidate { source: source(i), open: it.open })
+            .map(|(i, it)| Candidate { source: source(i), open: it.open, weight: it.weight(now, self.slow_start) })
             .collect();
-        match self.balance.pick(&candidates).and_then(|index| candidates.get(index)) {
+        match self.balance.pick(&candidates, &mut self.choices).and_then(|index| candidates.get(index)) {
             Some(candidate) => {
                 let it = &mut self.instances[candidate.source.index()];
                 it.open += 1;
@@ -114,7 +136,7 @@ impl Pool {
         if it.rests_until.is_some_and(|until| until > now) {
             return false;
         }
-        it.rests_until.take().is_some()
+        it.back(now)
     }
 
     /// A connection ended or a dial failed: gives the place back. `up_since` is None for a dial. `fault` tells whether the instance is to blame.
@@ -149,10 +171,7 @@ impl Pool {
         let it = self.instances.get_mut(source.index())?;
         match it.rests_until {
             Some(until) if until > now => None,
-            rested if well => {
-                it.rests_until = None;
-                rested.map(|_| true)
-            }
+            _ if well => it.back(now).then_some(true),
             rested => {
                 it.failures = it.failures.saturating_add(1);
                 it.rests_until = Some(now + self.redial.delay(it.failures, &mut it.draws));
@@ -182,6 +201,19 @@ impl Pool {
 }
 
 impl Instance {
+    /// It is healthy. True if it was not before.
+    fn back(&mut self, now: Instant) -> bool {
+        let back = self.rests_until.take().is_some();
+        if back {
+            self.back_since = Some(now);
+        }
+        back
+    }
+
+    fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
+        slow_start::weight(self.weight, self.back_since.map(|since| now.saturating_duration_since(since)), slow_start)
+    }
+
     fn usable(&self, now: Instant, dials_max: u32) -> bool {
         if self.dialing >= dials_max {
             return false;
@@ -202,21 +234,22 @@ mod tests {
     use super::*;
     use crate::backoff::FullJitter;
     use crate::balance::LeastConnections;
-    use crate::config::Backoff;
+    use crate::config::Mode;
 
     const A: SourceId = SourceId(0);
     const B: SourceId = SourceId(1);
 
     fn pool(n: u64) -> Pool {
-        let backoff = Backoff::default();
-        Pool::new(
-            (0..n).map(|i| Draws::new(1, "backoff", i)),
-            Draws::new(1, "wait", 0),
-            Box::new(LeastConnections::default()),
-            Box::new(FullJitter::new(backoff)),
-            backoff.stable_after,
-            64,
-        )
+        pool_of(n, |_| {})
+    }
+
+    fn pool_of(n: u64, adjust: impl FnOnce(&mut Config)) -> Pool {
+        let urls = (0..n).map(|i| format!("ws://{i}:1"));
+        let mut config = Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, urls);
+        adjust(&mut config);
+        let redial = Box::new(FullJitter::new(config.backoff));
+        let draws = |purpose, entity| Draws::new(1, purpose, entity);
+        Pool::new(&config, draws, Box::new(LeastConnections::default()), redial)
     }
 
     fn wait(pick: Pick) -> Instant {
@@ -303,6 +336,28 @@ mod tests {
         let later = wait(pool.pick(now));
         assert_eq!(pool.pick(later), Pick::Dial(A));
         assert!(pool.up(A, later));
+    }
+
+    #[test]
+    fn an_instance_that_came_back_is_filled_as_its_weight_rises() {
+        let now = Instant::now();
+        let mut pool = pool_of(2, |config| config.slow_start = Duration::from_secs(10));
+        let fill = |pool: &mut Pool, now, clients: u32| {
+            for _ in 0..clients {
+                pool.pick(now);
+            }
+            pool.states().iter().map(|it| it.open).collect::<Vec<_>>()
+        };
+        assert_eq!(fill(&mut pool, now, 20), [10, 10], "at the beginning all are as good");
+        assert!(pool.closed(B, now, None, true));
+        for _ in 0..9 {
+            pool.closed(B, now, None, true);
+        }
+        let back = now + Duration::from_secs(1);
+        assert_eq!(pool.probed(B, back, true), Some(true));
+        assert_eq!(fill(&mut pool, back, 23), [30, 3], "a tenth of the weight");
+        assert_eq!(fill(&mut pool, back + Duration::from_secs(5), 15), [32, 16], "half of it");
+        assert_eq!(fill(&mut pool, back + Duration::from_secs(10), 16), [32, 32], "all of it");
     }
 
     #[test]

@@ -270,7 +270,7 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
     file.apply(&mut config);
     (config.listen, config.mode, config.protocol) = (listen, mode, protocol);
     if !args.upstream.is_empty() {
-        config.upstreams = args.upstream.iter().map(|url| Upstream { url: url.clone() }).collect();
+        config.upstreams = args.upstream.iter().map(Upstream::new).collect();
     }
     config.admin = args.admin.or(config.admin);
     if let Some(id) = args.id {

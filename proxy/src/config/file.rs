@@ -3,7 +3,7 @@
 //! ```toml
 //! listen = "127.0.0.1:9000"
 //! mode = "fanout"
-//! upstreams = ["ws://10.0.0.1:9000/feed", "ws://10.0.0.2:9000/feed"]
+//! upstreams = ["ws://10.0.0.1:9000/feed", { url = "ws://10.0.0.2:9000/feed", weight = 50 }]
 //!
 //! [limits]
 //! queue_bytes_max = 65536
@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
-use super::{Config, Mode, Pattern, Upstream};
+use super::{Balancing, Config, Mode, Pattern, Upstream};
 use crate::limits::SlowClient;
 
 /// A mistake in a configuration file, ready to print: `file:line:column: what is wrong`.
@@ -87,7 +87,9 @@ pub(crate) struct File {
     admin: Option<SocketAddr>,
     mode: Option<Mode>,
     protocol: Option<Protocol>,
-    upstreams: Option<Vec<String>>,
+    upstreams: Option<Vec<Upstream>>,
+    balance: Option<Balancing>,
+    slow_start: Option<Span>,
     user_key: Option<String>,
     client_keys: Option<Vec<String>>,
     origins: Option<Vec<String>>,
@@ -202,10 +204,9 @@ impl File {
     pub(crate) fn apply(self, config: &mut Config) {
         self.id.map(ProxyId).put(&mut config.id);
         self.admin.map(Some).put(&mut config.admin);
-        self.upstreams.map(|urls| urls.into_iter().map(|url| Upstream { url }).collect()).put(&mut config.upstreams);
         self.preamble_match.map(Some).put(&mut config.preamble_match);
-        put!(self => config, listen, mode, protocol, user_key, client_keys, origins, preamble_messages, failover,
-            move_on_close, gauge_interval, drain_time);
+        put!(self => config, listen, mode, protocol, upstreams, balance, slow_start, user_key, client_keys, origins,
+            preamble_messages, failover, move_on_close, gauge_interval, drain_time);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);
@@ -286,7 +287,7 @@ mod tests {
         File::parse("x", text).unwrap().apply(&mut config);
         assert_eq!(config.listen.port(), 9000);
         assert_eq!(config.mode, Mode::Relay);
-        assert_eq!(config.upstreams, [Upstream { url: "ws://a:1".into() }]);
+        assert_eq!(config.upstreams, [Upstream::new("ws://a:1")]);
         assert_eq!(config.limits.slow_client, SlowClient::Disconnect);
         assert_eq!(config.limits.client_send_buffer, Some(4096));
         assert_eq!(config.health.stale_after, Duration::from_millis(1500));

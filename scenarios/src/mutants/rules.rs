@@ -6,6 +6,7 @@ use std::time::Duration;
 use proxy::{
     Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Outbox, Policies, Route, Stamp, Stamps, Table,
 };
+use wire::draw::Draws;
 use wire::id::Symbol;
 
 struct Everyone;
@@ -37,7 +38,7 @@ pub(super) fn one_leg_for_each_client(_: &mut Policies, mut config: Config) -> C
 struct First;
 
 impl Balance for First {
-    fn pick(&mut self, candidates: &[Candidate]) -> Option<usize> {
+    fn pick(&mut self, candidates: &[Candidate], _draws: &mut Draws) -> Option<usize> {
         (!candidates.is_empty()).then_some(0)
     }
 }
