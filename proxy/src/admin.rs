@@ -143,21 +143,17 @@ fn unready<N: Network>(context: &Context<N>) -> Option<&'static str> {
     }
 }
 
-fn instances<N: Network>(context: &Context<N>) -> Vec<String> {
-    context.config().upstreams.iter().map(crate::config::Upstream::shown).collect()
-}
-
 fn upstreams<N: Network>(context: &Context<N>) -> String {
     let now = tokio::time::Instant::now();
     let states = lock(&context.pool).states();
-    let list: Vec<_> = instances(context)
+    let list: Vec<_> = states
         .into_iter()
-        .zip(states)
-        .enumerate()
-        .map(|(source, (url, state))| {
+        .map(|state| {
             serde_json::json!({
-                "source": source,
-                "url": url,
+                "source": state.source.0,
+                "url": state.upstream.shown(),
+                "weight": state.upstream.weight,
+                "leaving": state.leaving,
                 "healthy": state.healthy,
                 "open": state.open.saturating_sub(state.dialing),
                 "dialing": state.dialing,

@@ -40,8 +40,8 @@ impl std::fmt::Debug for Pool {
 
 impl<N: Network> Context<N> {
     pub(crate) fn new(config: Config, policies: Policies, net: N, stop: CancellationToken, observer: Observer) -> Self {
-        let draws = |purpose, entity| net.draws(purpose, entity);
-        let pool = Pool::new(&config, draws, (policies.balance)(&config), (policies.redial)(&config));
+        let chance = net.clone();
+        let pool = Pool::new(&config, &policies, move |purpose, entity| chance.draws(purpose, entity));
         let hub = Hub::new(&config, &policies);
         Self {
             net,
@@ -99,7 +99,7 @@ impl<N: Network> Context<N> {
 
     /// The URL of an instance.
     pub(crate) fn url(&self, source: SourceId) -> String {
-        self.config().upstreams.get(source.index()).map_or_else(String::new, |upstream| upstream.url.clone())
+        lock(&self.pool).url(source).to_owned()
     }
 
     /// A client that offers the strong contract gets it in fan-out only: relay passes on what the source says.

@@ -21,10 +21,9 @@ pub(crate) fn render<N: Network>(context: &Context<N>) -> String {
     figures.push(gauge("queue_bytes", "Payload bytes waiting in all client queues.", queue_bytes));
     figures.push(gauge("queue_longest_bytes", "Payload bytes waiting in the longest client queue.", queue_bytes_max));
     figures.push(gauge("draining", "Whether clients are being sent away.", u64::from(context.drain.is_cancelled())));
-    let urls: Vec<String> = context.config().upstreams.iter().map(crate::config::Upstream::shown).collect();
     let mut page = Page::default();
     figures.iter().for_each(|figure| page.figure(figure));
-    page.instances(&urls, &lock(&context.pool).states());
+    page.instances(&lock(&context.pool).states());
     page.0
 }
 
@@ -61,7 +60,7 @@ impl Page {
         let _ = write!(self.0, "windtunnel_proxy_{name}_sum {sum}\nwindtunnel_proxy_{name}_count {count}\n");
     }
 
-    fn instances(&mut self, urls: &[String], states: &[InstanceState]) {
+    fn instances(&mut self, states: &[InstanceState]) {
         type Reading = (&'static str, &'static str, fn(&InstanceState) -> u64);
         let readings: [Reading; 4] = [
             ("upstream_healthy", "Whether an instance may be used.", |it| u64::from(it.healthy)),
@@ -73,7 +72,8 @@ impl Page {
         ];
         for (name, help, read) in readings {
             self.head(name, "gauge", help);
-            for (source, (url, state)) in urls.iter().zip(states).enumerate() {
+            for state in states {
+                let (source, url) = (state.source.0, state.upstream.shown());
                 let url = url.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
                 let value = read(state);
                 let _ = writeln!(self.0, r#"windtunnel_proxy_{name}{{source="{source}",url="{url}"}} {value}"#);
@@ -87,7 +87,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Upstream;
     use crate::meter::Meter;
+    use wire::id::SourceId;
 
     #[test]
     fn a_histogram_is_cumulative_buckets_a_sum_and_a_count() {
@@ -114,10 +116,19 @@ mod tests {
 
     #[test]
     fn what_stands_in_a_label_is_escaped() {
-        let state = InstanceState { open: 3, dialing: 1, healthy: true, failures: 0, rests_until: None };
+        let state = InstanceState {
+            source: SourceId(7),
+            upstream: Upstream::new("ws://a/\"x\\"),
+            leaving: false,
+            open: 3,
+            dialing: 1,
+            healthy: true,
+            failures: 0,
+            rests_until: None,
+        };
         let mut page = Page::default();
-        page.instances(&["ws://a/\"x\\".to_owned()], &[state]);
-        let line = r#"windtunnel_proxy_upstream_connections{source="0",url="ws://a/\"x\\"} 2"#;
+        page.instances(&[state]);
+        let line = r#"windtunnel_proxy_upstream_connections{source="7",url="ws://a/\"x\\"} 2"#;
         assert!(page.0.contains(line), "{}", page.0);
     }
 }

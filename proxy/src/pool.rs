@@ -12,6 +12,7 @@
 
 mod slow_start;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ use wire::id::SourceId;
 use crate::backoff::Redial;
 use crate::balance::{Balance, Candidate};
 use crate::config::{Config, Upstream};
+use crate::policy::Policies;
 
 /// What to do about a connection that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +34,12 @@ pub(crate) enum Pick {
 }
 
 /// The state of one instance, for the admin address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InstanceState {
+    pub(crate) source: SourceId,
+    pub(crate) upstream: Upstream,
+    /// The configuration names it no more: its connections last as long as they last, and no new ones are made.
+    pub(crate) leaving: bool,
     pub(crate) open: u32,
     pub(crate) dialing: u32,
     pub(crate) healthy: bool,
@@ -42,7 +48,8 @@ pub(crate) struct InstanceState {
 }
 
 struct Instance {
-    weight: u16,
+    upstream: Upstream,
+    leaving: bool,
     /// Since when it is healthy again; None if it always was. Its weight rises from there.
     back_since: Option<Instant>,
     open: u32,
@@ -54,7 +61,13 @@ struct Instance {
     draws: Draws,
 }
 
+/// A configuration names more instances than there are numbers left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than 65,536 instances have been named since the proxy started: restart it")]
+pub(crate) struct NumbersSpent;
+
 pub(crate) struct Pool {
+    /// By number. One that left keeps its number, so that a number means one instance for as long as the proxy lives.
     instances: Vec<Instance>,
     balance: Box<dyn Balance>,
     redial: Box<dyn Redial>,
@@ -63,6 +76,7 @@ pub(crate) struct Pool {
     dials_max: u32,
     choices: Draws,
     waits: Draws,
+    draws: Box<dyn Fn(&'static str, u64) -> Draws + Send>,
 }
 
 /// How long to wait at most when others probe or dial already.
@@ -72,30 +86,62 @@ impl Pool {
     /// `draws` makes the streams of chance, by purpose and entity.
     pub(crate) fn new(
         config: &Config,
-        draws: impl Fn(&'static str, u64) -> Draws,
-        balance: Box<dyn Balance>,
-        redial: Box<dyn Redial>,
+        policies: &Policies,
+        draws: impl Fn(&'static str, u64) -> Draws + Send + 'static,
     ) -> Self {
-        let instance = |(upstream, index): (&Upstream, u64)| Instance {
-            weight: upstream.weight,
-            back_since: None,
-            open: 0,
-            dialing: 0,
-            failures: 0,
-            rests_until: None,
-            probing: false,
-            draws: draws("backoff", index),
-        };
-        Self {
-            instances: config.upstreams.iter().zip(0..).map(instance).collect(),
-            balance,
-            redial,
-            stable_after: config.backoff.stable_after,
-            slow_start: config.slow_start,
-            dials_max: config.limits.dials_max,
+        let mut pool = Self {
+            instances: Vec::new(),
+            balance: (policies.balance)(config),
+            redial: (policies.redial)(config),
+            stable_after: Duration::ZERO,
+            slow_start: Duration::ZERO,
+            dials_max: 0,
             choices: draws("balance", 0),
             waits: draws("pool-wait", 0),
+            draws: Box::new(draws),
+        };
+        // A checked configuration names no more instances than there are numbers.
+        let _ = pool.reconfigure(config, policies, None);
+        pool
+    }
+
+    /// Goes over to another configuration, and other rules. Instances are known by their URL: those that stay keep their number, their connections and their
+    /// history; new ones get a number never used before; those no longer named get no new connections, and come back under their old number if they are named
+    /// again. Nobody's connection is touched. `now` is None at the beginning, where nobody starts slowly.
+    ///
+    /// # Errors
+    /// [`NumbersSpent`]; then nothing has changed.
+    pub(crate) fn reconfigure(
+        &mut self,
+        config: &Config,
+        policies: &Policies,
+        now: Option<Instant>,
+    ) -> Result<(), NumbersSpent> {
+        let places = places(&self.instances, &config.upstreams)?;
+        self.balance = (policies.balance)(config);
+        self.redial = (policies.redial)(config);
+        self.stable_after = config.backoff.stable_after;
+        self.slow_start = config.slow_start;
+        self.dials_max = config.limits.dials_max;
+        let stays: BTreeSet<usize> = places.iter().copied().collect();
+        for (place, upstream) in places.into_iter().zip(&config.upstreams) {
+            match self.instances.get_mut(place) {
+                Some(it) => {
+                    if std::mem::take(&mut it.leaving) {
+                        it.back_since = now;
+                    }
+                    it.upstream.clone_from(upstream);
+                }
+                None => {
+                    let draws = (self.draws)("backoff", place as u64);
+                    self.instances.push(Instance::new(upstream.clone(), now, draws));
+                }
+            }
         }
+        for (place, it) in self.instances.iter_mut().enumerate() {
+            it.leaving |= !stays.contains(&place);
+        }
+        Ok(())
     }
 
     /// Picks an instance and takes a place there.
@@ -121,7 +167,7 @@ impl Pool {
 
     /// When an instance may become usable. Jittered where it depends on others' dials, so that those who wait do not come at once.
     fn soonest(&mut self, now: Instant) -> Instant {
-        let rests = self.instances.iter().filter(|it| !it.probing).filter_map(|it| it.rests_until).min();
+        let rests = self.instances.iter().filter(|it| !it.leaving && !it.probing).filter_map(|it| it.rests_until).min();
         match rests {
             Some(until) if until > now => until,
             _ => now + WAIT / 2 + self.waits.jitter(WAIT),
@@ -180,11 +226,16 @@ impl Pool {
         }
     }
 
-    /// The states of all instances, in the order of the configuration.
+    /// The states of all instances that may be used or are, in the order of their numbers.
     pub(crate) fn states(&self) -> Vec<InstanceState> {
         self.instances
             .iter()
-            .map(|it| InstanceState {
+            .enumerate()
+            .filter(|(_, it)| !it.leaving || it.open > 0)
+            .map(|(i, it)| InstanceState {
+                source: source(i),
+                upstream: it.upstream.clone(),
+                leaving: it.leaving,
                 open: it.open,
                 dialing: it.dialing,
                 healthy: it.rests_until.is_none(),
@@ -196,11 +247,52 @@ impl Pool {
 
     /// Whether any instance is healthy.
     pub(crate) fn any_healthy(&self) -> bool {
-        self.instances.iter().any(|it| it.rests_until.is_none())
+        self.instances.iter().any(|it| !it.leaving && it.rests_until.is_none())
+    }
+
+    /// The instances that may be picked.
+    pub(crate) fn sources(&self) -> Vec<SourceId> {
+        self.instances.iter().enumerate().filter(|(_, it)| !it.leaving).map(|(i, _)| source(i)).collect()
+    }
+
+    /// The URL of an instance; empty if there is none of this number.
+    pub(crate) fn url(&self, source: SourceId) -> &str {
+        self.instances.get(source.index()).map_or("", |it| it.upstream.url.as_str())
     }
 }
 
+/// For each upstream the place of the instance that it is: the first with its URL that no upstream before it took, else the next place that is free.
+fn places(instances: &[Instance], upstreams: &[Upstream]) -> Result<Vec<usize>, NumbersSpent> {
+    let mut known: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
+    for (place, it) in instances.iter().enumerate() {
+        known.entry(it.upstream.url.as_str()).or_default().push_back(place);
+    }
+    let mut free = instances.len();
+    let place = |upstream: &Upstream| {
+        let place = known.get_mut(upstream.url.as_str()).and_then(VecDeque::pop_front).unwrap_or_else(|| {
+            free += 1;
+            free - 1
+        });
+        if place > usize::from(u16::MAX) { Err(NumbersSpent) } else { Ok(place) }
+    };
+    upstreams.iter().map(place).collect()
+}
+
 impl Instance {
+    fn new(upstream: Upstream, back_since: Option<Instant>, draws: Draws) -> Self {
+        Self {
+            upstream,
+            leaving: false,
+            back_since,
+            open: 0,
+            dialing: 0,
+            failures: 0,
+            rests_until: None,
+            probing: false,
+            draws,
+        }
+    }
+
     /// It is healthy. True if it was not before.
     fn back(&mut self, now: Instant) -> bool {
         let back = self.rests_until.take().is_some();
@@ -211,11 +303,15 @@ impl Instance {
     }
 
     fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
-        slow_start::weight(self.weight, self.back_since.map(|since| now.saturating_duration_since(since)), slow_start)
+        slow_start::weight(
+            self.upstream.weight,
+            self.back_since.map(|since| now.saturating_duration_since(since)),
+            slow_start,
+        )
     }
 
     fn usable(&self, now: Instant, dials_max: u32) -> bool {
-        if self.dialing >= dials_max {
+        if self.leaving || self.dialing >= dials_max {
             return false;
         }
         match self.rests_until {
@@ -232,8 +328,8 @@ fn source(index: usize) -> SourceId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backoff::FullJitter;
-    use crate::balance::LeastConnections;
+    use proptest::prelude::*;
+
     use crate::config::Mode;
 
     const A: SourceId = SourceId(0);
@@ -244,12 +340,13 @@ mod tests {
     }
 
     fn pool_of(n: u64, adjust: impl FnOnce(&mut Config)) -> Pool {
-        let urls = (0..n).map(|i| format!("ws://{i}:1"));
-        let mut config = Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, urls);
+        let mut config = config((0..n).map(|i| format!("ws://{i}:1")));
         adjust(&mut config);
-        let redial = Box::new(FullJitter::new(config.backoff));
-        let draws = |purpose, entity| Draws::new(1, purpose, entity);
-        Pool::new(&config, draws, Box::new(LeastConnections::default()), redial)
+        Pool::new(&config, &Policies::default(), |purpose, entity| Draws::new(1, purpose, entity))
+    }
+
+    fn config<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Config {
+        Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, urls)
     }
 
     fn wait(pick: Pick) -> Instant {
@@ -301,16 +398,8 @@ mod tests {
         assert_eq!(pool.states()[0].failures, 1);
         let later = now + Duration::from_secs(60);
         pool.closed(A, later, Some(now), true);
-        assert_eq!(
-            pool.states()[0],
-            InstanceState {
-                open: 0,
-                dialing: 0,
-                healthy: false,
-                failures: 1,
-                rests_until: pool.states()[0].rests_until
-            }
-        );
+        let state = &pool.states()[0];
+        assert_eq!((state.open, state.dialing, state.healthy, state.failures), (0, 0, false, 1));
     }
 
     #[test]
@@ -368,5 +457,63 @@ mod tests {
         pool.up(A, now);
         assert!(!pool.closed(A, now, Some(now), false));
         assert_eq!(pool.pick(now), Pick::Dial(A));
+    }
+
+    #[test]
+    fn a_reload_moves_nobody_and_an_instance_keeps_its_number() {
+        let now = Instant::now();
+        let mut pool = pool(2);
+        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(A), Pick::Dial(B)]);
+        let reload = |pool: &mut Pool, urls: &[&str]| {
+            pool.reconfigure(&config(urls.iter().copied()), &Policies::default(), Some(now)).unwrap();
+            pool.states().iter().map(|it| (it.source.0, it.leaving, it.open)).collect::<Vec<_>>()
+        };
+        // The second stays, the first leaves and keeps its connection, a third comes and gets the next.
+        assert_eq!(reload(&mut pool, &["ws://2:1", "ws://1:1"]), [(0, true, 1), (1, false, 1), (2, false, 0)]);
+        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(SourceId(2)), Pick::Dial(B)]);
+        pool.up(A, now);
+        pool.closed(A, now, Some(now), false);
+        assert_eq!(pool.states().len(), 2, "the last connection of one that left is gone");
+        assert_eq!(pool.url(A), "ws://0:1");
+        // It comes back as who it was.
+        assert_eq!(reload(&mut pool, &["ws://0:1", "ws://1:1"]), [(0, false, 0), (1, false, 2), (2, true, 1)]);
+        assert_eq!(pool.pick(now), Pick::Dial(A));
+    }
+
+    #[test]
+    fn numbers_are_not_used_twice_and_run_out_with_a_word() {
+        let now = Instant::now();
+        let mut pool = pool(2);
+        let many = |from: u32| config((from..from + 40_000).map(|i| format!("ws://{i}:1")));
+        pool.reconfigure(&many(2), &Policies::default(), Some(now)).unwrap();
+        let before = pool.sources();
+        assert_eq!(pool.reconfigure(&many(50_000), &Policies::default(), Some(now)), Err(NumbersSpent));
+        assert_eq!(pool.sources(), before);
+    }
+
+    proptest! {
+        /// Against a naive model: a list of the URLs by number.
+        #[test]
+        fn a_number_means_one_url_for_ever(lists in proptest::collection::vec(proptest::collection::vec(0_u8..6, 1..6), 1..8)) {
+            let now = Instant::now();
+            let url = |n: &u8| format!("ws://{n}:1");
+            let mut pool = Pool::new(&config(lists[0].iter().map(url)), &Policies::default(), |p, e| Draws::new(1, p, e));
+            let mut model: Vec<String> = Vec::new();
+            for list in &lists {
+                pool.reconfigure(&config(list.iter().map(url)), &Policies::default(), Some(now)).unwrap();
+                let mut named: Vec<String> = list.iter().map(url).collect();
+                let mut used: Vec<String> = pool.sources().iter().map(|source| pool.url(*source).to_owned()).collect();
+                for (number, was) in model.iter().enumerate() {
+                    prop_assert_eq!(pool.url(source(number)), was);
+                }
+                model = (0..pool.instances.len()).map(|number| pool.url(source(number)).to_owned()).collect();
+                named.sort();
+                used.sort();
+                prop_assert_eq!(used, named, "what is named is what may be picked");
+                // No more numbers than the most that were named at once under each URL.
+                let most = |n: u8| lists.iter().map(|list| list.iter().filter(|it| **it == n).count()).max().unwrap_or(0);
+                prop_assert!(model.len() <= (0..6).map(most).sum());
+            }
+        }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::event::Observer;
-use wire::id::SourceId;
 use wire::net::{ListenOptions, Listener, Network, SocketOptions};
 
 use crate::config::{Config, ConfigError};
@@ -135,16 +134,8 @@ impl<N: Network> Server<N> {
         let leg = context.is_fanout().then(|| net.spawn("leg", fanout::keep_leg(Arc::clone(&context))).guard());
         let _gauge = net.spawn("gauge", gauge(Arc::clone(&context))).guard();
         let _admin = admin.map(|listener| net.spawn("admin", admin::run(Arc::clone(&context), listener)).guard());
-        let probe_interval = config.health.probe_interval.filter(|_| !context.is_fanout());
-        let _probes: Vec<_> = probe_interval
-            .map(|every| {
-                (0..config.upstreams.len())
-                    .filter_map(|index| u16::try_from(index).ok())
-                    .map(|index| relay::keep_probing(Arc::clone(&context), SourceId(index), every))
-                    .map(|probing| net.spawn("probe", probing).guard())
-                    .collect()
-            })
-            .unwrap_or_default();
+        let _probes =
+            (!context.is_fanout()).then(|| net.spawn("probes", relay::keep_probing(Arc::clone(&context))).guard());
         let admission = (context.policies.admission)(&config);
         wire::select! {
             () = shutdown.cancelled() => {}

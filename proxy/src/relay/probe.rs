@@ -1,6 +1,8 @@
 //! Active probes: a handshake and a ping of our own, so that no client has to find out that an instance is gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::Instant;
@@ -14,9 +16,29 @@ use crate::context::Context;
 use crate::dial::{self, DialError, Leg};
 use crate::lock::lock;
 
-/// Probes one instance for as long as the proxy lives. The first probe comes after a random part of the interval, so that instances are not probed in step.
-pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>, source: SourceId, every: std::time::Duration) {
-    let first = context.net.draws("probe", u64::from(source.0)).jitter(every);
+/// How often is looked whether probes are wanted, while they are not.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Probes every instance that may be picked, for as long as the proxy lives.
+pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
+    let mut probing = BTreeMap::new();
+    loop {
+        let every = context.config().health.probe_interval;
+        let sources = every.map_or_else(Vec::new, |_| lock(&context.pool).sources());
+        // A guard that is dropped ends its task.
+        probing.retain(|source, _| sources.contains(source));
+        for source in sources {
+            let spawn = || context.net.spawn("probe", keep_one(Arc::clone(&context), source)).guard();
+            probing.entry(source).or_insert_with(spawn);
+        }
+        tokio::time::sleep(every.unwrap_or(LOOK)).await;
+    }
+}
+
+/// Probes one instance. The first probe comes after a random part of the interval, so that instances are not probed in step.
+async fn keep_one<N: Network>(context: Arc<Context<N>>, source: SourceId) {
+    let every = || context.config().health.probe_interval.unwrap_or(LOOK);
+    let first = context.net.draws("probe", u64::from(source.0)).jitter(every());
     tokio::time::sleep(first).await;
     loop {
         let failed = match probe(&context, source).await {
@@ -30,7 +52,7 @@ pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>, source: SourceId,
         if let Some(healthy) = changed {
             context.observer.record(|| Event::ProxyHealth { proxy: context.id, source, healthy });
         }
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(every()).await;
     }
 }
 
