@@ -119,9 +119,8 @@ fn answer<N: Network>(context: &Context<N>, method: &str, path: &str) -> Answer 
         },
         ("GET", "/upstreams") => Answer { status: 200, kind: "application/json", body: upstreams(context) },
         ("POST", "/drain") => {
-            tracing::info!("drain asked for on the admin address");
-            context.drain.cancel();
-            Answer::text(202, "draining\n")
+            let first = context.drain.ask();
+            Answer::text(202, if first { "draining\n" } else { "draining already\n" })
         }
         (_, "/metrics" | "/healthz" | "/readyz" | "/upstreams" | "/drain") => {
             Answer::text(405, "GET /metrics, /healthz, /readyz, /upstreams; POST /drain\n")
@@ -132,7 +131,7 @@ fn answer<N: Network>(context: &Context<N>, method: &str, path: &str) -> Answer 
 
 /// Why no client should be sent here now.
 fn unready<N: Network>(context: &Context<N>) -> Option<&'static str> {
-    if context.drain.is_cancelled() || context.stop.is_cancelled() {
+    if context.drain.is_asked() || context.stop.is_cancelled() {
         Some("draining")
     } else if context.is_fanout() && context.meter.legs.get() == 0 {
         Some("no upstream leg")

@@ -134,8 +134,16 @@ pub struct Config {
     pub backoff: Backoff,
     /// How often a gauge event is recorded. Default 1 s.
     pub gauge_interval: Duration,
-    /// Over how long `POST /drain` spreads the closing of clients. Default 10 s.
+    /// From the beginning of a drain, when `/readyz` turns to 503, to the end of accepting: what a load balancer needs to notice. Default 0.
+    pub drain_tell: Duration,
+    /// From the end of accepting to the first client that is sent away. Default 0.
+    pub drain_grace: Duration,
+    /// Over how long the clients are sent away, one after the other. Default 10 s.
     pub drain_time: Duration,
+    /// The close code that they are given: 1001 (going away) or 1012 (service restart). Default 1001.
+    pub drain_code: u16,
+    /// From the beginning of a drain to its end: who is still here is cut. Default 30 s.
+    pub drain_deadline: Duration,
 }
 
 /// A configuration that cannot be served. The operator's fault.
@@ -185,7 +193,11 @@ impl Config {
             health: Health::default(),
             backoff: Backoff::default(),
             gauge_interval: Duration::from_secs(1),
+            drain_tell: Duration::ZERO,
+            drain_grace: Duration::ZERO,
             drain_time: Duration::from_secs(10),
+            drain_code: wire::close::GOING_AWAY,
+            drain_deadline: Duration::from_secs(30),
         };
         if mode == Mode::Relay {
             config.limits.client_message_max = 256 << 10;
@@ -238,6 +250,14 @@ impl Config {
         positive("backoff.base", self.backoff.base.is_zero())?;
         if self.backoff.cap < self.backoff.base {
             return Err(ConfigError::Value { name: "backoff.cap", why: "must not be below backoff.base".into() });
+        }
+        if ![wire::close::GOING_AWAY, wire::close::SERVICE_RESTART].contains(&self.drain_code) {
+            return Err(ConfigError::Value { name: "drain_code", why: "must be 1001 or 1012".into() });
+        }
+        let orderly = self.drain_tell + self.drain_grace + self.drain_time;
+        if self.drain_deadline < orderly {
+            let why = format!("must not be below drain_tell + drain_grace + drain_time, which is {orderly:?}");
+            return Err(ConfigError::Value { name: "drain_deadline", why });
         }
         if self.limits.symbols_total_max > wire::feed::SYMBOLS_MAX {
             let why = format!("must not pass {}: one v1 request names no more symbols", wire::feed::SYMBOLS_MAX);

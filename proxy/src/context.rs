@@ -8,6 +8,7 @@ use wire::id::{ProxyId, SourceId};
 use wire::net::Network;
 
 use crate::config::{Config, Mode};
+use crate::drain::Drain;
 use crate::fanout::Hub;
 use crate::lock::lock;
 use crate::meter::Meter;
@@ -26,8 +27,8 @@ pub(crate) struct Context<N> {
     pub(crate) meter: Arc<Meter>,
     pub(crate) pool: Mutex<Pool>,
     pub(crate) hub: Hub,
-    /// Clients leave, spread over the drain time; nobody is let in.
-    pub(crate) drain: CancellationToken,
+    /// How far a drain has come.
+    pub(crate) drain: Drain,
     /// Everything ends now.
     pub(crate) stop: CancellationToken,
 }
@@ -52,7 +53,7 @@ impl<N: Network> Context<N> {
             meter: Arc::default(),
             pool: Mutex::new(pool),
             hub,
-            drain: CancellationToken::new(),
+            drain: Drain::default(),
             stop,
         }
     }

@@ -62,12 +62,22 @@ pub(crate) async fn carry_out<N: Network>(
     peer: SocketAddr,
     end: Farewell,
 ) {
-    let patience = context.config().limits.close_timeout;
+    let config = context.config();
     let last_words = async {
         match end {
             Farewell::Gone => true,
             Farewell::Answer => drain(&mut session).await,
-            Farewell::Close { frame, why } => {
+            Farewell::Close { why, .. } if context.drain.is_cut() => {
+                context.client_closed(peer, None, why);
+                false
+            }
+            Farewell::Close { mut frame, why } => {
+                if let Some(frame) = &mut frame
+                    && why == Why::Shutdown
+                    && context.drain.is_leaving()
+                {
+                    frame.code = config.drain_code.into();
+                }
                 context.client_closed(peer, frame.as_ref().map(|frame| frame.code.into()), why);
                 session.send(Message::Close(frame)).await.is_ok() && drain(&mut session).await
             }
@@ -77,7 +87,11 @@ pub(crate) async fn carry_out<N: Network>(
             }
         }
     };
-    if !tokio::time::timeout(patience, last_words).await.unwrap_or(false) {
+    let said = wire::select! {
+        said = tokio::time::timeout(config.limits.close_timeout, last_words) => said.unwrap_or(false),
+        () = context.drain.cut() => false,
+    };
+    if !said {
         // The peer does not take it: no lingering.
         session.into_inner().abort();
     }
@@ -97,11 +111,9 @@ where
     }
 }
 
-/// Waits for a drain, and then for this client's own instant within the drain time, so that clients do not leave all at once.
+/// Waits for a drain, and in it for this client's own slot. `entity` is the key of what is drawn for a client that comes late.
 pub(crate) async fn drained<N: Network>(context: &Context<N>, entity: u64) {
-    context.drain.cancelled().await;
-    let spread = context.net.draws("drain", entity).jitter(context.config().drain_time);
-    tokio::time::sleep(spread).await;
+    context.drain.turn(|| context.net.draws("drain-late", entity)).await;
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //!   fanout              one upstream leg in all; its messages to those who subscribed
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
+//!   drain               how the proxy leaves
 //!   farewell, liveness  how client sessions end
 //!   admin               /metrics, /healthz, /readyz, /upstreams, POST /drain
 //!   meter, metrics      what is counted, and its text for Prometheus
@@ -33,6 +34,7 @@ mod balance;
 mod config;
 mod context;
 mod dial;
+mod drain;
 mod fanout;
 mod farewell;
 mod health;
@@ -59,4 +61,4 @@ pub use self::fanout::{
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};
 pub use self::policy::{Make, MakeJudge, Policies};
-pub use self::serve::{ServeError, Server, serve, serve_with};
+pub use self::serve::{Handle, ServeError, Server, serve, serve_with};

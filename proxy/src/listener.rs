@@ -23,7 +23,7 @@ pub(crate) async fn run<N: Network>(
     loop {
         let accepted = wire::select! {
             () = context.stop.cancelled() => return,
-            () = context.drain.cancelled() => return,
+            () = context.drain.shut() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -78,6 +78,10 @@ async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer
     let fanout = context.is_fanout();
     let allowed = Arc::clone(&context);
     let decide = move |asked: &ws::Asked| {
+        if allowed.drain.is_shut() {
+            let retry_after_s = Some(allowed.config().limits.retry_after_s);
+            return Answer::Refuse { status: 503, retry_after_s, reason: "draining: try again\n".to_owned() };
+        }
         if !origin_may_pass(&allowed.config().origins, asked.origin.as_deref()) {
             return Answer::Refuse { status: 403, retry_after_s: None, reason: "origin not allowed\n".to_owned() };
         }

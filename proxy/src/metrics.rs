@@ -20,7 +20,7 @@ pub(crate) fn render<N: Network>(context: &Context<N>) -> String {
     let mut figures = context.meter.figures();
     figures.push(gauge("queue_bytes", "Payload bytes waiting in all client queues.", queue_bytes));
     figures.push(gauge("queue_longest_bytes", "Payload bytes waiting in the longest client queue.", queue_bytes_max));
-    figures.push(gauge("draining", "Whether clients are being sent away.", u64::from(context.drain.is_cancelled())));
+    figures.push(gauge("draining", "Whether clients are being sent away.", u64::from(context.drain.is_asked())));
     let mut page = Page::default();
     figures.iter().for_each(|figure| page.figure(figure));
     page.instances(&lock(&context.pool).states());

@@ -19,7 +19,7 @@ use wire::net::{Network, TokioNet};
 use crate::config::{Config, File, Mode, Span, Upstream};
 use crate::limits::SlowClient;
 use crate::policy::Policies;
-use crate::serve::{ServeError, Server};
+use crate::serve::{Handle, ServeError, Server};
 
 /// Bad usage or configuration (BSD's `EX_USAGE`).
 const EX_USAGE: u8 = 64;
@@ -175,7 +175,7 @@ async fn serve(config: Config, net: TokioNet, events: Option<PathBuf>, stop: Can
     if let Some(admin) = server.admin_addr() {
         say(&format!("proxy admin on http://{admin}"));
     }
-    let _signals = net.spawn("signals", signals(stop.clone())).guard();
+    let _signals = net.spawn("signals", signals(server.handle(), stop.clone())).guard();
     server.run(stop).await;
     Ok(())
 }
@@ -198,19 +198,46 @@ fn log() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-async fn signals(stop: CancellationToken) {
+/// The first SIGTERM or SIGINT begins a drain, the second stops at once.
+async fn signals<N: Network>(proxy: Handle<N>, stop: CancellationToken) {
+    let Ok(mut ends) = Ends::listen() else { return std::future::pending().await };
+    ends.next().await;
+    proxy.drain();
+    ends.next().await;
+    stop.cancel();
+}
+
+/// Requests to end, as the operating system says them.
+struct Ends {
     #[cfg(unix)]
-    {
+    signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl Ends {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+        Ok(Self { signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?] })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let [terminate, interrupt] = &mut self.signals;
         wire::select! {
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
     }
+
     #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
-    stop.cancel();
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

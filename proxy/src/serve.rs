@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use futures_util::future::join;
 use tokio_util::sync::CancellationToken;
 use wire::event::Observer;
 use wire::net::{ListenOptions, Listener, Network, SocketOptions};
@@ -12,7 +13,7 @@ use wire::net::{ListenOptions, Listener, Network, SocketOptions};
 use crate::config::{Config, ConfigError};
 use crate::context::Context;
 use crate::policy::Policies;
-use crate::{admin, fanout, listener, relay};
+use crate::{admin, drain, fanout, listener, relay};
 
 /// Why the proxy could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,23 @@ pub async fn serve_with<N: Network>(
     Ok(())
 }
 
+/// Reaches a running proxy.
+#[derive(Debug)]
+pub struct Handle<N: Network>(Arc<Context<N>>);
+
+impl<N: Network> Clone for Handle<N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<N: Network> Handle<N> {
+    /// Begins a drain, after which [`Server::run`] returns. False if one had begun.
+    pub fn drain(&self) -> bool {
+        self.0.drain.ask()
+    }
+}
+
 /// A proxy that is bound and not yet running: for callers who must know the port first.
 #[derive(Debug)]
 pub struct Server<N: Network> {
@@ -124,7 +142,13 @@ impl<N: Network> Server<N> {
         self.admin_addr
     }
 
-    /// Serves until `shutdown`, or until a drain asked for on the admin address is done.
+    /// What reaches the proxy while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle<N> {
+        Handle(Arc::clone(&self.context))
+    }
+
+    /// Serves until `shutdown`, which closes everyone at once, or until a drain is done.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { context, listener, admin, .. } = self;
         // Whatever ends this function, also a dropped future, ends every task.
@@ -139,18 +163,12 @@ impl<N: Network> Server<N> {
         let admission = (context.policies.admission)(&config);
         wire::select! {
             () = shutdown.cancelled() => {}
-            () = listener::run(&context, listener, admission) => {
-                // A drain: clients leave within the drain time.
-                let by = Instant::now() + config.drain_time;
-                wire::select! {
-                    () = shutdown.cancelled() => {}
-                    () = emptied(&context, by) => {}
-                }
-            }
+            _ = join(listener::run(&context, listener, admission), drain::conduct(&context)) => {}
         }
         context.stop.cancel();
-        // Each client's farewell is bounded by the close timeout; so is this wait.
-        emptied(&context, Instant::now() + config.limits.close_timeout * 2).await;
+        // Each client's farewell is bounded by the close timeout; so is this wait. After the deadline of a drain there is nothing to wait for but the cut itself.
+        let patience = if context.drain.is_cut() { CUT } else { config.limits.close_timeout * 2 };
+        let _ = tokio::time::timeout(patience, drain::emptied(&context)).await;
         if let Some(leg) = leg {
             let _ = tokio::time::timeout(config.limits.close_timeout, leg).await;
         }
@@ -158,12 +176,8 @@ impl<N: Network> Server<N> {
     }
 }
 
-/// Waits until no client is left, at most until `by`.
-async fn emptied<N: Network>(context: &Context<N>, by: Instant) {
-    while context.meter.clients.get() + context.meter.handshakes.get() > 0 && Instant::now() < by {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
+/// How long tasks may take to notice that they are cut.
+const CUT: Duration = Duration::from_millis(50);
 
 async fn gauge<N: Network>(context: Arc<Context<N>>) {
     loop {

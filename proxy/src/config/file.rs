@@ -98,7 +98,11 @@ pub(crate) struct File {
     failover: Option<bool>,
     move_on_close: Option<Vec<u16>>,
     gauge_interval: Option<Span>,
+    drain_tell: Option<Span>,
+    drain_grace: Option<Span>,
     drain_time: Option<Span>,
+    drain_code: Option<u16>,
+    drain_deadline: Option<Span>,
     limits: Option<Limits>,
     health: Option<Health>,
     backoff: Option<Backoff>,
@@ -206,7 +210,7 @@ impl File {
         self.admin.map(Some).put(&mut config.admin);
         self.preamble_match.map(Some).put(&mut config.preamble_match);
         put!(self => config, listen, mode, protocol, upstreams, balance, slow_start, user_key, client_keys, origins,
-            preamble_messages, failover, move_on_close, gauge_interval, drain_time);
+            preamble_messages, failover, move_on_close, gauge_interval, drain_tell, drain_grace, drain_time, drain_code, drain_deadline);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);

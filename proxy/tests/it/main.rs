@@ -8,4 +8,6 @@ mod exposition;
 mod fanout;
 mod front_door;
 mod relay;
+#[cfg(unix)]
+mod signals;
 mod slow_client;

@@ -4,4 +4,5 @@ mod architecture;
 mod catalogue;
 mod clients_and_source;
 mod command_line;
+mod drain;
 mod mutants;
