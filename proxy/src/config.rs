@@ -235,6 +235,12 @@ impl Config {
         let limits = &self.limits;
         positive("limits.clients_max", limits.clients_max == 0)?;
         positive("limits.handshakes_max", limits.handshakes_max == 0)?;
+        positive("limits.handshakes_burst", limits.handshakes_burst == 0)?;
+        positive("limits.accept_backlog", limits.accept_backlog == 0)?;
+        if !limits.accept_ramp.is_zero() && limits.handshakes_per_second_max == 0 {
+            let why = "has nothing to rise to: set limits.handshakes_per_second_max, too".into();
+            return Err(ConfigError::Value { name: "limits.accept_ramp", why });
+        }
         positive("limits.queue_bytes_max", limits.queue_bytes_max == 0)?;
         positive("limits.client_buffer", limits.client_buffer == 0)?;
         positive("limits.client_message_max", limits.client_message_max == 0)?;

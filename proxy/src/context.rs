@@ -7,6 +7,7 @@ use wire::event::{Event, Observer, Why};
 use wire::id::{ProxyId, SourceId};
 use wire::net::Network;
 
+use crate::addresses::Addresses;
 use crate::config::{Config, Mode};
 use crate::drain::Drain;
 use crate::fanout::Hub;
@@ -25,6 +26,8 @@ pub(crate) struct Context<N> {
     pub(crate) policies: Policies,
     pub(crate) observer: Observer,
     pub(crate) meter: Arc<Meter>,
+    /// Client connections by address.
+    pub(crate) addresses: Arc<Mutex<Addresses>>,
     pub(crate) pool: Mutex<Pool>,
     pub(crate) hub: Hub,
     /// How far a drain has come.
@@ -51,6 +54,7 @@ impl<N: Network> Context<N> {
             policies,
             observer,
             meter: Arc::default(),
+            addresses: Arc::default(),
             pool: Mutex::new(pool),
             hub,
             drain: Drain::default(),

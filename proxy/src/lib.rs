@@ -5,6 +5,7 @@
 //!   policy              the decisions as exchangeable values: balance, backoff, health, admission, fanout::{queue, stamp, route}
 //!   serve               bind, run, stop
 //!   listener            accept, admit or refuse, handshake under a deadline
+//!   admission, addresses, pace   who is let in, how many from one address, how fast
 //!   fanout              one upstream leg in all; its messages to those who subscribed
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
@@ -27,6 +28,7 @@
 //!
 //! It speaks no TLS: that belongs in front of it.
 
+mod addresses;
 mod admin;
 mod admission;
 mod backoff;
@@ -44,13 +46,14 @@ mod liveness;
 mod lock;
 mod meter;
 mod metrics;
+mod pace;
 mod policy;
 mod pool;
 pub mod program;
 mod relay;
 mod serve;
 
-pub use self::admission::{Admission, Admit, Caps, Load};
+pub use self::admission::{Admission, Admit, Caps, Load, Refusal};
 pub use self::backoff::{FullJitter, Redial};
 pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
 pub use self::config::{Backoff, Balancing, Config, ConfigError, Health, Mode, Pattern, Upstream, WEIGHT_MAX};

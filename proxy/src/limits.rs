@@ -35,6 +35,18 @@ pub enum SlowClient {
 pub struct Limits {
     /// Open client sessions, handshakes under way included; beyond it a client is answered HTTP 503. Default 10,000.
     pub clients_max: u64,
+    /// Connections from one address, handshakes included; beyond it HTTP 429. An IPv6 /64 counts as one address. 0 is no cap, and right where all clients come
+    /// through one balancer's address. Default 0.
+    pub clients_per_ip_max: u64,
+    /// Handshakes begun in a second, in the long run; who comes beyond it waits in the backlog. 0 is no bound. Default 0.
+    pub handshakes_per_second_max: u32,
+    /// Handshakes that may begin at once after quiet, at least 1. Default 32.
+    pub handshakes_burst: u32,
+    /// For how long after the start the rate of handshakes rises, from a tenth to the whole of `handshakes_per_second_max`, so that clients which all come back
+    /// at once do not meet a proxy that is still subscribing. Zero: the whole rate from the start. Default 0.
+    pub accept_ramp: Duration,
+    /// Connections that wait in the kernel to be accepted; the kernel's own bound (`net.core.somaxconn`, 4,096) stands above it. Default 1,024.
+    pub accept_backlog: u32,
     /// Handshakes under way at once. Default 512.
     pub handshakes_max: u64,
     /// Refusals being written at once; beyond it a connection is reset without a word. Default 256.
@@ -98,6 +110,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             clients_max: 10_000,
+            clients_per_ip_max: 0,
+            handshakes_per_second_max: 0,
+            handshakes_burst: 32,
+            accept_ramp: Duration::ZERO,
+            accept_backlog: 1024,
             handshakes_max: 512,
             refusals_max: 256,
             retry_after_s: 1,

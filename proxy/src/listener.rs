@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 use wire::event::{Event, Why};
 use wire::net::{ByteStream, Listener, Network};
 use wire::ws::{self, Accepted, Answer};
 
-use crate::admission::{Admission, Admit, Load};
+use crate::addresses::AddressHeld;
+use crate::admission::{Admission, Admit, Load, Refusal};
 use crate::context::Context;
+use crate::lock::lock;
 use crate::meter::Held;
+use crate::pace::Pace;
 use crate::{fanout, relay};
 
 /// Accepts clients until the proxy stops or drains.
@@ -20,11 +24,15 @@ pub(crate) async fn run<N: Network>(
     mut admission: Box<dyn Admission>,
 ) {
     let mut shard = 0_usize;
+    let mut pace = Pace::new(&context.config().limits, Instant::now());
     loop {
+        // Who comes faster than the pace waits in the kernel: it is not accepted, and not refused either.
+        let until = pace.wait(Instant::now());
         let accepted = wire::select! {
             () = context.stop.cancelled() => return,
             () = context.drain.shut() => return,
-            accepted = listener.accept() => accepted,
+            () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => continue,
+            accepted = listener.accept(), if until.is_none() => accepted,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -40,22 +48,31 @@ pub(crate) async fn run<N: Network>(
             clients: context.meter.clients.get(),
             handshakes: context.meter.handshakes.get(),
             refusals: context.meter.refusals.get(),
+            same_address: lock(&context.addresses).held(peer.ip()),
         };
         let context = Arc::clone(context);
         match admission.decide(load) {
             Admit::Yes => {
+                pace.begin(Instant::now());
+                let address = AddressHeld::new(&context.addresses, peer.ip());
                 let held = Held::new(&context.meter, |meter| &meter.handshakes);
                 shard = (shard + 1) % context.net.shards();
                 let net = context.net.clone();
-                net.spawn_on(shard, "client", handshake(context, stream, peer, held));
+                net.spawn_on(shard, "client", async move {
+                    handshake(context, stream, peer, held).await;
+                    drop(address);
+                });
             }
-            Admit::Refuse { retry_after_s } => {
+            Admit::Refuse { why, retry_after_s } => {
                 shed(&context, peer, Why::Admission);
+                if why == Refusal::Address {
+                    context.meter.shed_address.add(1);
+                }
                 let held = Held::new(&context.meter, |meter| &meter.refusals);
                 let net = context.net.clone();
                 net.spawn("refusal", async move {
                     let deadline = context.config().limits.handshake_timeout;
-                    let _ = tokio::time::timeout(deadline, refuse(stream, retry_after_s)).await;
+                    let _ = tokio::time::timeout(deadline, refuse(stream, why, retry_after_s)).await;
                     drop(held);
                 });
             }
@@ -126,8 +143,8 @@ fn origin_may_pass(allowed: &[String], origin: Option<&str>) -> bool {
 /// The most that is read of a request that is refused anyway.
 const HEAD_MAX: usize = 8 << 10;
 
-/// Answers 503 without building a session. The request is read first: closing a socket with unread bytes would reset it, and the answer with it.
-async fn refuse<S: ByteStream>(mut stream: S, retry_after_s: u32) -> std::io::Result<()> {
+/// Says no without building a session. The request is read first: closing a socket with unread bytes would reset it, and the answer with it.
+async fn refuse<S: ByteStream>(mut stream: S, why: Refusal, retry_after_s: u32) -> std::io::Result<()> {
     let mut seen = 0;
     let mut tail = [0_u8; 4];
     let mut chunk = [0_u8; 1024];
@@ -144,9 +161,14 @@ async fn refuse<S: ByteStream>(mut stream: S, retry_after_s: u32) -> std::io::Re
             }
         }
     }
-    let body = "too many clients: try again later\n";
+    let (status, body) = match why {
+        Refusal::Full => ("503 Service Unavailable", "too many clients: try again later\n"),
+        Refusal::Address => {
+            ("429 Too Many Requests", "too many connections from your address: close some, or try again later\n")
+        }
+    };
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after_s}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        "HTTP/1.1 {status}\r\nRetry-After: {retry_after_s}\r\nContent-Type: text/plain; charset=utf-8\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );

@@ -87,6 +87,8 @@ meter! {
     counter admitted => "clients_admitted_total",
     /// Connections turned away before a session.
     counter shed => "clients_shed_total",
+    /// Connections turned away because their address holds as many as one may; counted among those turned away, too.
+    counter shed_address => "clients_shed_address_total",
     /// Client sessions that the proxy ended.
     counter closed => "clients_closed_total",
     /// Dials begun.

@@ -114,7 +114,7 @@ impl<N: Network> Server<N> {
             nodelay: Some(true),
             notsent_lowat: config.limits.notsent_lowat,
         };
-        let options = ListenOptions { accepted, ..ListenOptions::default() };
+        let options = ListenOptions { accepted, backlog: config.limits.accept_backlog, ..ListenOptions::default() };
         let refused = |addr, what| move |source| ServeError::Bind { addr, what, source };
         let listener = net.bind(config.listen, options).await.map_err(refused(config.listen, "clients"))?;
         let local_addr = listener.local_addr().map_err(refused(config.listen, "clients"))?;

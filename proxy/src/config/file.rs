@@ -120,6 +120,11 @@ macro_rules! section {
 
 section!(Limits {
     clients_max: u64,
+    clients_per_ip_max: u64,
+    handshakes_per_second_max: u32,
+    handshakes_burst: u32,
+    accept_ramp: Span,
+    accept_backlog: u32,
     handshakes_max: u64,
     refusals_max: u64,
     retry_after_s: u32,
@@ -215,7 +220,8 @@ impl File {
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);
         limits.notsent_lowat.map(Some).put(&mut config.limits.notsent_lowat);
-        put!(limits => config.limits, clients_max, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
+        put!(limits => config.limits, clients_max, clients_per_ip_max, handshakes_per_second_max, handshakes_burst,
+            accept_ramp, accept_backlog, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
             first_message_timeout, queue_bytes_max, slow_client, symbols_max, symbols_total_max, dial_timeout, dials_max,
             no_source_timeout, moves_max, preamble_bytes_max, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,
             unsubscribe_linger, reconcile_delay, client_ping_interval, client_pong_timeout, accept_pause);

@@ -27,7 +27,7 @@ async fn metrics(proxy: &Proxy) -> BTreeMap<String, Family> {
 }
 
 /// The figure without labels; of a histogram, its count.
-async fn metric(proxy: &Proxy, name: &str) -> f64 {
+pub(crate) async fn metric(proxy: &Proxy, name: &str) -> f64 {
     let family = metrics(proxy).await.remove(&format!("windtunnel_proxy_{name}")).expect(name);
     let suffix = if family.kind == "histogram" { "_count" } else { "" };
     family.samples[&(suffix.to_owned(), Vec::new())]

@@ -24,6 +24,25 @@ async fn beyond_the_limit_a_client_is_answered_503() {
 }
 
 #[tokio::test]
+async fn beyond_the_cap_of_its_address_a_client_is_answered_429_until_one_leaves() {
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.limits.clients_per_ip_max = 2;
+        config.admin = Some(loopback());
+    })
+    .await;
+    let first = Client::connect(proxy.addr, false).await;
+    let _second = Client::connect(proxy.addr, false).await;
+    match Client::try_connect(proxy.addr, false).await.map(drop) {
+        Err(ConnectError::Refused { status: 429, reason, .. }) => assert!(reason.contains("your address"), "{reason}"),
+        other => panic!("expected 429, got {other:?}"),
+    }
+    assert_eq!(crate::admin::metric(&proxy, "clients_shed_address_total").await, 1.0);
+    drop(first);
+    soon(async { while Client::try_connect(proxy.addr, false).await.is_err() {} }).await;
+}
+
+#[tokio::test]
 async fn who_says_nothing_or_nonsense_is_closed_with_1008() {
     let source = Source::v1().await;
     let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {

@@ -5,4 +5,5 @@ mod catalogue;
 mod clients_and_source;
 mod command_line;
 mod drain;
+mod front_door;
 mod mutants;
