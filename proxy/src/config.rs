@@ -199,8 +199,9 @@ impl Config {
             drain_code: wire::close::GOING_AWAY,
             drain_deadline: Duration::from_secs(30),
         };
-        if mode == Mode::Relay {
-            config.limits.client_message_max = 256 << 10;
+        match mode {
+            Mode::Relay => config.limits.client_message_max = 256 << 10,
+            Mode::Fanout => config.limits.client_buffer = 512,
         }
         config
     }

@@ -18,7 +18,7 @@ use crate::pool::Pool;
 
 /// One proxy: what it was told, what it holds, and where it reports.
 #[derive(Debug)]
-pub(crate) struct Context<N> {
+pub(crate) struct Context<N: Network> {
     pub(crate) net: N,
     /// The proxy's number in records; it never changes.
     pub(crate) id: ProxyId,
@@ -29,7 +29,7 @@ pub(crate) struct Context<N> {
     /// Client connections by address.
     pub(crate) addresses: Arc<Mutex<Addresses>>,
     pub(crate) pool: Mutex<Pool>,
-    pub(crate) hub: Hub,
+    pub(crate) hub: Hub<N>,
     /// How far a drain has come.
     pub(crate) drain: Drain,
     /// Everything ends now.
@@ -46,14 +46,15 @@ impl<N: Network> Context<N> {
     pub(crate) fn new(config: Config, policies: Policies, net: N, stop: CancellationToken, observer: Observer) -> Self {
         let chance = net.clone();
         let pool = Pool::new(&config, &policies, move |purpose, entity| chance.draws(purpose, entity));
-        let hub = Hub::new(&config, &policies);
+        let meter: Arc<Meter> = Arc::default();
+        let hub = Hub::new(&config, &policies, &net, Arc::clone(&meter), observer.clone());
         Self {
             net,
             id: config.id,
             config: Mutex::new(Arc::new(config)),
             policies,
             observer,
-            meter: Arc::default(),
+            meter,
             addresses: Arc::default(),
             pool: Mutex::new(pool),
             hub,

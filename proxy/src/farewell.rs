@@ -56,9 +56,9 @@ pub(crate) fn of_error(error: &Error) -> Farewell {
 }
 
 /// Ends a session, within the close timeout.
-pub(crate) async fn carry_out<N: Network>(
+pub(crate) async fn carry_out<N: Network, S: ByteStream>(
     context: &Context<N>,
-    mut session: Session<N::Stream>,
+    mut session: Session<S>,
     peer: SocketAddr,
     end: Farewell,
 ) {

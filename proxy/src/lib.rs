@@ -58,8 +58,8 @@ pub use self::backoff::{FullJitter, Redial};
 pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
 pub use self::config::{Backoff, Balancing, Config, ConfigError, Health, Mode, Pattern, Upstream, WEIGHT_MAX};
 pub use self::fanout::{
-    Bounded, Change, ClientKey, Delivery, Members, Outbox, Pushed, Queue, Route, Stamp, Stamps, SubscribersOnly,
-    Subscriptions, Table, UnionFull,
+    Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure, Pushed, Queue, Replaced, Route, Slot,
+    Stamp, Stamps, SubscribersOnly, Subscriptions, Table, UnionFull,
 };
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};

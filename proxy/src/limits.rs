@@ -3,19 +3,16 @@
 //! What one client can make the proxy hold, with the defaults, in bytes:
 //!
 //! ```text
-//!   session read buffer                      4,096     allocated once
-//!   session write buffer        4,096 + one message    encoded frames that the socket has not taken
-//!   queue                                   65,536     queue_bytes_max: payloads, shared between all clients that wait for them
+//!   session read buffer                      4,096     allocated once; client_buffer (fan-out: 512)
+//!   on its way into the socket               8,192     and what one message has beyond; frames are shared between all clients
+//!   queue                                   24,576     queue_bytes_max: payloads, shared between all clients that wait for them
 //!   queue slots                              8 each    pointers; a payload of 100 bytes costs 8 % more
 //!   task, subscriptions, bookkeeping        ~3,000     grows by ~100 for each symbol subscribed
-//!   kernel send buffer          2 x client_send_buffer Linux doubles the figure: 65,536
+//!   kernel send buffer          2 x client_send_buffer Linux doubles the figure: 32,768
 //! ```
 //!
-//! Measured: 16 kB resident for each of 3,000 clients of one symbol, 34 kB with 100 symbols each, kernel not counted.
-//!
-//! Ten thousand clients that all stall on the same feed share its payloads, so the queues cost 64 KiB in all plus 5 KiB of slots each, not
-//! 640 MiB: the sum that must fit is `clients_max x (4,096 + 4,096 + 3,000 + 8 x 65,536 / payload)`, 160 MB at 10,000 clients and 100-byte ticks. In the
-//! worst case (each client on symbols of its own) it is `clients_max x queue_bytes_max` more.
+//! So a client that stalls holds at most 64 KiB, in the proxy and in the kernel together, and messages that others wait for, too, cost nothing. All queues together are bounded by
+//! `queue_bytes_total_max`, and the memory for those who resume by `symbols_total_max x resume_bytes_max`: 16 MB.
 
 use std::time::Duration;
 
@@ -23,8 +20,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowClient {
-    /// The oldest messages give way to the newest; each is counted, and a `windtunnel.v1` client is told by a gap notice.
+    /// Once it is behind, it gets the newest of each symbol, and each in its turn; what is left out is counted, and a `windtunnel.v1` client is told by a gap notice. With the
+    /// raw protocol, where all messages are of one kind, it is [`SlowClient::DropOldest`].
     #[default]
+    Conflate,
+    /// The oldest messages give way to the newest; each is counted, and a `windtunnel.v1` client is told by a gap notice.
     DropOldest,
     /// The client is closed with 1013 (try again later).
     Disconnect,
@@ -57,10 +57,15 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// From the handshake to the client's first message (v1); then it is closed with 1008. Default 10 s.
     pub first_message_timeout: Duration,
-    /// Payload bytes that may wait for one client. Default 64 KiB.
+    /// Payload bytes that may wait for one client. Default 24 KiB.
     pub queue_bytes_max: usize,
-    /// What happens when more would wait. Default [`SlowClient::DropOldest`].
+    /// Payload bytes that may wait for all clients together, a payload counted for each that it waits for; while there are more, each client has an eighth of `queue_bytes_max`.
+    /// Default 256 MiB.
+    pub queue_bytes_total_max: usize,
+    /// What happens when more would wait. Default [`SlowClient::Conflate`].
     pub slow_client: SlowClient,
+    /// Payload bytes kept of each symbol for `windtunnel.v1` clients that resume; 0 keeps the newest message only. Default 16 KiB.
+    pub resume_bytes_max: usize,
     /// Symbols of one client; beyond it 1008. Default 1,000 (the feed protocol's own bound).
     pub symbols_max: usize,
     /// Symbols of all clients together; a request that would pass it is answered with 1013. Default 1,000: one v1 request names no more.
@@ -77,14 +82,14 @@ pub struct Limits {
     /// Payload bytes of one relay client that are kept to be said again after a failover; a message that would pass it is not kept. Default 64 KiB.
     pub preamble_bytes_max: usize,
     /// Kernel send buffer of a client's connection, in bytes (Linux doubles it). Small, so that stale data waits here, where it can be dropped, and not
-    /// in the kernel: unset, a stalled client hides megabytes. Default 32 KiB; None leaves it to the kernel.
+    /// in the kernel: unset, a stalled client hides megabytes. Default 16 KiB; None leaves it to the kernel.
     pub client_send_buffer: Option<usize>,
     /// Kernel send buffer of a connection to a source, in bytes (Linux doubles it): bounds what a client said that is lost with a leg. Default 64 KiB; None
     /// leaves it to the kernel.
     pub source_send_buffer: Option<usize>,
     /// Unsent bytes in the kernel above which a client's connection does not take more (`TCP_NOTSENT_LOWAT`). Default 16 KiB.
     pub notsent_lowat: Option<u32>,
-    /// Read and write buffer of a client's session, each, in bytes. Default 4 KiB.
+    /// Read buffer of a client's session, in bytes; in relay, the write buffer too. Default 4 KiB; fan-out, where clients only subscribe, sets 512.
     pub client_buffer: usize,
     /// Read buffer of a source's session, in bytes. Default 16 KiB.
     pub source_buffer: usize,
@@ -120,8 +125,10 @@ impl Default for Limits {
             retry_after_s: 1,
             handshake_timeout: Duration::from_secs(5),
             first_message_timeout: Duration::from_secs(10),
-            queue_bytes_max: 64 << 10,
-            slow_client: SlowClient::DropOldest,
+            queue_bytes_max: 24 << 10,
+            queue_bytes_total_max: 256 << 20,
+            slow_client: SlowClient::Conflate,
+            resume_bytes_max: 16 << 10,
             symbols_max: wire::feed::SYMBOLS_MAX,
             symbols_total_max: wire::feed::SYMBOLS_MAX,
             dial_timeout: Duration::from_secs(2),
@@ -129,7 +136,7 @@ impl Default for Limits {
             no_source_timeout: Duration::from_secs(10),
             moves_max: 8,
             preamble_bytes_max: 64 << 10,
-            client_send_buffer: Some(32 << 10),
+            client_send_buffer: Some(16 << 10),
             source_send_buffer: Some(64 << 10),
             notsent_lowat: Some(16 << 10),
             client_buffer: 4 << 10,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use wire::event::{Event, Why};
 use wire::net::{ByteStream, Listener, Network};
-use wire::ws::{self, Accepted, Answer};
+use wire::ws::{self, Accepted, Answer, Tap};
 
 use crate::addresses::AddressHeld;
 use crate::admission::{Admission, Admit, Load, Refusal};
@@ -58,10 +58,7 @@ pub(crate) async fn run<N: Network>(
                 let held = Held::new(&context.meter, |meter| &meter.handshakes);
                 shard = (shard + 1) % context.net.shards();
                 let net = context.net.clone();
-                net.spawn_on(shard, "client", async move {
-                    handshake(context, stream, peer, held).await;
-                    drop(address);
-                });
+                net.spawn_on(shard, "handshake", handshake(context, shard, stream, peer, held, address));
             }
             Admit::Refuse { why, retry_after_s } => {
                 shed(&context, peer, Why::Admission);
@@ -89,7 +86,15 @@ fn shed<N: Network>(context: &Context<N>, peer: SocketAddr, why: Why) {
     context.observer.record(|| Event::ProxyShed { proxy: context.id, peer, why });
 }
 
-async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer: SocketAddr, held: Held) {
+/// Serves a handshake, and hands the client on to a task of its own: what a handshake needs is given back before the client's long life begins.
+async fn handshake<N: Network>(
+    context: Arc<Context<N>>,
+    shard: usize,
+    stream: N::Stream,
+    peer: SocketAddr,
+    held: Held,
+    address: AddressHeld,
+) {
     let config = context.config();
     let limits = &config.limits;
     let fanout = context.is_fanout();
@@ -105,7 +110,7 @@ async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer
         let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };
-    let handshake = ws::accept(stream, limits.client_session(), decide);
+    let handshake = ws::accept(Tap::new(stream), limits.client_session(), decide);
     let accepted = wire::select! {
         () = context.stop.cancelled() => return,
         result = tokio::time::timeout(limits.handshake_timeout, handshake) => match result {
@@ -124,12 +129,15 @@ async fn handshake<N: Network>(context: Arc<Context<N>>, stream: N::Stream, peer
     context.meter.admitted.add(1);
     context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
     let Accepted { session, subprotocol, .. } = accepted;
-    if fanout {
-        fanout::serve_client(context, session, peer, subprotocol.is_some()).await;
-    } else {
-        relay::serve_client(context, session, peer).await;
-    }
-    drop(client);
+    let net = context.net.clone();
+    net.spawn_on(shard, "client", async move {
+        if fanout {
+            fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await;
+        } else {
+            relay::serve_client(context, session, peer).await;
+        }
+        drop((client, address));
+    });
 }
 
 /// Whether a handshake with this `Origin` is let in. See [`Config::origins`](crate::Config::origins).

@@ -81,6 +81,8 @@ meter! {
     counter preamble_skipped => "preamble_skipped_total",
     /// Messages that a client was to get and did not.
     counter dropped => "messages_dropped_total",
+    /// Messages dropped because a newer one of their symbol took their place; among those dropped.
+    counter conflated => "messages_conflated_total",
     /// Gap notices sent to windtunnel.v1 clients.
     counter gaps => "gap_notices_total",
     /// Clients whose handshake succeeded.

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use wire::feed::Protocol;
+
 use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, LeastConnections, PowerOfTwo};
 use crate::config::{Balancing, Config};
-use crate::fanout::{Bounded, Queue, Route, Stamp, Stamps, SubscribersOnly};
+use crate::fanout::{Bounded, Conflating, Queue, Route, Stamp, Stamps, SubscribersOnly};
 use crate::health::{Judge, Opening, PingAndStale};
+use crate::limits::SlowClient;
 
 /// Makes a policy from the configuration.
 pub type Make<T> = Arc<dyn Fn(&Config) -> Box<T> + Send + Sync>;
@@ -52,7 +55,12 @@ impl Default for Policies {
             judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
             stamp: Arc::new(|_| Box::new(Stamps::default())),
             route: Arc::new(|_| Box::new(SubscribersOnly)),
-            queue: Arc::new(|config| Box::new(Bounded::new(&config.limits))),
+            queue: Arc::new(|config| match config.limits.slow_client {
+                SlowClient::Conflate if config.protocol != Protocol::Raw => {
+                    Box::new(Conflating::new(config.limits.queue_bytes_max))
+                }
+                _ => Box::new(Bounded::new(&config.limits)),
+            }),
             admission: Arc::new(|config| Box::new(Caps::new(&config.limits))),
         }
     }

@@ -59,11 +59,11 @@ struct Args {
     /// Clients at once; beyond it they are answered HTTP 503 [default: 10000]
     #[arg(long, value_name = "N")]
     clients_max: Option<u64>,
-    /// Bytes that may wait for one client [default: 65536]
+    /// Bytes that may wait for one client [default: 24576]
     #[arg(long, value_name = "N")]
     queue_bytes: Option<usize>,
-    /// What happens when more would wait [default: drop-oldest]
-    #[arg(long, value_name = "drop-oldest|disconnect", value_parser = slow_client)]
+    /// What happens to a client that is behind [default: conflate]
+    #[arg(long, value_name = "conflate|drop-oldest|disconnect", value_parser = slow_client)]
     slow_client: Option<SlowClient>,
     /// Silence of data after which a source counts as dead [default: 2s]
     #[arg(long, value_name = "DURATION")]
@@ -97,9 +97,10 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 
 fn slow_client(text: &str) -> Result<SlowClient, String> {
     match text {
+        "conflate" => Ok(SlowClient::Conflate),
         "drop-oldest" => Ok(SlowClient::DropOldest),
         "disconnect" => Ok(SlowClient::Disconnect),
-        _ => Err("expected drop-oldest or disconnect".into()),
+        _ => Err("expected conflate, drop-oldest or disconnect".into()),
     }
 }
 

@@ -34,7 +34,7 @@ use wire::close;
 use wire::event::{Event, Why};
 use wire::id::SourceId;
 use wire::net::Network;
-use wire::ws::{Ask, Message, Session};
+use wire::ws::{Ask, Message, Session, Tap};
 
 use self::bridge::{Bridge, BridgeEnd};
 use self::ending::{Parting, lawful, part};
@@ -48,7 +48,11 @@ use crate::meter::Held;
 use crate::pool::Pick;
 
 /// Serves a client from its handshake to its end.
-pub(crate) async fn serve_client<N: Network>(context: Arc<Context<N>>, session: Session<N::Stream>, peer: SocketAddr) {
+pub(crate) async fn serve_client<N: Network>(
+    context: Arc<Context<N>>,
+    session: Session<Tap<N::Stream>>,
+    peer: SocketAddr,
+) {
     let mut client = Client {
         context: Arc::clone(&context),
         session,
@@ -72,7 +76,7 @@ pub(crate) async fn serve_client<N: Network>(context: Arc<Context<N>>, session: 
 /// A client, with or without a leg.
 struct Client<N: Network> {
     context: Arc<Context<N>>,
-    session: Session<N::Stream>,
+    session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
     /// Read from the client and not yet handed to a leg: at most one.
     pending: Option<Message>,

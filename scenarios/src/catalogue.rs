@@ -42,6 +42,7 @@ static ALL: &[Entry] = entries![
     "upstream-silent-stall",
     "connection-flood",
     "slow-consumers",
+    "slow-consumers-conflated",
     "relay-balance",
 ];
 

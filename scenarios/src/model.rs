@@ -194,6 +194,8 @@ pub enum ProxyMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowClient {
+    /// Once behind, it gets the newest of each symbol.
+    Conflate,
     /// The oldest queued message goes first.
     DropOldest,
     /// The client is closed with 1013.

@@ -6,6 +6,8 @@
 //!
 //! No extension is ever offered or accepted, so an intermediary may re-frame lawfully (RFC 6455 section 5.4).
 
+mod tap;
+
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse,
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes, http};
 

@@ -131,7 +131,9 @@ section!(Limits {
     handshake_timeout: Span,
     first_message_timeout: Span,
     queue_bytes_max: usize,
+    queue_bytes_total_max: usize,
     slow_client: SlowClient,
+    resume_bytes_max: usize,
     symbols_max: usize,
     symbols_total_max: usize,
     dial_timeout: Span,
@@ -222,7 +224,7 @@ impl File {
         limits.notsent_lowat.map(Some).put(&mut config.limits.notsent_lowat);
         put!(limits => config.limits, clients_max, clients_per_ip_max, handshakes_per_second_max, handshakes_burst,
             accept_ramp, accept_backlog, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
-            first_message_timeout, queue_bytes_max, slow_client, symbols_max, symbols_total_max, dial_timeout, dials_max,
+            first_message_timeout, queue_bytes_max, queue_bytes_total_max, slow_client, resume_bytes_max, symbols_max, symbols_total_max, dial_timeout, dials_max,
             no_source_timeout, moves_max, preamble_bytes_max, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,
             unsubscribe_linger, reconcile_delay, client_ping_interval, client_pong_timeout, accept_pause);
         let health = self.health.unwrap_or_default();

@@ -1,109 +1,109 @@
-//! One client of fan-out: one task that reads its requests and writes what its outbox holds.
+//! One client of fan-out: the task that reads its requests and keeps its deadlines.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context as Waker, Poll};
+use std::time::Duration;
 
-use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 use wire::close;
 use wire::event::Why;
 use wire::feed::{GREETING, Protocol, Request};
-use wire::id::Symbol;
-use wire::net::Network;
-use wire::ws::{Error, Message, Session, Utf8Bytes};
+use wire::net::{ByteStream, Network};
+use wire::ws::{Message, Session, Tap};
 
-use super::gaps::Narrator;
-use super::{Seat, raw_symbol};
+use super::conn::{Conn, Turn};
+use super::shard::Seat;
+use super::{frame, raw_symbol};
 use crate::context::Context;
 use crate::farewell::{self, Farewell};
 use crate::liveness::{Liveness, Look};
 
-/// Serves a client from its handshake to its end.
+/// Serves a client of a shard from its handshake to its end.
 pub(crate) async fn serve<N: Network>(
     context: Arc<Context<N>>,
-    session: Session<N::Stream>,
+    shard: usize,
+    session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
     strong: bool,
 ) {
-    let seat = Seat::take(&context, peer);
-    let mut client = Client {
-        context: Arc::clone(&context),
-        seat,
-        session,
-        symbols: Vec::new(),
-        asked: false,
-        narrator: strong.then(Narrator::default),
-        writing: false,
-        ping: false,
-        before: [None, None],
-        next: None,
-    };
-    let end = client.run().await;
-    let Client { seat, session, .. } = client;
+    let queue = (context.policies.queue)(&context.config());
+    let seat = Seat::take(&context, shard, context.hub.key(), Conn::new(peer, strong, session, queue));
+    let conn = Arc::clone(&seat.conn);
+    let end = Client { context: &context, seat: &seat, asked: false }.run().await;
     // Nothing more is queued for it while it says goodbye.
     drop(seat);
-    farewell::carry_out(&context, session, peer, end).await;
+    if let Some(session) = finish(&context, &conn, &end).await {
+        farewell::carry_out(&context, session, peer, end).await;
+    }
 }
 
-struct Client<N: Network> {
-    context: Arc<Context<N>>,
-    seat: Seat<N>,
-    session: Session<N::Stream>,
-    /// What it wants, sorted.
-    symbols: Vec<Symbol>,
+/// Writes what belongs before the goodbye, within the close timeout. What is not written then is accounted for.
+async fn finish<N: Network>(
+    context: &Context<N>,
+    conn: &Conn<N::Stream>,
+    end: &Farewell,
+) -> Option<Session<Tap<N::Stream>>> {
+    let books = &context.hub.books;
+    let why = match end {
+        Farewell::Close { why, .. } => Some(*why),
+        Farewell::Gone | Farewell::Answer | Farewell::Drop(_) => None,
+    };
+    let patience = context.config().limits.close_timeout;
+    let write = async || {
+        let rest = tokio::time::timeout(patience, poll_fn(|cx| conn.poll_finish(cx, books)));
+        wire::select! {
+            rest = rest => matches!(rest, Ok(Ok(()))),
+            () = context.drain.cut() => false,
+        }
+    };
+    if why == Some(Why::Shutdown) {
+        // It did nothing wrong: it gets all that waits for it.
+        write().await;
+    }
+    conn.give_up(why, books, !matches!(end, Farewell::Answer));
+    // The rest of a frame that is begun, and the answer to a close.
+    if !matches!(end, Farewell::Gone | Farewell::Drop(_)) && !write().await {
+        // A Close frame would land in the middle of another.
+        if let Some(why) = why {
+            context.client_closed(conn.peer, None, why);
+        }
+        conn.take_session()?.into_inner().abort();
+        return None;
+    }
+    conn.take_session()
+}
+
+struct Client<'c, N: Network> {
+    context: &'c Context<N>,
+    seat: &'c Seat<N>,
     /// Whether its first message came.
     asked: bool,
-    narrator: Option<Narrator>,
-    /// Whether the outbox or the session's buffer may hold something.
-    writing: bool,
-    /// Whether a ping is due. Its own flag: the client that is given up for not answering must have been asked.
-    ping: bool,
-    /// Notices to send before `next`.
-    before: [Option<Message>; 2],
-    next: Option<Message>,
 }
 
-/// What a turn of the session brought.
-enum Turn {
-    Read(Option<Result<Message, Error>>),
-    Written(Result<(), Error>),
-}
-
-/// Messages written in one turn before the reading side gets its own.
-const BATCH_MAX: u32 = 256;
-
-impl<N: Network> Client<N> {
+impl<N: Network> Client<'_, N> {
     async fn run(&mut self) -> Farewell {
-        let context = Arc::clone(&self.context);
+        let (context, conn) = (self.context, &self.seat.conn);
         let config = context.config();
-        let outbox = Arc::clone(&self.seat.outbox);
         if config.protocol == Protocol::V1 {
-            self.next = Some(Message::Text(Utf8Bytes::from_static(GREETING)));
-            self.writing = true;
+            conn.say(frame::text(GREETING));
         } else {
             self.asked = true;
-            if let Err(end) = self.subscribe(vec![raw_symbol()]) {
+            if let Err(end) = self.subscribe(Request::new(String::new(), vec![raw_symbol()])) {
                 return end;
             }
         }
         let mut liveness = Liveness::new(&config.limits, Instant::now());
         let first_message_by = Instant::now() + config.limits.first_message_timeout;
+        drop(config);
         let mut stop = pin!(context.stop.cancelled());
-        let mut drain = pin!(farewell::drained(&context, self.seat.key));
-        let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
+        let mut drain = pin!(farewell::drained(context, self.seat.key));
+        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             wire::select! {
                 () = &mut stop => return Farewell::close(close::GOING_AWAY, "proxy stops", Why::Shutdown),
                 () = &mut drain => return Farewell::close(close::GOING_AWAY, "proxy drains", Why::Shutdown),
-                () = outbox.wake() => {
-                    if outbox.overflowed() {
-                        return Farewell::close(close::TRY_AGAIN_LATER, "too slow", Why::Slow);
-                    }
-                    self.writing = true;
-                }
                 () = &mut alarm => {
                     let now = Instant::now();
                     if !self.asked && now >= first_message_by {
@@ -112,8 +112,7 @@ impl<N: Network> Client<N> {
                     let mut next = match liveness.look(now) {
                         Look::Again(at) => at,
                         Look::Ping(at) => {
-                            self.ping = true;
-                            self.writing = true;
+                            conn.say(frame::ping());
                             at
                         }
                         Look::Gone => return Farewell::drop(Why::PingTimeout),
@@ -123,10 +122,14 @@ impl<N: Network> Client<N> {
                     }
                     alarm.as_mut().reset(next);
                 }
-                turn = poll_fn(|cx| self.turn(cx)) => match turn {
-                    Turn::Written(Ok(())) => {}
-                    Turn::Written(Err(error)) | Turn::Read(Some(Err(error))) => return farewell::of_error(&error),
+                turn = poll_fn(|cx| conn.poll(cx, &context.hub.books)) => match turn {
+                    Turn::Overflowed => return Farewell::close(close::TRY_AGAIN_LATER, "too slow", Why::Slow),
+                    Turn::Broken(error) => {
+                        tracing::debug!(peer = %conn.peer, %error, "failed to write to a client");
+                        return Farewell::Gone;
+                    }
                     Turn::Read(None) => return Farewell::Gone,
+                    Turn::Read(Some(Err(error))) => return farewell::of_error(&error),
                     Turn::Read(Some(Ok(message))) => {
                         liveness.heard(Instant::now());
                         if let Err(end) = self.on_message(&message) {
@@ -147,91 +150,29 @@ impl<N: Network> Client<N> {
             }
             _ => return Ok(()),
         };
-        if self.context.config().protocol != Protocol::V1 {
+        let config = self.context.config();
+        if config.protocol != Protocol::V1 {
             // Raw clients have nothing to say to a fan-out.
             return Ok(());
         }
         let request = Request::decode(text)
             .map_err(|error| Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol))?;
-        let config = self.context.config();
         let keys = &config.client_keys;
         if !keys.is_empty() && !keys.contains(&request.user_key) {
             return Err(Farewell::close(close::POLICY_VIOLATION, "unknown user key", Why::Protocol));
         }
-        if request.symbols.len() > self.context.config().limits.symbols_max {
+        if request.symbols.len() > config.limits.symbols_max {
             return Err(Farewell::close(close::POLICY_VIOLATION, "too many symbols", Why::Protocol));
         }
         self.asked = true;
-        self.subscribe(request.symbols)
+        self.subscribe(request)
     }
 
     /// Replaces the set of symbols; what waits for others is forgotten.
-    fn subscribe(&mut self, symbols: Vec<Symbol>) -> Result<(), Farewell> {
-        let union_max = self.context.config().limits.symbols_total_max;
-        let mut sorted = symbols.clone();
-        sorted.sort_unstable();
+    fn subscribe(&mut self, request: Request) -> Result<(), Farewell> {
         self.context
             .hub
-            .subscribe(self.seat.key, symbols, union_max)
-            .map_err(|error| Farewell::close(close::TRY_AGAIN_LATER, &error.to_string(), Why::Admission))?;
-        if !self.symbols.is_empty() {
-            self.seat.outbox.retain(&mut |delivery| sorted.binary_search(&delivery.symbol).is_ok());
-            if let Some(narrator) = &mut self.narrator {
-                for symbol in self.symbols.iter().filter(|symbol| sorted.binary_search(symbol).is_err()) {
-                    narrator.forget(*symbol);
-                }
-            }
-        }
-        self.symbols = sorted;
-        Ok(())
-    }
-
-    /// Writes what there is and reads what comes, as far as either goes without waiting.
-    fn turn(&mut self, cx: &mut Waker<'_>) -> Poll<Turn> {
-        if self.writing
-            && let Poll::Ready(result) = self.write(cx)
-        {
-            return Poll::Ready(Turn::Written(result));
-        }
-        Pin::new(&mut self.session).poll_next(cx).map(Turn::Read)
-    }
-
-    fn write(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), Error>> {
-        for _ in 0..BATCH_MAX {
-            std::task::ready!(Pin::new(&mut self.session).poll_ready(cx))?;
-            let Some(message) = self.take() else {
-                std::task::ready!(Pin::new(&mut self.session).poll_flush(cx))?;
-                self.writing = false;
-                return Poll::Ready(Ok(()));
-            };
-            Pin::new(&mut self.session).start_send(message)?;
-        }
-        // There is more: `writing` stays set, and the reading side gets its turn first.
-        Poll::Ready(Ok(()))
-    }
-
-    /// The next message for the socket.
-    fn take(&mut self) -> Option<Message> {
-        if std::mem::take(&mut self.ping) {
-            return Some(Message::Ping(wire::ws::Bytes::new()));
-        }
-        if let Some(message) = self.before.iter_mut().find_map(Option::take).or_else(|| self.next.take()) {
-            return Some(message);
-        }
-        let delivery = self.seat.outbox.pop()?;
-        self.context.meter.forwarded.add(1);
-        let Some(narrator) = &mut self.narrator else { return Some(delivery.message.clone()) };
-        let notices = narrator.before(delivery.symbol, delivery.epoch, delivery.seq);
-        if notices.iter().all(Option::is_none) {
-            return Some(delivery.strong());
-        }
-        self.next = Some(delivery.strong());
-        self.before = notices.map(|notice| {
-            notice.map(|notice| {
-                self.context.meter.gaps.add(1);
-                Message::text(notice.encode())
-            })
-        });
-        self.before.iter_mut().find_map(Option::take)
+            .subscribe(self.seat, request, &self.context.config())
+            .map_err(|error| Farewell::close(close::TRY_AGAIN_LATER, &error.to_string(), Why::Admission))
     }
 }

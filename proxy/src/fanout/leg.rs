@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Waker, Poll};
-use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::time::Instant;
@@ -15,6 +14,7 @@ use wire::id::{SourceId, Symbol};
 use wire::net::Network;
 use wire::ws::{Ask, CloseFrame, Message, Session};
 
+use super::hub::Due;
 use super::raw_symbol;
 use crate::context::Context;
 use crate::dial::{self, Leg};
@@ -94,6 +94,9 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
                 had_data: false,
                 lost_at: memory.lost_at,
                 raw: context.config().protocol == Protocol::Raw,
+                number: 0,
+                read: Vec::new(),
+                news: Vec::new(),
                 _held: Held::new(&context.meter, |meter| &meter.legs),
             };
             let why = life.run().await;
@@ -126,8 +129,17 @@ struct Life<'c, N: Network> {
     had_data: bool,
     lost_at: Option<Instant>,
     raw: bool,
+    /// Its number for the hub, once it is up.
+    number: u64,
+    /// What one turn brought.
+    read: Vec<Option<Result<Message, wire::ws::Error>>>,
+    /// What of it goes to the clients.
+    news: Vec<(Symbol, Message)>,
     _held: Held,
 }
+
+/// Messages that are read in one turn, and handed on together.
+const BATCH_MAX: usize = 64;
 
 impl<N: Network> Life<'_, N> {
     /// Lives until the leg ends; says why it did.
@@ -142,12 +154,7 @@ impl<N: Network> Life<'_, N> {
             self.up();
             self.judge.subscribed(Instant::now(), true);
         } else {
-            let told = {
-                let mut state = lock(&context.hub.state);
-                let super::State { table, reconcile, .. } = &mut *state;
-                reconcile.leg_up(table.union())
-            };
-            self.tell(told)?;
+            self.tell(context.hub.union())?;
         }
         let mut stop = pin!(context.stop.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
@@ -162,28 +169,50 @@ impl<N: Network> Life<'_, N> {
                     alarm.as_mut().reset(next);
                 }
                 () = context.hub.wake_leg.notified() => alarm.as_mut().reset(Instant::now()),
-                message = poll_fn(|cx| self.turn(cx)) => {
+                () = poll_fn(|cx| self.turn(cx)) => {
                     let had_data = self.had_data;
-                    self.on_message(message)?;
+                    let read = std::mem::take(&mut self.read);
+                    let mut end = Ok(());
+                    for message in read {
+                        end = self.on_message(message);
+                        if end.is_err() {
+                            break;
+                        }
+                    }
+                    // Also what came before the end.
+                    context.hub.publish(self.number, &mut self.news);
+                    end?;
                     if self.had_data != had_data {
                         // The first data makes silence mean something sooner than planned.
                         alarm.as_mut().reset(Instant::now());
                     }
+                    context.hub.has_room().await;
                 }
             }
         }
     }
 
-    /// Writes what waits as far as the source takes it, and reads the next message.
-    fn turn(&mut self, cx: &mut Waker<'_>) -> Poll<Option<Result<Message, wire::ws::Error>>> {
+    /// Writes what waits as far as the source takes it, and reads what has come.
+    fn turn(&mut self, cx: &mut Waker<'_>) -> Poll<()> {
         if self.flushing {
             match Pin::new(&mut self.session).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.flushing = false,
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Err(error)) => {
+                    self.read.push(Some(Err(error)));
+                    return Poll::Ready(());
+                }
                 Poll::Pending => {}
             }
         }
-        Pin::new(&mut self.session).poll_next(cx)
+        while self.read.len() < BATCH_MAX {
+            let Poll::Ready(message) = Pin::new(&mut self.session).poll_next(cx) else { break };
+            let last = !matches!(message, Some(Ok(_)));
+            self.read.push(message);
+            if last {
+                break;
+            }
+        }
+        if self.read.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Looks at every deadline; returns the next.
@@ -206,15 +235,8 @@ impl<N: Network> Life<'_, N> {
         if self.raw {
             return Ok(next);
         }
-        let (told, again) = {
-            let mut state = lock(&self.context.hub.state);
-            if self.flushing && state.reconcile.next().is_some() {
-                // The last request has not left yet: a source that stalls gets one at a time, or they would fill the session's buffer.
-                (None, Some(now + self.context.config().limits.reconcile_delay.max(Duration::from_millis(1))))
-            } else {
-                (state.reconcile.due(now), state.reconcile.next())
-            }
-        };
+        let delay = self.context.config().limits.reconcile_delay;
+        let Due { told, again } = self.context.hub.due(now, self.flushing, delay);
         if let Some(told) = told {
             self.tell(told)?;
         }
@@ -262,7 +284,7 @@ impl<N: Network> Life<'_, N> {
         }
         self.judge.heard(now, Heard::Data);
         self.context.meter.received.add(1);
-        self.context.hub.dispatch(self.context, symbol, message);
+        self.news.push((symbol, message));
     }
 
     /// The source speaks: a new epoch begins with this leg.
@@ -271,7 +293,8 @@ impl<N: Network> Life<'_, N> {
             return;
         }
         self.up_since = Some(Instant::now());
-        let epoch = self.context.hub.leg_up();
+        let (number, epoch) = self.context.hub.leg_up();
+        self.number = number;
         let (proxy, source, local) = (self.context.id, self.source, self.local);
         tracing::info!(%source, url = self.context.url(source), epoch, "leg is up");
         self.context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch, client: None });

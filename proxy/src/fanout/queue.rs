@@ -1,59 +1,42 @@
 //! A client's queue: what it may hold, and what gives way.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use wire::feed::{Kind, Strong};
-use wire::id::Symbol;
-use wire::ws::Message;
+use wire::event::Why;
+use wire::feed::Kind;
 
+use super::delivery::Delivery;
 use crate::limits::{Limits, SlowClient};
 
-/// One message of the source with its stamp. Made once and shared by all clients that get it.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Its symbol.
-    pub symbol: Symbol,
-    /// The epoch of its stamp.
-    pub epoch: u64,
-    /// Its number within symbol and epoch, from 1.
-    pub seq: u64,
-    /// The source's own message.
-    pub message: Message,
-    strong: OnceLock<Message>,
+/// How a client stands when a message is queued for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Its socket took no more at the last attempt: it is behind.
+    pub blocked: bool,
+    /// All queues together are over their bound: each has an eighth of its own.
+    pub tight: bool,
 }
 
-impl Delivery {
-    /// A stamped message.
-    #[must_use]
-    pub fn new(symbol: Symbol, (epoch, seq): (u64, u64), message: Message) -> Self {
-        Self { symbol, epoch, seq, message, strong: OnceLock::new() }
+impl Pressure {
+    /// The bound that holds now, in bytes.
+    pub(super) fn bound(self, bytes_max: usize) -> usize {
+        if self.tight { bytes_max / 8 } else { bytes_max }
     }
+}
 
-    /// What it counts for in a queue: its payload, in bytes; at least 1, so that a bound in bytes bounds empty messages too.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.message.len().max(1)
-    }
+/// A message that gave way.
+#[derive(Clone, Debug)]
+pub struct Dropped {
+    /// The message.
+    pub delivery: Arc<Delivery>,
+    /// [`Why::Conflated`] where a newer one of its symbol took its place, [`Why::Overflow`] where there was no room.
+    pub why: Why,
+}
 
-    /// The message in its envelope for `windtunnel.v1` clients, encoded at the first call. Binary data cannot stand in it and goes as it is.
-    #[must_use]
-    pub fn strong(&self) -> Message {
-        self.strong
-            .get_or_init(|| match &self.message {
-                Message::Text(text) => Message::text(
-                    Strong::Data {
-                        kind: Kind::Live,
-                        symbol: self.symbol,
-                        epoch: self.epoch,
-                        seq: self.seq,
-                        data: text.as_str().into(),
-                    }
-                    .encode(),
-                ),
-                other => other.clone(),
-            })
-            .clone()
+impl Dropped {
+    pub(super) fn overflow(delivery: Arc<Delivery>) -> Self {
+        Self { delivery, why: Why::Overflow }
     }
 }
 
@@ -66,10 +49,10 @@ pub enum Pushed {
     Overflow,
 }
 
-/// What waits for one client. It must stay within its bound whatever is pushed.
+/// What waits for one client. It must stay within its bound whatever is pushed, and hand out each symbol's messages in their order.
 pub trait Queue: Send {
     /// Takes a message. Each message that gives way, this one included, is put into `dropped`, so that it can be counted and told.
-    fn push(&mut self, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed;
+    fn push(&mut self, delivery: Arc<Delivery>, pressure: Pressure, dropped: &mut Vec<Dropped>) -> Pushed;
     /// The next message for the client.
     fn pop(&mut self) -> Option<Arc<Delivery>>;
     /// Forgets what the client no longer wants.
@@ -81,6 +64,8 @@ pub trait Queue: Send {
 }
 
 /// First in, first out, bounded in bytes. When full, the oldest gives way, or the client does.
+///
+/// What a resume promised ([`Kind::Replay`]) gives way last.
 #[derive(Debug)]
 pub struct Bounded {
     waiting: VecDeque<Arc<Delivery>>,
@@ -90,7 +75,7 @@ pub struct Bounded {
 }
 
 impl Bounded {
-    /// A queue with the bound and the policy of the limits given.
+    /// A queue with the bound and the policy of the limits given. [`SlowClient::Conflate`] is none of its business: it drops the oldest.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self { waiting: VecDeque::new(), bytes: 0, bytes_max: limits.queue_bytes_max, slow_client: limits.slow_client }
@@ -98,19 +83,20 @@ impl Bounded {
 }
 
 impl Queue for Bounded {
-    fn push(&mut self, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(&mut self, delivery: Arc<Delivery>, pressure: Pressure, dropped: &mut Vec<Dropped>) -> Pushed {
         let size = delivery.bytes();
-        while self.bytes + size > self.bytes_max {
+        while self.bytes + size > pressure.bound(self.bytes_max) {
             if self.slow_client == SlowClient::Disconnect {
                 return Pushed::Overflow;
             }
-            let Some(oldest) = self.waiting.pop_front() else {
+            let oldest = self.waiting.iter().position(|waiting| waiting.kind != Kind::Replay).unwrap_or(0);
+            let Some(oldest) = self.waiting.remove(oldest) else {
                 // It alone is larger than the bound.
-                dropped.push(delivery);
+                dropped.push(Dropped::overflow(delivery));
                 return Pushed::Queued;
             };
             self.bytes -= oldest.bytes();
-            dropped.push(oldest);
+            dropped.push(Dropped::overflow(oldest));
         }
         self.bytes += size;
         self.waiting.push_back(delivery);
@@ -120,7 +106,7 @@ impl Queue for Bounded {
     fn pop(&mut self) -> Option<Arc<Delivery>> {
         let next = self.waiting.pop_front()?;
         self.bytes -= next.bytes();
-        if self.waiting.is_empty() && self.waiting.capacity() > 1024 {
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_SLOTS_MAX {
             // What a stall made it grow to is given back.
             self.waiting = VecDeque::new();
         }
@@ -141,9 +127,14 @@ impl Queue for Bounded {
     }
 }
 
+/// Slots that an empty queue keeps: 512 bytes.
+pub(super) const KEPT_SLOTS_MAX: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use wire::id::Symbol;
+    use wire::ws::Message;
 
     use super::*;
 
@@ -151,36 +142,54 @@ mod tests {
         Arc::new(Delivery::new(Symbol::numbered(0), (1, seq), Message::text("x".repeat(size))))
     }
 
-    #[test]
-    fn an_envelope_is_made_once_and_holds_the_source_text() {
-        let delivery = Delivery::new(Symbol::numbered(0), (1, 2), Message::text(r#"{"symbol":"S0000"}"#));
-        assert_eq!(
-            delivery.strong().to_text().unwrap(),
-            r#"{"type":"live","symbol":"S0000","epoch":1,"seq":2,"data":{"symbol":"S0000"}}"#
-        );
-        let (Message::Text(a), Message::Text(b)) = (delivery.strong(), delivery.strong()) else { panic!("not text") };
-        assert_eq!(a.as_str().as_ptr(), b.as_str().as_ptr());
+    fn limits(queue_bytes_max: usize, slow_client: SlowClient) -> Limits {
+        Limits { queue_bytes_max, slow_client, ..Limits::default() }
     }
+
+    const EASE: Pressure = Pressure { blocked: false, tight: false };
 
     #[test]
     fn the_disconnect_policy_drops_nothing_and_says_so() {
-        let limits = Limits { queue_bytes_max: 10, slow_client: SlowClient::Disconnect, ..Limits::default() };
-        let mut queue = Bounded::new(&limits);
+        let mut queue = Bounded::new(&limits(10, SlowClient::Disconnect));
         let mut dropped = Vec::new();
-        assert_eq!(queue.push(delivery(1, 10), &mut dropped), Pushed::Queued);
-        assert_eq!(queue.push(delivery(2, 1), &mut dropped), Pushed::Overflow);
+        assert_eq!(queue.push(delivery(1, 10), EASE, &mut dropped), Pushed::Queued);
+        assert_eq!(queue.push(delivery(2, 1), EASE, &mut dropped), Pushed::Overflow);
         assert!(dropped.is_empty());
         assert_eq!(queue.bytes(), 10);
     }
 
     #[test]
     fn messages_without_a_byte_are_bounded_too() {
-        let mut queue = Bounded::new(&Limits { queue_bytes_max: 10, ..Limits::default() });
+        let mut queue = Bounded::new(&limits(10, SlowClient::DropOldest));
         let mut dropped = Vec::new();
         for seq in 1..=100 {
-            queue.push(delivery(seq, 0), &mut dropped);
+            queue.push(delivery(seq, 0), EASE, &mut dropped);
         }
         assert_eq!((queue.waiting.len(), dropped.len()), (10, 90));
+    }
+
+    #[test]
+    fn a_replay_gives_way_last() {
+        let mut queue = Bounded::new(&limits(30, SlowClient::DropOldest));
+        let mut dropped = Vec::new();
+        queue.push(Arc::new(delivery(1, 10).again(Kind::Replay)), EASE, &mut dropped);
+        queue.push(Arc::new(delivery(2, 10).again(Kind::Replay)), EASE, &mut dropped);
+        for seq in 3..6 {
+            queue.push(delivery(seq, 10), EASE, &mut dropped);
+        }
+        assert_eq!(dropped.iter().map(|it| it.delivery.seq).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn each_queue_has_an_eighth_while_all_are_over_their_bound() {
+        let mut queue = Bounded::new(&limits(80, SlowClient::DropOldest));
+        let mut dropped = Vec::new();
+        for seq in 1..=8 {
+            queue.push(delivery(seq, 10), EASE, &mut dropped);
+        }
+        assert!(dropped.is_empty());
+        queue.push(delivery(9, 10), Pressure { tight: true, ..EASE }, &mut dropped);
+        assert_eq!((queue.bytes(), dropped.len()), (10, 8));
     }
 
     proptest! {
@@ -189,7 +198,7 @@ mod tests {
             bytes_max in 1_usize..500,
             steps in proptest::collection::vec((0_usize..200, proptest::bool::weighted(0.3)), 0..200),
         ) {
-            let mut queue = Bounded::new(&Limits { queue_bytes_max: bytes_max, ..Limits::default() });
+            let mut queue = Bounded::new(&limits(bytes_max, SlowClient::DropOldest));
             let (mut out, mut gone) = (Vec::new(), Vec::new());
             let mut pushed = 0_u64;
             for (size, pop) in steps {
@@ -200,8 +209,8 @@ mod tests {
                 pushed += 1;
                 let mut dropped = Vec::new();
                 let before = gone.len();
-                queue.push(delivery(pushed, size), &mut dropped);
-                gone.extend(dropped.iter().map(|delivery| delivery.seq));
+                queue.push(delivery(pushed, size), EASE, &mut dropped);
+                gone.extend(dropped.iter().map(|dropped| dropped.delivery.seq));
                 prop_assert!(queue.bytes() <= bytes_max);
                 // Those that gave way now are older than everything that still waits.
                 let mut rest = Vec::new();

@@ -20,6 +20,8 @@ pub(crate) struct Reconcile {
     /// Told, no longer wanted, and to be dropped then.
     leaving: IndexMap<Symbol, Instant, FxBuildHasher>,
     grow_at: Option<Instant>,
+    /// Told of no longer, and not yet asked for by [`Reconcile::take_left`].
+    left: Vec<Symbol>,
 }
 
 impl Reconcile {
@@ -32,6 +34,7 @@ impl Reconcile {
             wanted: IndexSet::default(),
             leaving: IndexMap::default(),
             grow_at: None,
+            left: Vec::new(),
         }
     }
 
@@ -55,9 +58,20 @@ impl Reconcile {
         }
     }
 
+    /// Whether the source has been told of a symbol, or will be.
+    pub(crate) fn knows(&self, symbol: Symbol) -> bool {
+        self.told.contains(&symbol) || self.wanted.contains(&symbol)
+    }
+
+    /// The symbols that the source was told to leave since the last call.
+    pub(crate) fn take_left(&mut self) -> Vec<Symbol> {
+        std::mem::take(&mut self.left)
+    }
+
     /// A new leg: it is told this union at once.
     pub(crate) fn leg_up(&mut self, union: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
-        self.told = union.collect();
+        let told = std::mem::replace(&mut self.told, union.collect());
+        self.left.extend(told.into_iter().filter(|symbol| !self.told.contains(symbol)));
         self.wanted.clear();
         self.leaving.clear();
         self.grow_at = None;
@@ -83,6 +97,7 @@ impl Reconcile {
             self.leaving.swap_remove(symbol);
             self.told.swap_remove(symbol);
         }
+        self.left.append(&mut gone);
         self.told.extend(self.wanted.drain(..));
         self.grow_at = None;
         Some(self.told.iter().copied().collect())
@@ -118,7 +133,10 @@ mod tests {
         assert_eq!(reconcile.due(start + 5 * MS), Some(symbols(0..2)));
         reconcile.changed(start + 10 * MS, &removed(1..2));
         assert_eq!(reconcile.next(), Some(start + 1010 * MS));
+        assert_eq!(reconcile.take_left(), []);
         assert_eq!(reconcile.due(start + 1010 * MS), Some(symbols(0..1)));
+        assert_eq!(reconcile.take_left(), symbols(1..2));
+        assert!(reconcile.knows(Symbol::numbered(0)) && !reconcile.knows(Symbol::numbered(1)));
         assert_eq!(reconcile.next(), None);
     }
 

@@ -1,12 +1,8 @@
 //! Who wants what: the clients of each symbol, and the union that the source is asked for.
 
-use std::sync::Arc;
-
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use wire::id::Symbol;
-
-use super::outbox::Outbox;
 
 /// A client's number in the table; never used twice.
 pub type ClientKey = u64;
@@ -29,6 +25,17 @@ pub struct Change {
     pub added: Vec<Symbol>,
     /// Symbols that nobody wants any more.
     pub removed: Vec<Symbol>,
+}
+
+/// What a client's new set means to it and to all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Symbols that it did not want before, in its order.
+    pub began: Vec<Symbol>,
+    /// Symbols that it no longer wants, sorted.
+    pub ended: Vec<Symbol>,
+    /// How the union changed.
+    pub change: Change,
 }
 
 /// The request would make the union larger than it may be.
@@ -60,31 +67,26 @@ impl<C: Clone> Subscriptions<C> {
     }
 
     /// A client replaces its set. `symbols` holds no duplicates. A client that has not joined is ignored.
-    ///
-    /// # Errors
-    /// [`UnionFull`] if the union would hold more than `union_max` symbols; then nothing changes.
-    pub fn replace(&mut self, key: ClientKey, symbols: Vec<Symbol>, union_max: usize) -> Result<Change, UnionFull> {
-        let mut change = Change::default();
-        let Some(client) = self.everyone.get(&key).cloned() else { return Ok(change) };
-        let new = symbols.iter().filter(|symbol| !self.symbols.contains_key(*symbol)).count();
-        if new > 0 && self.symbols.len() + new > union_max {
-            return Err(UnionFull);
-        }
+    pub fn replace(&mut self, key: ClientKey, symbols: Vec<Symbol>) -> Replaced {
+        let mut replaced = Replaced::default();
+        let Some(client) = self.everyone.get(&key).cloned() else { return replaced };
         for symbol in &symbols {
-            self.symbols
-                .entry(*symbol)
-                .or_insert_with(|| {
-                    change.added.push(*symbol);
-                    Members::default()
-                })
-                .insert(key, client.clone());
+            let members = self.symbols.entry(*symbol).or_insert_with(|| {
+                replaced.change.added.push(*symbol);
+                Members::default()
+            });
+            if members.insert(key, client.clone()).is_none() {
+                replaced.began.push(*symbol);
+            }
         }
         let old = self.sets.insert(key, symbols).unwrap_or_default();
         let keep: rustc_hash::FxHashSet<Symbol> = self.sets[&key].iter().copied().collect();
         for symbol in old.into_iter().filter(|symbol| !keep.contains(symbol)) {
-            self.remove(key, symbol, &mut change);
+            self.remove(key, symbol, &mut replaced.change);
+            replaced.ended.push(symbol);
         }
-        Ok(change)
+        replaced.ended.sort_unstable();
+        replaced
     }
 
     fn remove(&mut self, key: ClientKey, symbol: Symbol, change: &mut Change) {
@@ -114,13 +116,17 @@ impl<C: Clone> Subscriptions<C> {
     }
 }
 
+/// A client's place among those that are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub(super) usize);
+
 /// The table that a [`Route`] sees.
-pub type Table = Subscriptions<Arc<Outbox>>;
+pub type Table = Subscriptions<Slot>;
 
 /// Decides which clients get a message.
 pub trait Route: Send {
     /// The clients that get a message of this symbol; None for none.
-    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Arc<Outbox>>>;
+    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>>;
 }
 
 /// A message goes to those who subscribed to its symbol, and to nobody else: a client that subscribed to nothing gets nothing.
@@ -128,7 +134,7 @@ pub trait Route: Send {
 pub struct SubscribersOnly;
 
 impl Route for SubscribersOnly {
-    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Arc<Outbox>>> {
+    fn receivers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>> {
         table.members(symbol)
     }
 }
@@ -177,8 +183,16 @@ mod tests {
                     }
                     Step::Replace(key, symbols) => {
                         let list = symbols.iter().map(|n| Symbol::numbered(*n)).collect();
+                        let old = model.get(&key).cloned().unwrap_or_default();
+                        let now = if model.contains_key(&key) { symbols.clone() } else { BTreeSet::new() };
                         if let Some(set) = model.get_mut(&key) { *set = symbols }
-                        table.replace(key, list, 100).unwrap()
+                        let replaced = table.replace(key, list);
+                        let (began, ended): (BTreeSet<_>, BTreeSet<_>) =
+                            (replaced.began.into_iter().collect(), replaced.ended.into_iter().collect());
+                        let names = |set: BTreeSet<u32>| set.into_iter().map(Symbol::numbered).collect::<BTreeSet<_>>();
+                        prop_assert_eq!(began, names(now.difference(&old).copied().collect()));
+                        prop_assert_eq!(ended, names(old.difference(&now).copied().collect()));
+                        replaced.change
                     }
                 };
                 let after = union(&model);
@@ -193,17 +207,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_request_beyond_the_bound_of_the_union_changes_nothing() {
-        let mut table = Subscriptions::<u64>::default();
-        table.join(1, 1);
-        let symbols = |range: std::ops::Range<u32>| range.map(Symbol::numbered).collect::<Vec<_>>();
-        table.replace(1, symbols(0..3), 3).unwrap();
-        assert_eq!(table.replace(1, symbols(2..5), 3), Err(UnionFull));
-        assert_eq!(table.union().len(), 3);
-        table.join(2, 2);
-        assert_eq!(table.replace(2, symbols(0..3), 3), Ok(Change::default()));
     }
 }

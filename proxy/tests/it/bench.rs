@@ -147,6 +147,12 @@ impl Sink for Record {
 }
 
 impl Record {
+    /// The epochs of the legs so far, in order.
+    pub(crate) fn epochs(&self) -> Vec<u64> {
+        let epoch = |event: &Event| if let Event::ProxyLegUp { epoch, .. } = event { Some(*epoch) } else { None };
+        self.0.lock().unwrap().iter().filter_map(epoch).collect()
+    }
+
     pub(crate) fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|event| matches(event)).count()
     }
@@ -210,6 +216,18 @@ impl Client {
 
     pub(crate) async fn say(&mut self, text: &str) {
         soon(self.session.send(Message::text(text))).await.unwrap();
+    }
+
+    /// Waits until the proxy has read all that was said: a pong comes back for a ping.
+    pub(crate) async fn settle(&mut self) {
+        self.session.send(Message::Ping(wire::ws::Bytes::new())).await.unwrap();
+        loop {
+            match soon(self.session.next()).await.unwrap().unwrap() {
+                Message::Pong(_) => return,
+                Message::Text(text) if text.as_str() == "Connected" => {}
+                other => panic!("{other:?} before the pong"),
+            }
+        }
     }
 
     /// The next text.

@@ -5,6 +5,21 @@ use wire::event::Event;
 
 use crate::bench::{Client, Do, Proxy, Source, soon, tick};
 
+/// A tick in its envelope.
+fn strong(kind: &str, symbol: &str, epoch: u64, seq: u64, n: u32) -> String {
+    let data = tick(symbol, n);
+    format!(r#"{{"type":"{kind}","symbol":"{symbol}","epoch":{epoch},"seq":{seq},"data":{data}}}"#)
+}
+
+fn gap(symbol: &str, epoch: u64, from: u64, to: Option<u64>, reason: &str) -> String {
+    let to = to.map_or("null".to_owned(), |to| to.to_string());
+    format!(r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":"{reason}"}}"#)
+}
+
+fn resumed(symbol: &str, epoch: u64, seq: u64, recovered: bool) -> String {
+    format!(r#"{{"type":"resumed","symbol":"{symbol}","epoch":{epoch},"seq":{seq},"recovered":{recovered}}}"#)
+}
+
 #[tokio::test]
 async fn clients_get_what_they_subscribed_to_over_one_leg() {
     let mut source = Source::v1().await;
@@ -17,8 +32,9 @@ async fn clients_get_what_they_subscribed_to_over_one_leg() {
     source.tick("B", 1);
     source.tick("A", 2);
     assert_eq!(a.text().await, tick("A", 2));
-    assert_eq!(both.text().await, r#"{"type":"live","symbol":"B","epoch":1,"seq":1,"data":{"symbol":"B","ts":"1"}}"#);
-    assert_eq!(both.text().await, r#"{"type":"live","symbol":"A","epoch":1,"seq":1,"data":{"symbol":"A","ts":"2"}}"#);
+    let epoch = proxy.record.epochs()[0];
+    assert_eq!(both.text().await, strong("live", "B", epoch, 1, 1));
+    assert_eq!(both.text().await, strong("live", "A", epoch, 1, 2));
     assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyDial { .. })), 1);
     proxy.stop.cancel();
     // The client that wants nothing got nothing: the close is the first that it hears.
@@ -34,7 +50,7 @@ async fn the_loss_of_a_source_is_a_gap_and_a_new_epoch_not_a_close() {
     let mut sources = [Source::v1().await, Source::v1().await, Source::v1().await];
     let urls: Vec<_> = sources.iter().map(Source::url).collect();
     let proxy = Proxy::start(Mode::Fanout, &urls, |_| {}).await;
-    let mut strong = Client::subscribe(proxy.addr, true, "A").await;
+    let mut client = Client::subscribe(proxy.addr, true, "A").await;
     sources[0].subscribed(&["A"]).await;
     let mut plain = Client::subscribe(proxy.addr, false, "A,B").await;
     for (n, source) in (1..).zip(&mut sources) {
@@ -42,10 +58,10 @@ async fn the_loss_of_a_source_is_a_gap_and_a_new_epoch_not_a_close() {
         source.tick("A", n);
         assert_eq!(plain.text().await, tick("A", n));
         if n > 1 {
-            let gap = format!(r#"{{"type":"gap","symbol":"A","epoch":{},"from":2,"to":null,"reason":"reset"}}"#, n - 1);
-            assert_eq!(strong.text().await, gap);
+            let old = proxy.record.epochs()[n as usize - 2];
+            assert_eq!(client.text().await, gap("A", old, 2, None, "reset"));
         }
-        assert!(strong.text().await.contains(&format!(r#""epoch":{n},"seq":1"#)));
+        assert_eq!(client.text().await, strong("live", "A", proxy.record.epochs()[n as usize - 1], 1, n));
         if n < 3 {
             source.order(if n == 1 { Do::Drop } else { Do::Close(1000) });
         }
@@ -77,7 +93,9 @@ async fn the_key_limit_in_band_counts_as_a_refusal() {
     let mut client = Client::subscribe(proxy.addr, true, "A").await;
     source.subscribed(&["A"]).await;
     source.tick("A", 1);
-    assert!(client.text().await.contains(r#""epoch":1,"seq":1"#), "a refusal begins no epoch");
+    let epochs = proxy.record.epochs();
+    assert_eq!(epochs.len(), 1, "a refusal begins no epoch");
+    assert_eq!(client.text().await, strong("live", "A", epochs[0], 1, 1));
     let key_limit = |event: &Event| matches!(event, Event::ProxyLegDown { why: wire::event::Why::KeyLimit, .. });
     assert!(proxy.record.count(key_limit) >= 1);
 }
@@ -108,4 +126,124 @@ async fn a_source_that_speaks_only_http_is_unhealthy_and_passed_over() {
     let protocol = |event: &Event| matches!(event, Event::ProxyLegDown { why: wire::event::Why::Protocol, .. });
     assert!(proxy.record.count(protocol) >= 1);
     assert!(proxy.record.count(|event| matches!(event, Event::ProxyHealth { healthy: false, .. })) >= 1);
+}
+
+/// A strong client that subscribes to A and says where it stood.
+async fn resume(proxy: &Proxy, epoch: u64, seq: u64) -> Client {
+    let mut client = Client::connect(proxy.addr, true).await;
+    assert_eq!(client.text().await, "Connected");
+    client.say(&format!(r#"{{"userKey":"K","symbol":"A","resume":{{"A":[{epoch},{seq}]}}}}"#)).await;
+    client
+}
+
+#[tokio::test]
+async fn a_strong_client_gets_the_newest_value_and_then_what_follows() {
+    let mut source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |_| {}).await;
+    let mut first = Client::subscribe(proxy.addr, true, "A,B").await;
+    source.subscribed(&["A", "B"]).await;
+    source.tick("A", 1);
+    source.tick("A", 2);
+    let epoch = proxy.record.epochs().first().copied();
+    first.text().await;
+    first.text().await;
+    let epoch = epoch.unwrap_or_else(|| proxy.record.epochs()[0]);
+    let mut later = Client::subscribe(proxy.addr, true, "A,B").await;
+    assert_eq!(later.text().await, strong("snapshot", "A", epoch, 2, 2));
+    let mut plain = Client::subscribe(proxy.addr, false, "A").await;
+    plain.settle().await;
+    source.tick("A", 3);
+    assert_eq!(later.text().await, strong("live", "A", epoch, 3, 3));
+    assert_eq!(plain.text().await, tick("A", 3), "a plain client gets what the source sends, and nothing else");
+    // The same set again is no new beginning.
+    later.say(r#"{"userKey":"K","symbol":"B,A"}"#).await;
+    later.settle().await;
+    source.tick("A", 4);
+    assert_eq!(later.text().await, strong("live", "A", epoch, 4, 4));
+}
+
+#[tokio::test]
+async fn a_resume_is_served_in_full_or_not_at_all() {
+    let mut sources = [Source::v1().await, Source::v1().await];
+    let urls: Vec<_> = sources.iter().map(Source::url).collect();
+    let proxy = Proxy::start(Mode::Fanout, &urls, |config| {
+        // Four ticks of 22 bytes.
+        config.limits.resume_bytes_max = 90;
+    })
+    .await;
+    let mut keeper = Client::subscribe(proxy.addr, true, "A").await;
+    sources[0].subscribed(&["A"]).await;
+    for n in 1..=9 {
+        sources[0].tick("A", n);
+        keeper.text().await;
+    }
+    let epoch = proxy.record.epochs()[0];
+    let mut client = resume(&proxy, epoch, 6).await;
+    assert_eq!(client.text().await, resumed("A", epoch, 6, true));
+    for n in 7..=9 {
+        assert_eq!(client.text().await, strong("replay", "A", epoch, n, u32::try_from(n).unwrap()));
+    }
+    let mut current = resume(&proxy, epoch, 9).await;
+    assert_eq!(current.text().await, resumed("A", epoch, 9, true));
+    let mut late = resume(&proxy, epoch, 2).await;
+    assert_eq!(late.text().await, resumed("A", epoch, 2, false));
+    assert_eq!(late.text().await, gap("A", epoch, 3, Some(8), "resume"));
+    assert_eq!(late.text().await, strong("snapshot", "A", epoch, 9, 9));
+    let mut stranger = resume(&proxy, epoch - 1, 2).await;
+    assert_eq!(stranger.text().await, resumed("A", epoch - 1, 2, false));
+    assert_eq!(stranger.text().await, gap("A", epoch - 1, 3, None, "resume"));
+    assert_eq!(stranger.text().await, gap("A", epoch, 1, Some(8), "resume"));
+    assert_eq!(stranger.text().await, strong("snapshot", "A", epoch, 9, 9));
+    sources[0].tick("A", 10);
+    for client in [&mut client, &mut current, &mut late, &mut stranger] {
+        assert_eq!(client.text().await, strong("live", "A", epoch, 10, 10));
+    }
+    // With another source the old epoch is over.
+    sources[0].order(Do::Drop);
+    sources[1].subscribed(&["A"]).await;
+    sources[1].tick("A", 11);
+    assert_eq!(current.text().await, gap("A", epoch, 11, None, "reset"));
+    let now = proxy.record.epochs()[1];
+    let mut again = resume(&proxy, epoch, 10).await;
+    assert_eq!(again.text().await, resumed("A", epoch, 10, false));
+    assert_eq!(again.text().await, gap("A", epoch, 11, None, "resume"));
+    assert_eq!(again.text().await, strong("snapshot", "A", now, 1, 11));
+}
+
+#[tokio::test]
+async fn a_symbol_that_was_left_begins_a_new_epoch_when_it_comes_again() {
+    let mut source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.limits.unsubscribe_linger = std::time::Duration::ZERO;
+    })
+    .await;
+    let mut client = Client::subscribe(proxy.addr, true, "A,B").await;
+    source.subscribed(&["A", "B"]).await;
+    source.tick("A", 1);
+    client.text().await;
+    let epoch = proxy.record.epochs()[0];
+    client.say(r#"{"userKey":"K","symbol":"B"}"#).await;
+    source.subscribed(&["B"]).await;
+    // What it missed meanwhile nobody knows: its old place is worth nothing.
+    let mut again = resume(&proxy, epoch, 1).await;
+    assert_eq!(again.text().await, resumed("A", epoch, 1, false));
+    source.subscribed(&["A", "B"]).await;
+    source.tick("A", 2);
+    assert_eq!(again.text().await, gap("A", epoch, 2, None, "resume"));
+    let text = again.text().await;
+    assert!(text.contains(r#""type":"live""#) && text.contains(r#""seq":1,"#), "{text}");
+    assert!(!text.contains(&epoch.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn pings_are_answered_between_frames() {
+    let mut source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |_| {}).await;
+    let mut client = Client::subscribe(proxy.addr, false, "A").await;
+    source.subscribed(&["A"]).await;
+    for n in 0..50 {
+        client.settle().await;
+        source.tick("A", n);
+        assert_eq!(client.text().await, tick("A", n));
+    }
 }

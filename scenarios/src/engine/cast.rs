@@ -107,6 +107,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     }
     if let Some(policy) = said.slow_client {
         config.limits.slow_client = match policy {
+            SlowClient::Conflate => proxy::SlowClient::Conflate,
             SlowClient::DropOldest => proxy::SlowClient::DropOldest,
             SlowClient::Disconnect => proxy::SlowClient::Disconnect,
         };

@@ -46,6 +46,7 @@ fn proxy(scenario: &Scenario) -> String {
         text += &format!(", {bytes} bytes queued a client");
     }
     match proxy.slow_client {
+        Some(SlowClient::Conflate) => text += ", slow clients get the newest of each symbol",
         Some(SlowClient::DropOldest) => text += ", slow clients lose the oldest message",
         Some(SlowClient::Disconnect) => text += ", slow clients are closed",
         None => {}

@@ -3,14 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use proxy::{Bounded, Config, Delivery, Policies, Pushed, Queue};
+use proxy::{Config, Delivery, Dropped, Policies, Pressure, Pushed, Queue};
+use wire::event::Why;
 use wire::id::Symbol;
 use wire::ws::Message;
 
 /// What a wrong queue does otherwise than the right one.
 trait Tamper: Send + 'static {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
-        right.push(delivery, dropped)
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
+        right.push(delivery, pressure, dropped)
     }
 
     /// Whether messages are kept back now.
@@ -20,15 +27,15 @@ trait Tamper: Send + 'static {
 }
 
 struct Wrong<T> {
-    right: Bounded,
+    right: Box<dyn Queue>,
     waiting: usize,
     tamper: T,
 }
 
 impl<T: Tamper> Queue for Wrong<T> {
-    fn push(&mut self, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(&mut self, delivery: Arc<Delivery>, pressure: Pressure, dropped: &mut Vec<Dropped>) -> Pushed {
         self.waiting += 1;
-        self.tamper.push(&mut self.right, delivery, dropped)
+        self.tamper.push(self.right.as_mut(), delivery, pressure, dropped)
     }
 
     fn pop(&mut self) -> Option<Arc<Delivery>> {
@@ -56,8 +63,8 @@ impl<T: Tamper> Queue for Wrong<T> {
 }
 
 fn plant<T: Tamper>(policies: &mut Policies, config: Config, make: impl Fn() -> T + Send + Sync + 'static) -> Config {
-    policies.queue =
-        Arc::new(move |config| Box::new(Wrong { right: Bounded::new(&config.limits), waiting: 0, tamper: make() }));
+    let right = Arc::clone(&policies.queue);
+    policies.queue = Arc::new(move |config| Box::new(Wrong { right: right(config), waiting: 0, tamper: make() }));
     config
 }
 
@@ -68,19 +75,25 @@ struct Swaps {
 }
 
 impl Tamper for Swaps {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
         self.count += 1;
         if let Some(held) = self.held.take() {
             if held.symbol == delivery.symbol && held.epoch == delivery.epoch {
-                right.push(delivery, dropped);
-                return right.push(held, dropped);
+                right.push(delivery, pressure, dropped);
+                return right.push(held, pressure, dropped);
             }
             self.held = Some(held);
         } else if self.count.is_multiple_of(100) {
             self.held = Some(delivery);
             return Pushed::Queued;
         }
-        right.push(delivery, dropped)
+        right.push(delivery, pressure, dropped)
     }
 }
 
@@ -89,12 +102,22 @@ pub(super) fn swaps_neighbours(policies: &mut Policies, config: Config) -> Confi
 }
 
 /// Every so many messages of a client.
-struct Every(u64, fn(&mut Bounded, Arc<Delivery>, &mut Vec<Arc<Delivery>>) -> Pushed, u64);
+struct Every(u64, fn(&mut dyn Queue, Arc<Delivery>, Pressure, &mut Vec<Dropped>) -> Pushed, u64);
 
 impl Tamper for Every {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
         self.2 += 1;
-        if self.2.is_multiple_of(self.0) { (self.1)(right, delivery, dropped) } else { right.push(delivery, dropped) }
+        if self.2.is_multiple_of(self.0) {
+            (self.1)(right, delivery, pressure, dropped)
+        } else {
+            right.push(delivery, pressure, dropped)
+        }
     }
 }
 
@@ -102,9 +125,9 @@ pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
         Every(
             200,
-            |right, delivery, dropped| {
-                right.push(Arc::clone(&delivery), dropped);
-                right.push(delivery, dropped)
+            |right, delivery, pressure, dropped| {
+                right.push(Arc::clone(&delivery), pressure, dropped);
+                right.push(delivery, pressure, dropped)
             },
             0,
         )
@@ -112,14 +135,14 @@ pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
 }
 
 pub(super) fn skips(policies: &mut Policies, config: Config) -> Config {
-    plant(policies, config, || Every(200, |_, _, _| Pushed::Queued, 0))
+    plant(policies, config, || Every(200, |_, _, _, _| Pushed::Queued, 0))
 }
 
 pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
         Every(
             100,
-            |right, delivery, dropped| {
+            |right, delivery, pressure, dropped| {
                 let text = delivery.message.to_text().unwrap_or_default();
                 // The first digit after the bid's point.
                 let changed = match text.find("\"bid\":1.") {
@@ -131,7 +154,7 @@ pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config
                     None => text.to_owned(),
                 };
                 let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
-                right.push(Arc::new(wrong), dropped)
+                right.push(Arc::new(wrong), pressure, dropped)
             },
             0,
         )
@@ -156,11 +179,17 @@ struct Closes {
 }
 
 impl Tamper for Closes {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
         if *self.epoch.get_or_insert(delivery.epoch) != delivery.epoch {
             return Pushed::Overflow;
         }
-        right.push(delivery, dropped)
+        right.push(delivery, pressure, dropped)
     }
 }
 
@@ -170,7 +199,9 @@ pub(super) fn closes_at_failover(policies: &mut Policies, config: Config) -> Con
 
 pub(super) fn without_bound(policies: &mut Policies, mut config: Config) -> Config {
     config.limits.queue_bytes_max = usize::MAX / 4;
-    plant(policies, config, || Every(u64::MAX, |right, delivery, dropped| right.push(delivery, dropped), 0))
+    plant(policies, config, || {
+        Every(u64::MAX, |right, delivery, pressure, dropped| right.push(delivery, pressure, dropped), 0)
+    })
 }
 
 /// Queues that know of one another: how many of them are full.
@@ -181,8 +212,14 @@ struct Together {
 }
 
 impl Tamper for Together {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
-        let pushed = right.push(delivery, dropped);
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
+        let pushed = right.push(delivery, pressure, dropped);
         // More than half full with messages given out long ago: a slow client.
         let full = right.bytes() > self.bound / 2;
         if full != self.is_full {
@@ -207,28 +244,44 @@ pub(super) fn slow_client_holds_all(policies: &mut Policies, config: Config) -> 
     plant(policies, config, move || Together { full: Arc::clone(&full), is_full: false, bound })
 }
 
-struct Forgets;
+#[derive(Default)]
+struct Forgets {
+    epoch: Option<u64>,
+}
 
 impl Tamper for Forgets {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
-        if delivery.epoch > 1 && delivery.symbol == Symbol::numbered(0) {
-            dropped.push(delivery);
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
+        let first = *self.epoch.get_or_insert(delivery.epoch);
+        if delivery.epoch != first && delivery.symbol == Symbol::numbered(0) {
+            dropped.push(Dropped { delivery, why: Why::Overflow });
             return Pushed::Queued;
         }
-        right.push(delivery, dropped)
+        right.push(delivery, pressure, dropped)
     }
 }
 
 pub(super) fn forgets_a_symbol(policies: &mut Policies, config: Config) -> Config {
-    plant(policies, config, || Forgets)
+    plant(policies, config, Forgets::default)
 }
 
 struct Panics(Arc<AtomicU64>);
 
 impl Tamper for Panics {
-    fn push(&mut self, right: &mut Bounded, delivery: Arc<Delivery>, dropped: &mut Vec<Arc<Delivery>>) -> Pushed {
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
         assert!(self.0.fetch_add(1, Ordering::Relaxed) < 10_000, "a planted panic");
-        right.push(delivery, dropped)
+        right.push(delivery, pressure, dropped)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::{
-    Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Outbox, Policies, Route, Stamp, Stamps, Table,
+    Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Policies, Route, Slot, Stamp, Stamps, Table,
 };
 use wire::draw::Draws;
 use wire::id::Symbol;
@@ -12,7 +12,7 @@ use wire::id::Symbol;
 struct Everyone;
 
 impl Route for Everyone {
-    fn receivers<'t>(&self, table: &'t Table, _symbol: Symbol) -> Option<&'t Members<Arc<Outbox>>> {
+    fn receivers<'t>(&self, table: &'t Table, _symbol: Symbol) -> Option<&'t Members<Slot>> {
         Some(table.everyone())
     }
 }
@@ -49,16 +49,20 @@ pub(super) fn always_the_first(policies: &mut Policies, config: Config) -> Confi
 }
 
 #[derive(Default)]
-struct OneEpoch(Stamps);
+struct OneEpoch(Stamps, u64);
 
 impl Stamp for OneEpoch {
     fn leg_up(&mut self) -> u64 {
-        self.0.leg_up();
+        self.1 = self.0.leg_up();
         1
     }
 
-    fn stamp(&mut self, symbol: Symbol) -> (u64, u64) {
-        (1, self.0.stamp(symbol).1)
+    fn stamp(&mut self, _leg: u64, symbol: Symbol) -> (u64, u64) {
+        (1, self.0.stamp(self.1, symbol).1)
+    }
+
+    fn forget(&mut self, symbol: Symbol) {
+        self.0.forget(symbol);
     }
 }
 

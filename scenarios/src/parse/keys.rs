@@ -181,6 +181,7 @@ const PROXY_MODE: &[Choice] =
     &[word("fanout", "One upstream leg for all clients."), word("relay", "One upstream leg for each client.")];
 
 const SLOW_CLIENT: &[Choice] = &[
+    word("conflate", "Once behind, it gets the newest of each symbol, and each in its turn."),
     word("drop-oldest", "The oldest queued message goes first."),
     word("disconnect", "The client is closed with 1013."),
 ];

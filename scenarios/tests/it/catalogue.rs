@@ -81,6 +81,7 @@ all_pass! {
     upstream_silent_stall_passes: "upstream-silent-stall",
     connection_flood_passes: "connection-flood",
     slow_consumers_passes: "slow-consumers",
+    slow_consumers_conflated_passes: "slow-consumers-conflated",
     relay_balance_passes: "relay-balance",
 }
 

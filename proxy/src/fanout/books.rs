@@ -1,0 +1,68 @@
+//! What the fan-out counts over all clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use wire::event::{Event, Observer, Why};
+use wire::feed::Kind;
+use wire::id::ProxyId;
+
+use super::delivery::Delivery;
+use crate::meter::Meter;
+
+/// The account of all queues. Shared by the shards.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) meter: Arc<Meter>,
+    observer: Observer,
+    proxy: ProxyId,
+    /// Payload bytes in all queues; a payload counts once for each queue that it waits in.
+    waiting: AtomicUsize,
+    waiting_max: AtomicUsize,
+}
+
+impl Books {
+    pub(super) fn new(meter: Arc<Meter>, observer: Observer, proxy: ProxyId, waiting_max: usize) -> Self {
+        Self { meter, observer, proxy, waiting: AtomicUsize::new(0), waiting_max: AtomicUsize::new(waiting_max) }
+    }
+
+    /// A queue went from so many bytes to so many.
+    pub(super) fn moved(&self, before: usize, after: usize) {
+        if after >= before {
+            self.waiting.fetch_add(after - before, Relaxed);
+        } else {
+            self.waiting.fetch_sub(before - after, Relaxed);
+        }
+    }
+
+    /// Whether all queues together are over their bound.
+    pub(super) fn tight(&self) -> bool {
+        self.waiting() > self.waiting_max.load(Relaxed)
+    }
+
+    /// Payload bytes in all queues.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// A message does not reach a client that wanted it.
+    pub(super) fn dropped(&self, peer: SocketAddr, gone: &Delivery, why: Why) {
+        if gone.kind == Kind::Snapshot {
+            // It stands for a message that the client never missed.
+            return;
+        }
+        if why == Why::Conflated {
+            self.meter.conflated.add(1);
+        }
+        self.meter.dropped.add(1);
+        self.observer.record(|| Event::ProxyDrop {
+            proxy: self.proxy,
+            peer,
+            symbol: gone.symbol,
+            epoch: gone.epoch,
+            seq: gone.seq,
+            why,
+        });
+    }
+}

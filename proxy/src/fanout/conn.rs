@@ -1,0 +1,326 @@
+//! One client's connection: its queue, what it is told, and the socket.
+//!
+//! ```text
+//!   shard loop --deliver--> queue --pop, notices--> outgoing --writev--> socket --> client
+//!                                                      ^                    |
+//!                                     pongs, closes ---'--- session <--read-'
+//! ```
+//!
+//! The shard's loop writes into the socket itself, so a message costs no wake-up of a task. Only where the socket takes no more does the client's own task take over: it waits until
+//! there is room, and hands the socket back when nothing is left. Both hold the lock for as long as they touch anything; neither waits while it does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_util::{Sink, Stream};
+use tokio::time::Instant;
+use wire::event::Why;
+use wire::feed::Strong;
+use wire::id::Symbol;
+use wire::net::ByteStream;
+use wire::ws::{Bytes, Error, Message, Session, Tap};
+
+use super::books::Books;
+use super::delivery::Delivery;
+use super::frame;
+use super::gaps::Narrator;
+use super::outgoing::Outgoing;
+use super::queue::{Dropped, Pressure, Pushed, Queue};
+use crate::lock::lock;
+
+/// Bytes that are handed to one write; beyond it messages wait in the queue, where they can still give way.
+const WRITE_BYTES: usize = 8 << 10;
+
+/// Frames that are handed to one write.
+const WRITE_FRAMES: usize = 64;
+
+/// Bytes of pongs and answers that may wait for the socket before the client is read no further.
+const ANSWERS_MAX: usize = 16 << 10;
+
+/// A client of fan-out, shared by its shard's loop and its own task.
+pub(super) struct Conn<S> {
+    pub(super) peer: SocketAddr,
+    pub(super) strong: bool,
+    inner: Mutex<Inner<S>>,
+}
+
+struct Inner<S> {
+    /// None once the client says goodbye.
+    session: Option<Session<Tap<S>>>,
+    queue: Box<dyn Queue>,
+    out: Outgoing,
+    narrator: Option<Box<Narrator>>,
+    /// The socket took no more: the client's task waits for room, and the loop keeps its hands off.
+    blocked: bool,
+    /// The socket's buffer may hold something that a flush would send (TLS).
+    flushing: bool,
+    /// Stands in the loop's list of clients to write to.
+    listed: bool,
+    /// The queue overflowed under a policy that disconnects.
+    overflowed: bool,
+    broken: Option<io::Error>,
+    /// The client's task.
+    task: Waker,
+}
+
+/// What a client's connection brought.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// A message, or the session's end.
+    Read(Option<Result<Message, Error>>),
+    /// The client is too slow to keep.
+    Overflowed,
+    /// The connection broke while it was written to.
+    Broken(io::Error),
+}
+
+impl<S: ByteStream> Conn<S> {
+    /// A client whose handshake is done.
+    pub(super) fn new(peer: SocketAddr, strong: bool, mut session: Session<Tap<S>>, queue: Box<dyn Queue>) -> Self {
+        session.get_mut().shut();
+        let inner = Inner {
+            session: Some(session),
+            queue,
+            out: Outgoing::default(),
+            narrator: strong.then(Box::default),
+            blocked: false,
+            flushing: false,
+            listed: false,
+            overflowed: false,
+            broken: None,
+            task: Waker::noop().clone(),
+        };
+        Self { peer, strong, inner: Mutex::new(inner) }
+    }
+
+    /// Leaves a message with the client. True if it is to be pumped and stands in no list yet.
+    pub(super) fn deliver(&self, delivery: &Arc<Delivery>, books: &Books) -> bool {
+        let mut inner = lock(&self.inner);
+        if inner.broken.is_some() || inner.overflowed {
+            return false;
+        }
+        if !inner.blocked && inner.queue.bytes() + delivery.bytes() > WRITE_BYTES {
+            // A client that keeps up loses nothing to a burst.
+            inner.write(self, &mut Context::from_waker(Waker::noop()), books);
+        }
+        inner.push(self, Arc::clone(delivery), books);
+        !inner.blocked && !std::mem::replace(&mut inner.listed, true)
+    }
+
+    /// Writes what waits, as far as the socket takes it: the loop's turn.
+    pub(super) fn pump(&self, books: &Books) {
+        let mut inner = lock(&self.inner);
+        inner.listed = false;
+        if !inner.blocked {
+            inner.write(self, &mut Context::from_waker(Waker::noop()), books);
+        }
+    }
+
+    /// Puts a frame behind what is already on its way.
+    pub(super) fn say(&self, frame: Bytes) {
+        lock(&self.inner).out.push(frame);
+    }
+
+    /// Where the client stands in a symbol that it has just subscribed to: `resume` is what it told, `rest` what follows, oldest first.
+    pub(super) fn begin(
+        &self,
+        symbol: Symbol,
+        resume: Option<(u64, u64, bool)>,
+        rest: impl Iterator<Item = Arc<Delivery>>,
+        books: &Books,
+    ) {
+        let mut inner = lock(&self.inner);
+        if let Some((epoch, seq, recovered)) = resume {
+            if let Some(narrator) = &mut inner.narrator {
+                narrator.stands_at(symbol, epoch, seq, recovered);
+            }
+            inner.out.push(frame::text(&Strong::Resumed { symbol, epoch, seq, recovered }.encode()));
+        }
+        for delivery in rest {
+            inner.push(self, delivery, books);
+        }
+    }
+
+    /// Payload bytes that would fit into the queue without anything giving way.
+    pub(super) fn room(&self, bytes_max: usize) -> usize {
+        bytes_max.saturating_sub(lock(&self.inner).queue.bytes())
+    }
+
+    /// The client no longer wants these symbols, sorted: what waits of them is forgotten.
+    pub(super) fn forget(&self, symbols: &[Symbol], books: &Books) {
+        let mut inner = lock(&self.inner);
+        let before = inner.queue.bytes();
+        inner.queue.retain(&mut |delivery| symbols.binary_search(&delivery.symbol).is_err());
+        books.moved(before, inner.queue.bytes());
+        if let Some(narrator) = &mut inner.narrator {
+            symbols.iter().for_each(|symbol| narrator.forget(*symbol));
+        }
+    }
+
+    /// Payload bytes in the queue.
+    pub(super) fn queue_bytes(&self) -> usize {
+        lock(&self.inner).queue.bytes()
+    }
+
+    /// Reads the next message, and writes whatever waits: the turn of the client's task.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, books: &Books) -> Poll<Turn> {
+        let mut inner = lock(&self.inner);
+        if !inner.task.will_wake(cx.waker()) {
+            inner.task = cx.waker().clone();
+        }
+        if inner.waits() {
+            inner.write(self, cx, books);
+        }
+        if let Some(error) = inner.broken.take() {
+            return Poll::Ready(Turn::Broken(error));
+        }
+        if inner.overflowed {
+            return Poll::Ready(Turn::Overflowed);
+        }
+        if inner.blocked && inner.out.bytes() > ANSWERS_MAX {
+            // It does not take the answers that it has: the next question waits in the kernel.
+            return Poll::Pending;
+        }
+        let Some(session) = &mut inner.session else { return Poll::Ready(Turn::Read(None)) };
+        let turn = ready!(Pin::new(&mut *session).poll_next(cx));
+        // What the session answers by itself goes between two frames. An error means that it has ended, which the turn says.
+        let _ = Pin::new(&mut *session).poll_flush(cx);
+        let answer = session.get_mut().take();
+        match turn {
+            Some(Ok(Message::Close(_))) => {
+                // After our answer to a close nothing may follow.
+                inner.out.keep_only_begun();
+                inner.out.push(answer.into());
+                return Poll::Ready(Turn::Read(turn));
+            }
+            Some(Ok(Message::Ping(_))) => inner.out.push_next(answer.into()),
+            _ if answer.is_empty() => {}
+            _ => inner.out.push_next(answer.into()),
+        }
+        if inner.waits() && !inner.blocked {
+            inner.write(self, cx, books);
+        }
+        Poll::Ready(Turn::Read(turn))
+    }
+
+    /// Writes the rest: all that waits, or only what is on its way. For a client that gets nothing new any more.
+    pub(super) fn poll_finish(&self, cx: &mut Context<'_>, books: &Books) -> Poll<io::Result<()>> {
+        let mut inner = lock(&self.inner);
+        inner.write(self, cx, books);
+        match inner.broken.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None if inner.blocked => Poll::Pending,
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Forgets what waits in the queue and, if so told, what waits for the socket, except for the rest of a frame that is begun. With `why` each message is accounted for.
+    pub(super) fn give_up(&self, why: Option<Why>, books: &Books, socket_too: bool) {
+        let mut inner = lock(&self.inner);
+        if socket_too {
+            inner.out.keep_only_begun();
+        }
+        let before = inner.queue.bytes();
+        while let Some(gone) = inner.queue.pop() {
+            if let Some(why) = why {
+                books.dropped(self.peer, &gone, why);
+            }
+        }
+        books.moved(before, inner.queue.bytes());
+    }
+
+    /// The session, which writes for itself again, at the first call. What still waits is lost.
+    pub(super) fn take_session(&self) -> Option<Session<Tap<S>>> {
+        let mut inner = lock(&self.inner);
+        inner.out = Outgoing::default();
+        let mut session = inner.session.take()?;
+        session.get_mut().open();
+        Some(session)
+    }
+}
+
+impl<S: ByteStream> Inner<S> {
+    /// Whether anything waits for the socket.
+    fn waits(&self) -> bool {
+        self.blocked || self.flushing || !self.out.is_empty() || !self.queue.is_empty()
+    }
+
+    fn push(&mut self, conn: &Conn<S>, delivery: Arc<Delivery>, books: &Books) {
+        let mut dropped: Vec<Dropped> = Vec::new();
+        let before = self.queue.bytes();
+        let pressure = Pressure { blocked: self.blocked, tight: books.tight() };
+        let pushed = self.queue.push(delivery, pressure, &mut dropped);
+        books.moved(before, self.queue.bytes());
+        for Dropped { delivery, why } in dropped {
+            if let Some(narrator) = &mut self.narrator {
+                narrator.lost(delivery.symbol, why);
+            }
+            books.dropped(conn.peer, &delivery, why);
+        }
+        if pushed == Pushed::Overflow {
+            self.overflowed = true;
+            self.task.wake_by_ref();
+        }
+    }
+
+    /// Writes until nothing waits or the socket takes no more. A client's task that has to take over is woken.
+    fn write(&mut self, conn: &Conn<S>, cx: &mut Context<'_>, books: &Books) {
+        let was_blocked = std::mem::replace(&mut self.blocked, false);
+        loop {
+            self.fill(conn, books);
+            if self.out.is_empty() && !self.flushing {
+                return;
+            }
+            let Some(session) = &mut self.session else { return };
+            let stream = session.get_mut().stream_mut();
+            let written = self.out.poll_write(cx, stream).map_ok(|()| self.flushing = true);
+            let written = match written {
+                Poll::Ready(Ok(())) => Pin::new(stream).poll_flush(cx).map_ok(|()| self.flushing = false),
+                other => other,
+            };
+            match written {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.broken = Some(error);
+                    self.out = Outgoing::default();
+                    self.flushing = false;
+                    self.task.wake_by_ref();
+                    return;
+                }
+                Poll::Pending => {
+                    self.blocked = true;
+                    if !was_blocked {
+                        self.task.wake_by_ref();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Moves messages from the queue into one write's worth of frames, with the notices that belong before them.
+    fn fill(&mut self, conn: &Conn<S>, books: &Books) {
+        let before = self.queue.bytes();
+        let mut now = None;
+        while self.out.bytes() < WRITE_BYTES && self.out.len() < WRITE_FRAMES {
+            let Some(delivery) = self.queue.pop() else { break };
+            let now = *now.get_or_insert_with(Instant::now);
+            books.meter.age.observe(now.saturating_duration_since(delivery.received));
+            books.meter.forwarded.add(1);
+            let Some(narrator) = &mut self.narrator else {
+                self.out.push(delivery.plain());
+                continue;
+            };
+            debug_assert!(conn.strong, "only a strong client is told");
+            for notice in narrator.before(delivery.symbol, delivery.epoch, delivery.seq).into_iter().flatten() {
+                books.meter.gaps.add(1);
+                self.out.push(frame::text(&notice.encode()));
+            }
+            self.out.push(delivery.strong());
+        }
+        books.moved(before, self.queue.bytes());
+    }
+}

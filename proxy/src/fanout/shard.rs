@@ -1,0 +1,268 @@
+//! One shard: the clients of one core, and the loop that writes to them.
+//!
+//! A client belongs to one shard for life. What it is to get depends on nothing outside of it, so that subscribing is atomic: under the shard's lock a client gets the newest value and,
+//! from the next message on, all that follows.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use tokio::sync::Notify;
+use wire::feed::Kind;
+use wire::id::Symbol;
+use wire::net::{ByteStream, Network};
+
+use super::books::Books;
+use super::conn::Conn;
+use super::delivery::Delivery;
+use super::memory::Memory;
+use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
+use crate::context::Context;
+use crate::lock::lock;
+
+/// News for a shard, in order.
+pub(super) enum News {
+    /// A message of the source.
+    Data(Arc<Delivery>),
+    /// A symbol is no longer received.
+    Forget(Symbol),
+}
+
+/// News that may wait for a shard; beyond it the source is read no further.
+const INBOX_MAX: usize = 4096;
+
+/// News that are taken in one turn: what they bring to one client goes out in one write.
+const TURN_NEWS: usize = 64;
+
+/// Clients that are written to before other tasks get their turn.
+const TURN_CLIENTS: usize = 64;
+
+pub(super) struct Shard<S> {
+    inbox: Mutex<Vec<News>>,
+    wake: Notify,
+    /// The inbox is over its bound.
+    full: AtomicBool,
+    state: Mutex<State<S>>,
+}
+
+struct State<S> {
+    table: Table,
+    conns: Slab<Arc<Conn<S>>>,
+    memory: Memory,
+    route: Box<dyn Route>,
+    /// Who is served first rotates, so that nobody is always last.
+    turn: usize,
+}
+
+impl<S: ByteStream> Shard<S> {
+    pub(super) fn new(route: Box<dyn Route>, resume_bytes_max: usize) -> Self {
+        let state = State {
+            table: Table::default(),
+            conns: Slab::new(),
+            memory: Memory::new(resume_bytes_max),
+            route,
+            turn: 0,
+        };
+        Self { inbox: Mutex::default(), wake: Notify::new(), full: AtomicBool::new(false), state: Mutex::new(state) }
+    }
+
+    /// Leaves news. Never waits.
+    pub(super) fn post(&self, news: impl Iterator<Item = News>) {
+        let mut inbox = lock(&self.inbox);
+        inbox.extend(news);
+        self.full.store(inbox.len() > INBOX_MAX, Relaxed);
+        drop(inbox);
+        self.wake.notify_one();
+    }
+
+    /// Whether more news wait than should.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Relaxed)
+    }
+
+    /// A client arrives.
+    pub(super) fn join(&self, key: ClientKey, conn: Arc<Conn<S>>) -> Slot {
+        let mut state = lock(&self.state);
+        let slot = Slot(state.conns.insert(conn));
+        state.table.join(key, slot);
+        slot
+    }
+
+    /// A client leaves.
+    pub(super) fn leave(&self, key: ClientKey, slot: Slot) -> Change {
+        let mut state = lock(&self.state);
+        state.conns.try_remove(slot.0);
+        state.table.leave(key)
+    }
+
+    /// A client replaces its set of symbols. A strong one gets, of each that is new to it, what it missed since the place that it names, or the newest value.
+    pub(super) fn subscribe(
+        &self,
+        key: ClientKey,
+        slot: Slot,
+        symbols: Vec<Symbol>,
+        resume: &[(Symbol, u64, u64)],
+        queue_bytes_max: usize,
+        books: &Books,
+    ) -> Change {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let replaced = state.table.replace(key, symbols);
+        let Some(conn) = state.conns.get(slot.0) else { return replaced.change };
+        conn.forget(&replaced.ended, books);
+        if conn.strong {
+            let resume: FxHashMap<Symbol, (u64, u64)> = resume.iter().map(|it| (it.0, (it.1, it.2))).collect();
+            for symbol in replaced.began {
+                let at = resume.get(&symbol).copied();
+                begin(conn, &state.memory, symbol, at, queue_bytes_max, books);
+            }
+        }
+        replaced.change
+    }
+
+    /// Payload bytes in the longest queue.
+    pub(super) fn queue_bytes_most(&self) -> usize {
+        lock(&self.state).conns.iter().map(|(_, conn)| conn.queue_bytes()).max().unwrap_or(0)
+    }
+
+    /// Hands out some of the news; true if there are more. `list` gets those who are to be written to.
+    fn deal(&self, news: &mut Vec<News>, list: &mut Vec<Arc<Conn<S>>>, books: &Books) -> bool {
+        let more = {
+            let mut inbox = lock(&self.inbox);
+            let count = inbox.len().min(TURN_NEWS);
+            news.extend(inbox.drain(..count));
+            self.full.store(inbox.len() > INBOX_MAX, Relaxed);
+            !inbox.is_empty()
+        };
+        let mut state = lock(&self.state);
+        let State { table, conns, memory, route, turn } = &mut *state;
+        for news in news.drain(..) {
+            let delivery = match news {
+                News::Data(delivery) => delivery,
+                News::Forget(symbol) => {
+                    memory.forget(symbol);
+                    continue;
+                }
+            };
+            memory.push(&delivery);
+            let Some(members) = route.receivers(table, delivery.symbol).filter(|members| !members.is_empty()) else {
+                continue;
+            };
+            let first = *turn % members.len();
+            *turn = turn.wrapping_add(1);
+            for index in (first..members.len()).chain(0..first) {
+                let Some(conn) = members.get_index(index).and_then(|(_, slot)| conns.get(slot.0)) else { continue };
+                if conn.deliver(&delivery, books) {
+                    list.push(Arc::clone(conn));
+                }
+            }
+        }
+        more
+    }
+}
+
+/// What a strong client gets of a symbol that is new to it.
+fn begin<S: ByteStream>(
+    conn: &Conn<S>,
+    memory: &Memory,
+    symbol: Symbol,
+    resume: Option<(u64, u64)>,
+    queue_bytes_max: usize,
+    books: &Books,
+) {
+    if let Some((epoch, seq)) = resume
+        && let Some(missed) = memory.after(symbol, epoch, seq)
+    {
+        let missed: Vec<_> = missed.map(|delivery| Arc::new(delivery.again(Kind::Replay))).collect();
+        // All or nothing: what would not fit into its queue is not promised.
+        if missed.iter().map(|delivery| delivery.bytes()).sum::<usize>() <= conn.room(queue_bytes_max) {
+            return conn.begin(symbol, Some((epoch, seq, true)), missed.into_iter(), books);
+        }
+    }
+    let newest = memory.newest(symbol).map(|delivery| Arc::new(delivery.again(Kind::Snapshot)));
+    conn.begin(symbol, resume.map(|(epoch, seq)| (epoch, seq, false)), newest.into_iter(), books);
+}
+
+/// A shard's loop: hands out news and writes, until the proxy stops.
+pub(super) async fn run<N: Network>(context: Arc<Context<N>>, index: usize) {
+    let hub = &context.hub;
+    let Some(shard) = hub.shards.get(index) else { return };
+    let (mut news, mut list) = (Vec::new(), Vec::new());
+    // Writing would use up the task's budget in the middle of a round, and those behind would look as if their sockets were full. It gives way by itself.
+    tokio::task::coop::unconstrained(async {
+        loop {
+            wire::select! {
+                () = context.stop.cancelled() => return,
+                () = shard.wake.notified() => {}
+            }
+            loop {
+                let more = shard.deal(&mut news, &mut list, &hub.books);
+                hub.room.notify_one();
+                for (index, conn) in list.drain(..).enumerate() {
+                    if index % TURN_CLIENTS == TURN_CLIENTS - 1 {
+                        give_way().await;
+                    }
+                    conn.pump(&hub.books);
+                }
+                if !more {
+                    break;
+                }
+                give_way().await;
+            }
+        }
+    })
+    .await;
+}
+
+/// Lets other tasks run.
+async fn give_way() {
+    let mut gave = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut gave, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A client's place in its shard; gives it up when dropped.
+pub(super) struct Seat<N: Network> {
+    context: Arc<Context<N>>,
+    pub(super) conn: Arc<Conn<N::Stream>>,
+    pub(super) key: ClientKey,
+    shard: usize,
+    slot: Slot,
+}
+
+impl<N: Network> Seat<N> {
+    /// A client joins a shard; it wants nothing yet.
+    pub(super) fn take(context: &Arc<Context<N>>, shard: usize, key: ClientKey, conn: Conn<N::Stream>) -> Self {
+        let conn = Arc::new(conn);
+        let shard = shard % context.hub.shards.len();
+        let slot = context.hub.shards[shard].join(key, Arc::clone(&conn));
+        Self { context: Arc::clone(context), conn, key, shard, slot }
+    }
+
+    /// The shard and the place in it.
+    pub(super) fn place(&self) -> (usize, Slot) {
+        (self.shard, self.slot)
+    }
+}
+
+impl<N: Network> Drop for Seat<N> {
+    fn drop(&mut self) {
+        let hub = &self.context.hub;
+        // The hub's lock comes before the shard's, whoever takes both.
+        hub.leave(self.shard, self.key, self.slot);
+    }
+}
+
+impl<N: Network> std::fmt::Debug for Seat<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seat({})", self.conn.peer)
+    }
+}
