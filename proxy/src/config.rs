@@ -81,11 +81,29 @@ pub struct Backoff {
     pub cap: Duration,
     /// A leg that held this long forgives the failures before it. Default 10 s.
     pub stable_after: Duration,
+    /// Upper bound of the first delay after a source said that the proxy's key has too many connections (fan-out, v1); it doubles with each refusal in turn.
+    /// Longer than after a failure: the source is well, and lets nobody in before another connection of the key ends. Default 5 s.
+    pub key_limit_base: Duration,
+    /// Upper bound of every delay after such a refusal. Default 1 min.
+    pub key_limit_cap: Duration,
+}
+
+impl Backoff {
+    /// The delays after a refusal.
+    pub(crate) fn after_refusal(self) -> Self {
+        Self { base: self.key_limit_base, cap: self.key_limit_cap, ..self }
+    }
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { base: Duration::from_millis(100), cap: Duration::from_secs(10), stable_after: Duration::from_secs(10) }
+        Self {
+            base: Duration::from_millis(100),
+            cap: Duration::from_secs(10),
+            stable_after: Duration::from_secs(10),
+            key_limit_base: Duration::from_secs(5),
+            key_limit_cap: Duration::from_secs(60),
+        }
     }
 }
 
@@ -247,6 +265,11 @@ impl Config {
         positive("limits.client_message_max", limits.client_message_max == 0)?;
         positive("limits.source_message_max", limits.source_message_max == 0)?;
         positive("limits.dials_max", limits.dials_max == 0)?;
+        positive("limits.dials_burst", limits.dials_burst == 0)?;
+        positive("limits.dials_total_burst", limits.dials_total_burst == 0)?;
+        positive("limits.clients_per_upstream_max", limits.clients_per_upstream_max == Some(0))?;
+        positive("limits.pending_max", limits.pending_max == 0)?;
+        positive("limits.pending_timeout", limits.pending_timeout.is_zero())?;
         positive("limits.dial_timeout", limits.dial_timeout.is_zero())?;
         positive("limits.handshake_timeout", limits.handshake_timeout.is_zero())?;
         positive("health.ping_interval", self.health.ping_interval.is_zero())?;
@@ -265,6 +288,11 @@ impl Config {
         if self.drain_deadline < orderly {
             let why = format!("must not be below drain_tell + drain_grace + drain_time, which is {orderly:?}");
             return Err(ConfigError::Value { name: "drain_deadline", why });
+        }
+        positive("backoff.key_limit_base", self.backoff.key_limit_base.is_zero())?;
+        if self.backoff.key_limit_cap < self.backoff.key_limit_base {
+            let why = "must not be below backoff.key_limit_base".into();
+            return Err(ConfigError::Value { name: "backoff.key_limit_cap", why });
         }
         if self.limits.symbols_total_max > wire::feed::SYMBOLS_MAX {
             let why = format!("must not pass {}: one v1 request names no more symbols", wire::feed::SYMBOLS_MAX);

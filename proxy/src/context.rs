@@ -14,7 +14,7 @@ use crate::fanout::Hub;
 use crate::lock::lock;
 use crate::meter::Meter;
 use crate::policy::Policies;
-use crate::pool::Pool;
+use crate::pool::{Ending, Pool};
 
 /// One proxy: what it was told, what it holds, and where it reports.
 #[derive(Debug)]
@@ -88,7 +88,16 @@ impl<N: Network> Context<N> {
 
     /// A leg ended, or its dial failed: gives its place back. See [`Pool::closed`].
     pub(crate) fn leg_closed(&self, source: SourceId, up_since: Option<tokio::time::Instant>, fault: bool) {
-        if lock(&self.pool).closed(source, tokio::time::Instant::now(), up_since, fault) {
+        self.leg_ended(source, up_since, if fault { Ending::Fault } else { Ending::Orderly });
+    }
+
+    /// A source said that our key has too many connections: gives the place back.
+    pub(crate) fn leg_refused(&self, source: SourceId, up_since: Option<tokio::time::Instant>) {
+        self.leg_ended(source, up_since, Ending::Refused);
+    }
+
+    fn leg_ended(&self, source: SourceId, up_since: Option<tokio::time::Instant>, ending: Ending) {
+        if lock(&self.pool).closed(source, tokio::time::Instant::now(), up_since, ending) {
             self.health(source, false);
         }
     }

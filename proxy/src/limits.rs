@@ -74,6 +74,21 @@ pub struct Limits {
     pub dial_timeout: Duration,
     /// Dials under way to one source at once (relay). Default 64.
     pub dials_max: u32,
+    /// Dials to one source a second, in the long run: what a restart or a failure of another source may cost it. 0 (the default) sets no bound.
+    pub dials_per_second_max: u32,
+    /// Dials to one source that may come at once when there were none for a while. Default 100.
+    pub dials_burst: u32,
+    /// Dials to all sources a second, in the long run. 0 (the default) sets no bound.
+    pub dials_total_per_second_max: u32,
+    /// Dials to all sources that may come at once when there were none for a while. Default 100.
+    pub dials_total_burst: u32,
+    /// Relay clients of one source at once, dials under way included. Default None, no bound. (Fan-out holds one connection in all.)
+    pub clients_per_upstream_max: Option<u32>,
+    /// Relay clients that may wait at once for a place at a source; one more is closed with 1013. It holds its session while it waits and nothing else, so
+    /// the default is as many as there may be clients: 10,000.
+    pub pending_max: usize,
+    /// How long a relay client may wait for a place at a source before it is closed with 1013. Default 10 s.
+    pub pending_timeout: Duration,
     /// How long a relay client waits for a healthy source before it is closed with 1013. Default 10 s.
     pub no_source_timeout: Duration,
     /// Legs in turn that one relay client may lose, each within `backoff.stable_after` of opening, before it is closed with 1011: a client whose own messages
@@ -133,6 +148,13 @@ impl Default for Limits {
             symbols_total_max: wire::feed::SYMBOLS_MAX,
             dial_timeout: Duration::from_secs(2),
             dials_max: 64,
+            dials_per_second_max: 0,
+            dials_burst: 100,
+            dials_total_per_second_max: 0,
+            dials_total_burst: 100,
+            clients_per_upstream_max: None,
+            pending_max: 10_000,
+            pending_timeout: Duration::from_secs(10),
             no_source_timeout: Duration::from_secs(10),
             moves_max: 8,
             preamble_bytes_max: 64 << 10,

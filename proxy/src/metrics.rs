@@ -21,6 +21,8 @@ pub(crate) fn render<N: Network>(context: &Context<N>) -> String {
     figures.push(gauge("queue_bytes", "Payload bytes waiting in all client queues.", queue_bytes));
     figures.push(gauge("queue_longest_bytes", "Payload bytes waiting in the longest client queue.", queue_bytes_max));
     figures.push(gauge("draining", "Whether clients are being sent away.", u64::from(context.drain.is_asked())));
+    let pending = lock(&context.pool).pending() as u64;
+    figures.push(gauge("pending", "Clients waiting for a place at an instance.", pending));
     let mut page = Page::default();
     figures.iter().for_each(|figure| page.figure(figure));
     page.instances(&lock(&context.pool).states());

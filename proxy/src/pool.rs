@@ -8,18 +8,32 @@
 //!      `------------------------------------------------ up ---------------------------------'
 //! ```
 //!
+//! Whoever finds no place waits in a [`Line`]: first come, first served.
+//!
 //! Pure: told the time and the news. Fan-out asks it for its one leg, relay for each client's.
 
+mod bucket;
+mod instance;
+mod line;
+mod rules;
 mod slow_start;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::draw::Draws;
 use wire::id::SourceId;
 
-use crate::backoff::Redial;
+use self::bucket::Bucket;
+use self::instance::{Instance, Usable};
+use self::line::Line;
+use self::rules::Rules;
+use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, Candidate};
 use crate::config::{Config, Upstream};
 use crate::policy::Policies;
@@ -31,6 +45,39 @@ pub(crate) enum Pick {
     Dial(SourceId),
     /// No instance can be used: ask again then.
     Wait(Instant),
+}
+
+/// What to do about a connection that somebody in the line wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Dial this instance. Its place is taken until [`Pool::closed`].
+    Dial(SourceId),
+    /// Ask again then, or when woken, whichever comes first.
+    Wait(Instant),
+    /// As many wait as may.
+    LineFull,
+    /// It has waited for as long as it may.
+    TooLong,
+}
+
+/// Somebody who wants a connection, from [`Pool::arrive`] to [`Pool::leave`].
+#[derive(Debug)]
+pub(crate) struct Turn {
+    number: u64,
+    /// Notified when it is worth asking again.
+    pub(crate) wake: Arc<Notify>,
+    waits_since: Option<Instant>,
+}
+
+/// How a connection or a dial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nobody is to blame.
+    Orderly,
+    /// The instance is to blame.
+    Fault,
+    /// The instance works, and refuses the proxy: its key has too many connections.
+    Refused,
 }
 
 /// The state of one instance, for the admin address.
@@ -47,20 +94,6 @@ pub(crate) struct InstanceState {
     pub(crate) rests_until: Option<Instant>,
 }
 
-struct Instance {
-    upstream: Upstream,
-    leaving: bool,
-    /// Since when it is healthy again; None if it always was. Its weight rises from there.
-    back_since: Option<Instant>,
-    open: u32,
-    dialing: u32,
-    failures: u32,
-    /// Not to be used before; None while healthy.
-    rests_until: Option<Instant>,
-    probing: bool,
-    draws: Draws,
-}
-
 /// A configuration names more instances than there are numbers left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more than 65,536 instances have been named since the proxy started: restart it")]
@@ -69,11 +102,14 @@ pub(crate) struct NumbersSpent;
 pub(crate) struct Pool {
     /// By number. One that left keeps its number, so that a number means one instance for as long as the proxy lives.
     instances: Vec<Instance>,
+    line: Line<Arc<Notify>>,
     balance: Box<dyn Balance>,
     redial: Box<dyn Redial>,
-    stable_after: Duration,
-    slow_start: Duration,
-    dials_max: u32,
+    /// The delays after a refusal.
+    refused: FullJitter,
+    rules: Rules,
+    /// Dials to all instances.
+    dials: Bucket,
     choices: Draws,
     waits: Draws,
     draws: Box<dyn Fn(&'static str, u64) -> Draws + Send>,
@@ -91,11 +127,12 @@ impl Pool {
     ) -> Self {
         let mut pool = Self {
             instances: Vec::new(),
+            line: Line::default(),
             balance: (policies.balance)(config),
             redial: (policies.redial)(config),
-            stable_after: Duration::ZERO,
-            slow_start: Duration::ZERO,
-            dials_max: 0,
+            refused: FullJitter::new(config.backoff.after_refusal()),
+            rules: Rules::new(config),
+            dials: Bucket::default(),
             choices: draws("balance", 0),
             waits: draws("pool-wait", 0),
             draws: Box::new(draws),
@@ -120,9 +157,8 @@ impl Pool {
         let places = places(&self.instances, &config.upstreams)?;
         self.balance = (policies.balance)(config);
         self.redial = (policies.redial)(config);
-        self.stable_after = config.backoff.stable_after;
-        self.slow_start = config.slow_start;
-        self.dials_max = config.limits.dials_max;
+        self.refused = FullJitter::new(config.backoff.after_refusal());
+        self.rules = Rules::new(config);
         let stays: BTreeSet<usize> = places.iter().copied().collect();
         for (place, upstream) in places.into_iter().zip(&config.upstreams) {
             match self.instances.get_mut(place) {
@@ -141,113 +177,138 @@ impl Pool {
         for (place, it) in self.instances.iter_mut().enumerate() {
             it.leaving |= !stays.contains(&place);
         }
+        self.wake_first();
         Ok(())
     }
 
-    /// Picks an instance and takes a place there.
+    /// Picks an instance and takes a place there, before anybody in the line: for the connections that all clients share.
     pub(crate) fn pick(&mut self, now: Instant) -> Pick {
-        let candidates: Vec<Candidate> = self
-            .instances
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| it.usable(now, self.dials_max))
-            .map(|(i, it)| Candidate { source: source(i), open: it.open, weight: it.weight(now, self.slow_start) })
-            .collect();
-        match self.balance.pick(&candidates, &mut self.choices).and_then(|index| candidates.get(index)) {
-            Some(candidate) => {
-                let it = &mut self.instances[candidate.source.index()];
-                it.open += 1;
-                it.dialing += 1;
-                it.probing |= it.rests_until.is_some();
-                Pick::Dial(candidate.source)
+        if let Some(at) = self.dials.ready_at(self.rules.dials_total).filter(|at| *at > now) {
+            return Pick::Wait(at);
+        }
+        let mut soonest: Option<Instant> = None;
+        let mut candidates = Vec::with_capacity(self.instances.len());
+        for (i, it) in self.instances.iter().enumerate() {
+            match it.usable(now, &self.rules) {
+                Usable::Now => candidates.push(Candidate {
+                    source: source(i),
+                    open: it.open,
+                    weight: it.weight(now, self.rules.slow_start),
+                }),
+                Usable::At(at) => soonest = Some(soonest.map_or(at, |soonest| soonest.min(at))),
+                Usable::OnNews => {}
             }
-            None => Pick::Wait(self.soonest(now)),
+        }
+        match self.balance.pick(&candidates, &mut self.choices).and_then(|index| candidates.get(index)) {
+            Some(Candidate { source, .. }) => {
+                self.instances[source.index()].take(now, &self.rules);
+                self.dials.take(self.rules.dials_total, now);
+                Pick::Dial(*source)
+            }
+            // Jittered where it depends on what becomes of others, so that those who wait do not come at once.
+            None => Pick::Wait(soonest.unwrap_or_else(|| now + WAIT / 2 + self.waits.jitter(WAIT))),
         }
     }
 
-    /// When an instance may become usable. Jittered where it depends on others' dials, so that those who wait do not come at once.
-    fn soonest(&mut self, now: Instant) -> Instant {
-        let rests = self.instances.iter().filter(|it| !it.leaving && !it.probing).filter_map(|it| it.rests_until).min();
-        match rests {
-            Some(until) if until > now => until,
-            _ => now + WAIT / 2 + self.waits.jitter(WAIT),
+    /// Somebody comes who will want a place, and again if it is lost before it is of use.
+    pub(crate) fn arrive(&mut self) -> Turn {
+        Turn { number: self.line.arrive(), wake: Arc::default(), waits_since: None }
+    }
+
+    /// Picks an instance and takes a place there, if nobody waits who came before.
+    pub(crate) fn pick_in_turn(&mut self, turn: &mut Turn, now: Instant) -> Offer {
+        let give_up_at = turn.waits_since.map(|since| since + self.rules.pending_timeout);
+        if give_up_at.is_some_and(|at| at <= now) {
+            return Offer::TooLong;
+        }
+        let again = if self.line.is_next(turn.number) {
+            match self.pick(now) {
+                Pick::Dial(source) => {
+                    self.leave(turn);
+                    return Offer::Dial(source);
+                }
+                Pick::Wait(until) => Some(until),
+            }
+        } else {
+            // It is woken when those before it are served.
+            None
+        };
+        if !self.line.wait(turn.number, self.rules.pending_max, || Arc::clone(&turn.wake)) {
+            return Offer::LineFull;
+        }
+        let since = *turn.waits_since.get_or_insert(now);
+        let give_up_at = since + self.rules.pending_timeout;
+        Offer::Wait(again.map_or(give_up_at, |again| again.min(give_up_at)))
+    }
+
+    /// Somebody waits no more: served, or gone.
+    pub(crate) fn leave(&mut self, turn: &Turn) {
+        if let Some(first) = self.line.leave(turn.number) {
+            first.notify_one();
+        }
+    }
+
+    /// How many wait for a place.
+    pub(crate) fn pending(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Something happened that may have made a place.
+    fn wake_first(&self) {
+        if let Some(first) = self.line.first() {
+            first.notify_one();
         }
     }
 
     /// The dial succeeded. True if the instance was not healthy before and is now. A dial that began before a failure cuts no rest short.
     pub(crate) fn up(&mut self, source: SourceId, now: Instant) -> bool {
         let Some(it) = self.instances.get_mut(source.index()) else { return false };
-        it.dialing = it.dialing.saturating_sub(1);
-        it.probing = false;
-        if it.rests_until.is_some_and(|until| until > now) {
-            return false;
-        }
-        it.back(now)
+        let was = it.healthy();
+        it.up(now);
+        let back = !was && it.healthy();
+        self.wake_first();
+        back
     }
 
-    /// A connection ended or a dial failed: gives the place back. `up_since` is None for a dial. `fault` tells whether the instance is to blame.
-    /// True if the instance was healthy before and is not now.
-    pub(crate) fn closed(&mut self, source: SourceId, now: Instant, up_since: Option<Instant>, fault: bool) -> bool {
+    /// A connection ended or a dial failed: gives the place back. `up_since` is None for a dial. True if the instance was healthy before and is not now.
+    pub(crate) fn closed(&mut self, source: SourceId, now: Instant, up_since: Option<Instant>, ending: Ending) -> bool {
         let Some(it) = self.instances.get_mut(source.index()) else { return false };
-        debug_assert!(it.open > 0, "a place is given back once");
-        it.open = it.open.saturating_sub(1);
-        if up_since.is_none() {
-            it.dialing = it.dialing.saturating_sub(1);
-            it.probing = false;
+        let was = it.healthy();
+        it.closed(now, up_since, &self.rules);
+        match ending {
+            Ending::Orderly => {}
+            Ending::Fault => it.failed(now, self.redial.as_mut()),
+            Ending::Refused => it.refused(now, &mut self.refused),
         }
-        if up_since.is_some_and(|since| now.saturating_duration_since(since) >= self.stable_after) {
-            it.failures = 0;
-        }
-        if !fault {
-            return false;
-        }
-        // A crash ends many connections in one instant: it is one failure.
-        if it.rests_until.is_some_and(|until| until > now) {
-            return false;
-        }
-        let was_healthy = it.rests_until.is_none();
-        it.failures = it.failures.saturating_add(1);
-        it.rests_until = Some(now + self.redial.delay(it.failures, &mut it.draws));
-        was_healthy
+        let lost = was && !it.healthy();
+        self.wake_first();
+        lost
     }
 
     /// What a probe found. The new opinion of the instance, if it changed. A good probe does not cut a rest short: an instance that answers probes and breaks
     /// connections is not well.
     pub(crate) fn probed(&mut self, source: SourceId, now: Instant, well: bool) -> Option<bool> {
         let it = self.instances.get_mut(source.index())?;
-        match it.rests_until {
-            Some(until) if until > now => None,
-            _ if well => it.back(now).then_some(true),
-            rested => {
-                it.failures = it.failures.saturating_add(1);
-                it.rests_until = Some(now + self.redial.delay(it.failures, &mut it.draws));
-                rested.is_none().then_some(false)
-            }
+        let was = it.healthy();
+        if well {
+            it.proved(now)
+        } else {
+            it.failed(now, self.redial.as_mut())
         }
+        let is = it.healthy();
+        self.wake_first();
+        (was != is).then_some(is)
     }
 
     /// The states of all instances that may be used or are, in the order of their numbers.
     pub(crate) fn states(&self) -> Vec<InstanceState> {
-        self.instances
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| !it.leaving || it.open > 0)
-            .map(|(i, it)| InstanceState {
-                source: source(i),
-                upstream: it.upstream.clone(),
-                leaving: it.leaving,
-                open: it.open,
-                dialing: it.dialing,
-                healthy: it.rests_until.is_none(),
-                failures: it.failures,
-                rests_until: it.rests_until,
-            })
-            .collect()
+        let named = self.instances.iter().enumerate().filter(|(_, it)| !it.leaving || it.open > 0);
+        named.map(|(i, it)| it.state(source(i))).collect()
     }
 
     /// Whether any instance is healthy.
     pub(crate) fn any_healthy(&self) -> bool {
-        self.instances.iter().any(|it| !it.leaving && it.rests_until.is_none())
+        self.instances.iter().any(|it| !it.leaving && it.healthy())
     }
 
     /// The instances that may be picked.
@@ -278,242 +339,6 @@ fn places(instances: &[Instance], upstreams: &[Upstream]) -> Result<Vec<usize>, 
     upstreams.iter().map(place).collect()
 }
 
-impl Instance {
-    fn new(upstream: Upstream, back_since: Option<Instant>, draws: Draws) -> Self {
-        Self {
-            upstream,
-            leaving: false,
-            back_since,
-            open: 0,
-            dialing: 0,
-            failures: 0,
-            rests_until: None,
-            probing: false,
-            draws,
-        }
-    }
-
-    /// It is healthy. True if it was not before.
-    fn back(&mut self, now: Instant) -> bool {
-        let back = self.rests_until.take().is_some();
-        if back {
-            self.back_since = Some(now);
-        }
-        back
-    }
-
-    fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
-        slow_start::weight(
-            self.upstream.weight,
-            self.back_since.map(|since| now.saturating_duration_since(since)),
-            slow_start,
-        )
-    }
-
-    fn usable(&self, now: Instant, dials_max: u32) -> bool {
-        if self.leaving || self.dialing >= dials_max {
-            return false;
-        }
-        match self.rests_until {
-            None => true,
-            Some(until) => now >= until && !self.probing,
-        }
-    }
-}
-
 fn source(index: usize) -> SourceId {
     SourceId(u16::try_from(index).unwrap_or(u16::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    use crate::config::Mode;
-
-    const A: SourceId = SourceId(0);
-    const B: SourceId = SourceId(1);
-
-    fn pool(n: u64) -> Pool {
-        pool_of(n, |_| {})
-    }
-
-    fn pool_of(n: u64, adjust: impl FnOnce(&mut Config)) -> Pool {
-        let mut config = config((0..n).map(|i| format!("ws://{i}:1")));
-        adjust(&mut config);
-        Pool::new(&config, &Policies::default(), |purpose, entity| Draws::new(1, purpose, entity))
-    }
-
-    fn config<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Config {
-        Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, urls)
-    }
-
-    fn wait(pick: Pick) -> Instant {
-        match pick {
-            Pick::Wait(until) => until,
-            Pick::Dial(source) => panic!("{source} was picked"),
-        }
-    }
-
-    #[test]
-    fn after_a_failure_another_instance_is_tried_at_once() {
-        let now = Instant::now();
-        let mut pool = pool(2);
-        assert_eq!(pool.pick(now), Pick::Dial(A));
-        assert!(pool.closed(A, now, None, true), "it was healthy");
-        assert_eq!(pool.pick(now), Pick::Dial(B));
-        assert!(pool.closed(B, now, None, true));
-        let until = wait(pool.pick(now));
-        assert!(until > now && until <= now + Duration::from_millis(100));
-        assert!(!pool.any_healthy());
-    }
-
-    #[test]
-    fn a_resting_instance_is_probed_by_one_at_a_time() {
-        let now = Instant::now();
-        let mut pool = pool(1);
-        assert_eq!(pool.pick(now), Pick::Dial(A));
-        pool.closed(A, now, None, true);
-        let later = wait(pool.pick(now));
-        assert_eq!(pool.pick(later), Pick::Dial(A));
-        let again = wait(pool.pick(later));
-        assert!(again > later);
-        assert!(pool.up(A, later), "it was not healthy");
-        assert_eq!(pool.pick(later), Pick::Dial(A));
-        assert_eq!(pool.states()[0].open, 2);
-    }
-
-    #[test]
-    fn a_crash_of_many_connections_is_one_failure_and_a_stable_leg_forgives() {
-        let now = Instant::now();
-        let mut pool = pool(1);
-        for _ in 0..10 {
-            assert_eq!(pool.pick(now), Pick::Dial(A));
-            pool.up(A, now);
-        }
-        for _ in 0..9 {
-            pool.closed(A, now + Duration::from_millis(1), Some(now), true);
-        }
-        assert_eq!(pool.states()[0].failures, 1);
-        let later = now + Duration::from_secs(60);
-        pool.closed(A, later, Some(now), true);
-        let state = &pool.states()[0];
-        assert_eq!((state.open, state.dialing, state.healthy, state.failures), (0, 0, false, 1));
-    }
-
-    #[test]
-    fn probes_change_the_opinion_but_cut_no_rest_short() {
-        let now = Instant::now();
-        let mut pool = pool(1);
-        assert_eq!(pool.probed(A, now, true), None);
-        assert_eq!(pool.probed(A, now, false), Some(false));
-        assert_eq!(pool.probed(A, now, true), None, "it rests");
-        let later = wait(pool.pick(now));
-        assert_eq!(pool.probed(A, later, true), Some(true));
-        assert_eq!(pool.pick(later), Pick::Dial(A));
-    }
-
-    #[test]
-    fn a_dial_begun_before_a_failure_cuts_no_rest_short() {
-        let now = Instant::now();
-        let mut pool = pool(1);
-        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(A), Pick::Dial(A)]);
-        pool.up(A, now);
-        assert!(pool.closed(A, now, Some(now), true), "accepted, and left at once");
-        assert!(!pool.up(A, now), "the second dial says nothing about what came after it began");
-        let later = wait(pool.pick(now));
-        assert_eq!(pool.pick(later), Pick::Dial(A));
-        assert!(pool.up(A, later));
-    }
-
-    #[test]
-    fn an_instance_that_came_back_is_filled_as_its_weight_rises() {
-        let now = Instant::now();
-        let mut pool = pool_of(2, |config| config.slow_start = Duration::from_secs(10));
-        let fill = |pool: &mut Pool, now, clients: u32| {
-            for _ in 0..clients {
-                pool.pick(now);
-            }
-            pool.states().iter().map(|it| it.open).collect::<Vec<_>>()
-        };
-        assert_eq!(fill(&mut pool, now, 20), [10, 10], "at the beginning all are as good");
-        assert!(pool.closed(B, now, None, true));
-        for _ in 0..9 {
-            pool.closed(B, now, None, true);
-        }
-        let back = now + Duration::from_secs(1);
-        assert_eq!(pool.probed(B, back, true), Some(true));
-        assert_eq!(fill(&mut pool, back, 23), [30, 3], "a tenth of the weight");
-        assert_eq!(fill(&mut pool, back + Duration::from_secs(5), 15), [32, 16], "half of it");
-        assert_eq!(fill(&mut pool, back + Duration::from_secs(10), 16), [32, 32], "all of it");
-    }
-
-    #[test]
-    fn an_orderly_end_is_nobodys_fault() {
-        let now = Instant::now();
-        let mut pool = pool(1);
-        assert_eq!(pool.pick(now), Pick::Dial(A));
-        pool.up(A, now);
-        assert!(!pool.closed(A, now, Some(now), false));
-        assert_eq!(pool.pick(now), Pick::Dial(A));
-    }
-
-    #[test]
-    fn a_reload_moves_nobody_and_an_instance_keeps_its_number() {
-        let now = Instant::now();
-        let mut pool = pool(2);
-        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(A), Pick::Dial(B)]);
-        let reload = |pool: &mut Pool, urls: &[&str]| {
-            pool.reconfigure(&config(urls.iter().copied()), &Policies::default(), Some(now)).unwrap();
-            pool.states().iter().map(|it| (it.source.0, it.leaving, it.open)).collect::<Vec<_>>()
-        };
-        // The second stays, the first leaves and keeps its connection, a third comes and gets the next.
-        assert_eq!(reload(&mut pool, &["ws://2:1", "ws://1:1"]), [(0, true, 1), (1, false, 1), (2, false, 0)]);
-        assert_eq!([pool.pick(now), pool.pick(now)], [Pick::Dial(SourceId(2)), Pick::Dial(B)]);
-        pool.up(A, now);
-        pool.closed(A, now, Some(now), false);
-        assert_eq!(pool.states().len(), 2, "the last connection of one that left is gone");
-        assert_eq!(pool.url(A), "ws://0:1");
-        // It comes back as who it was.
-        assert_eq!(reload(&mut pool, &["ws://0:1", "ws://1:1"]), [(0, false, 0), (1, false, 2), (2, true, 1)]);
-        assert_eq!(pool.pick(now), Pick::Dial(A));
-    }
-
-    #[test]
-    fn numbers_are_not_used_twice_and_run_out_with_a_word() {
-        let now = Instant::now();
-        let mut pool = pool(2);
-        let many = |from: u32| config((from..from + 40_000).map(|i| format!("ws://{i}:1")));
-        pool.reconfigure(&many(2), &Policies::default(), Some(now)).unwrap();
-        let before = pool.sources();
-        assert_eq!(pool.reconfigure(&many(50_000), &Policies::default(), Some(now)), Err(NumbersSpent));
-        assert_eq!(pool.sources(), before);
-    }
-
-    proptest! {
-        /// Against a naive model: a list of the URLs by number.
-        #[test]
-        fn a_number_means_one_url_for_ever(lists in proptest::collection::vec(proptest::collection::vec(0_u8..6, 1..6), 1..8)) {
-            let now = Instant::now();
-            let url = |n: &u8| format!("ws://{n}:1");
-            let mut pool = Pool::new(&config(lists[0].iter().map(url)), &Policies::default(), |p, e| Draws::new(1, p, e));
-            let mut model: Vec<String> = Vec::new();
-            for list in &lists {
-                pool.reconfigure(&config(list.iter().map(url)), &Policies::default(), Some(now)).unwrap();
-                let mut named: Vec<String> = list.iter().map(url).collect();
-                let mut used: Vec<String> = pool.sources().iter().map(|source| pool.url(*source).to_owned()).collect();
-                for (number, was) in model.iter().enumerate() {
-                    prop_assert_eq!(pool.url(source(number)), was);
-                }
-                model = (0..pool.instances.len()).map(|number| pool.url(source(number)).to_owned()).collect();
-                named.sort();
-                used.sort();
-                prop_assert_eq!(used, named, "what is named is what may be picked");
-                // No more numbers than the most that were named at once under each URL.
-                let most = |n: u8| lists.iter().map(|list| list.iter().filter(|it| **it == n).count()).max().unwrap_or(0);
-                prop_assert!(model.len() <= (0..6).map(most).sum());
-            }
-        }
-    }
 }

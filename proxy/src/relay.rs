@@ -23,6 +23,7 @@ mod bridge;
 pub(crate) mod ending;
 mod preamble;
 mod probe;
+mod turn;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -40,12 +41,11 @@ use self::bridge::{Bridge, BridgeEnd};
 use self::ending::{Parting, lawful, part};
 use self::preamble::Preamble;
 pub(crate) use self::probe::keep as keep_probing;
+use self::turn::InTurn;
 use crate::context::Context;
 use crate::dial::{self, Leg};
 use crate::farewell::{self, Farewell};
-use crate::lock::lock;
 use crate::meter::Held;
-use crate::pool::Pick;
 
 /// Serves a client from its handshake to its end.
 pub(crate) async fn serve_client<N: Network>(
@@ -130,7 +130,8 @@ impl<N: Network> Client<N> {
                     tracing::info!(%source, client = %self.peer, ?why, "lost a client's leg");
                     down(why);
                     self.lost_at.get_or_insert_with(Instant::now);
-                    leg.place.fault = true;
+                    // The key is the client's own: a source that refuses it is well, and may take the next client.
+                    leg.place.fault = why != Why::KeyLimit;
                     let up_since = leg.place.up_since;
                     leg.leave(parting);
                     if let Some(end) = self.refuses_to_move(up_since, why) {
@@ -178,7 +179,7 @@ impl<N: Network> Client<N> {
                 }
                 leg = &mut search => {
                     self.legs += 1;
-                    return Ok(leg);
+                    return leg;
                 }
                 () = tokio::time::sleep_until(give_up_at) => {
                     return Err(Farewell::close(close::TRY_AGAIN_LATER, "no source can be reached", Why::NoSource));
@@ -195,20 +196,14 @@ impl<N: Network> Client<N> {
     }
 }
 
-/// Picks and dials until an instance takes the client.
-async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> ClientLeg<N> {
+/// Waits for its turn and dials, until an instance takes the client.
+async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Result<ClientLeg<N>, Farewell> {
     let proxy = context.id;
     let config = context.config();
     let limits = &config.limits;
+    let mut turn = InTurn::new(&context);
     loop {
-        let pick = lock(&context.pool).pick(Instant::now());
-        let source = match pick {
-            Pick::Dial(source) => source,
-            Pick::Wait(until) => {
-                tokio::time::sleep_until(until).await;
-                continue;
-            }
-        };
+        let source = turn.source().await?;
         let mut place = Place { context: Arc::clone(&context), source, up_since: None, fault: false };
         context.meter.dials.add(1);
         context.observer.record(|| Event::ProxyDial { proxy, source });
@@ -222,7 +217,7 @@ async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Clien
                 context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch: 0, client: Some(peer) });
                 context.leg_up(source);
                 let held = Held::new(&context.meter, |meter| &meter.legs);
-                return ClientLeg { session, local, place, _held: held };
+                return Ok(ClientLeg { session, local, place, _held: held });
             }
             Err(error) => {
                 tracing::warn!(%source, %error, "failed to reach a source");

@@ -138,6 +138,13 @@ section!(Limits {
     symbols_total_max: usize,
     dial_timeout: Span,
     dials_max: u32,
+    dials_per_second_max: u32,
+    dials_burst: u32,
+    dials_total_per_second_max: u32,
+    dials_total_burst: u32,
+    clients_per_upstream_max: u32,
+    pending_max: usize,
+    pending_timeout: Span,
     no_source_timeout: Span,
     moves_max: u32,
     preamble_bytes_max: usize,
@@ -158,7 +165,7 @@ section!(Limits {
 
 section!(Health { ping_interval: Span, pong_timeout: Span, stale_after: Span, probe_interval: Span });
 
-section!(Backoff { base: Span, cap: Span, stable_after: Span });
+section!(Backoff { base: Span, cap: Span, stable_after: Span, key_limit_base: Span, key_limit_cap: Span });
 
 /// What a value of the file means to a value of the configuration.
 trait Put<T> {
@@ -222,6 +229,9 @@ impl File {
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);
         limits.notsent_lowat.map(Some).put(&mut config.limits.notsent_lowat);
+        limits.clients_per_upstream_max.map(Some).put(&mut config.limits.clients_per_upstream_max);
+        put!(limits => config.limits, dials_per_second_max, dials_burst, dials_total_per_second_max, dials_total_burst,
+            pending_max, pending_timeout);
         put!(limits => config.limits, clients_max, clients_per_ip_max, handshakes_per_second_max, handshakes_burst,
             accept_ramp, accept_backlog, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
             first_message_timeout, queue_bytes_max, queue_bytes_total_max, slow_client, resume_bytes_max, symbols_max, symbols_total_max, dial_timeout, dials_max,
@@ -231,7 +241,7 @@ impl File {
         health.probe_interval.map(|span| Some(span.0)).put(&mut config.health.probe_interval);
         put!(health => config.health, ping_interval, pong_timeout, stale_after);
         let backoff = self.backoff.unwrap_or_default();
-        put!(backoff => config.backoff, base, cap, stable_after);
+        put!(backoff => config.backoff, base, cap, stable_after, key_limit_base, key_limit_cap);
     }
 }
 

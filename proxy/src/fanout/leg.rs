@@ -106,7 +106,10 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             tracing::warn!(%source, url, ?why, "lost the leg to a source");
             context.meter.legs_lost.add(1);
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: Some(local), why });
-            context.leg_closed(source, up_since, why != Why::Shutdown);
+            match why {
+                Why::KeyLimit => context.leg_refused(source, up_since),
+                why => context.leg_closed(source, up_since, why != Why::Shutdown),
+            }
             if had_data {
                 *memory = Memory { data_expected: true, silent_legs: 0, lost_at: memory.lost_at };
             } else if why == Why::Stale {

@@ -126,3 +126,29 @@ async fn a_preamble_larger_than_the_write_buffer_is_said_whole_and_blames_no_sou
     }
     assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyLegDown { .. })), 1);
 }
+
+#[tokio::test]
+async fn a_client_waits_for_a_place_at_a_full_source_and_one_too_many_is_told_to_come_again() {
+    let source = Source::start(None, true).await;
+    let proxy = Proxy::start(Mode::Relay, &[source.url()], |config| {
+        config.protocol = Protocol::Raw;
+        config.limits.clients_per_upstream_max = Some(1);
+        config.limits.pending_max = 1;
+    })
+    .await;
+    let mut first = Client::connect(proxy.addr, false).await;
+    first.say("x").await;
+    assert_eq!(first.text().await, "x");
+    let mut second = Client::connect(proxy.addr, false).await;
+    second.say("y").await;
+    // Who comes now finds the line full, or fills it before the second does: one of the two is sent away.
+    let mut third = Client::connect(proxy.addr, false).await;
+    let (waits, code) = wire::select! {
+        code = second.closed() => (&mut third, code),
+        code = third.closed() => (&mut second, code),
+    };
+    assert_eq!(code, 1013);
+    drop(first);
+    waits.say("z").await;
+    assert!(["y", "z"].contains(&waits.text().await.as_str()), "the place of the one that left");
+}
