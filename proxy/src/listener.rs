@@ -148,15 +148,12 @@ fn origin_may_pass(allowed: &[String], origin: Option<&str>) -> bool {
     }
 }
 
-/// The most that is read of a request that is refused anyway.
-const HEAD_MAX: usize = 8 << 10;
-
 /// Says no without building a session. The request is read first: closing a socket with unread bytes would reset it, and the answer with it.
 async fn refuse<S: ByteStream>(mut stream: S, why: Refusal, retry_after_s: u32) -> std::io::Result<()> {
     let mut seen = 0;
     let mut tail = [0_u8; 4];
     let mut chunk = [0_u8; 1024];
-    'head: while seen < HEAD_MAX {
+    'head: while seen < ws::HEAD_BYTES_MAX {
         let n = stream.read(&mut chunk).await?;
         if n == 0 {
             return Ok(());

@@ -6,16 +6,17 @@
 //!
 //! No extension is ever offered or accepted, so an intermediary may re-frame lawfully (RFC 6455 section 5.4).
 
+mod accept;
 mod tap;
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+pub use self::accept::{Accepted, Answer, Asked, HEAD_BYTES_MAX, HEADERS_MAX, accept};
 pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes, http};
@@ -54,126 +55,6 @@ impl Limits {
             .max_message_size(Some(self.message_max))
             .max_frame_size(Some(self.message_max))
     }
-}
-
-/// What a client asked for in its handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The request target: path and query.
-    pub target: String,
-    /// The `Host` header, if readable.
-    pub host: Option<String>,
-    /// The `Origin` header, if sent; bytes that are no UTF-8 are replaced.
-    pub origin: Option<String>,
-    /// The subprotocols offered, in the client's order.
-    pub subprotocols: Vec<String>,
-    /// `X-Forwarded-For`, if sent and readable.
-    pub forwarded_for: Option<String>,
-}
-
-/// The answer to a handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Go on, with the subprotocol chosen among those offered (or none).
-    Accept {
-        /// Must be one that the client offered.
-        subprotocol: Option<String>,
-    },
-    /// Refuse with an HTTP status (503 for overload) and a plain-text reason.
-    Refuse {
-        /// 4xx or 5xx.
-        status: u16,
-        /// Seconds after which the client may try again (`Retry-After`).
-        retry_after_s: Option<u32>,
-        /// One line for a person.
-        reason: String,
-    },
-}
-
-struct Decide<F> {
-    decide: Option<F>,
-    asked: Option<Asked>,
-    chosen: Option<String>,
-}
-
-impl<F: FnOnce(&Asked) -> Answer> Callback for &mut Decide<F> {
-    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-        let text = |name: header::HeaderName| {
-            request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let asked = Asked {
-            target: request.uri().to_string(),
-            host: text(header::HOST),
-            // Kept where it is no text, too: what cannot be read must not pass for absent.
-            origin: request
-                .headers()
-                .get(header::ORIGIN)
-                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            subprotocols: request
-                .headers()
-                .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(|word| word.trim().to_owned())
-                .filter(|word| !word.is_empty())
-                .collect(),
-            forwarded_for: text(header::HeaderName::from_static("x-forwarded-for")),
-        };
-        let Some(decide) = self.decide.take() else { return Ok(response) };
-        let answer = decide(&asked);
-        self.asked = Some(asked);
-        match answer {
-            Answer::Accept { subprotocol } => {
-                if let Some(word) = subprotocol
-                    && let Ok(value) = HeaderValue::from_str(&word)
-                {
-                    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-                    self.chosen = Some(word);
-                }
-                Ok(response)
-            }
-            Answer::Refuse { status, retry_after_s, reason } => Err(refusal(status, retry_after_s, reason)),
-        }
-    }
-}
-
-fn refusal(status: u16, retry_after_s: Option<u32>, reason: String) -> ErrorResponse {
-    let mut response = ErrorResponse::new(Some(reason));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if let Some(seconds) = retry_after_s {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
-}
-
-/// A session that was accepted, and what its client asked for.
-#[derive(Debug)]
-pub struct Accepted<S> {
-    /// The open session.
-    pub session: Session<S>,
-    /// What the client asked for.
-    pub asked: Asked,
-    /// The subprotocol chosen.
-    pub subprotocol: Option<String>,
-}
-
-/// Serves a handshake. It has no deadline of its own: wrap it in `tokio::time::timeout`. `decide` sees the request before anything is answered.
-///
-/// # Errors
-/// [`Error`] where the peer broke off, sent no lawful WebSocket request, or was refused ([`Error::Http`]).
-pub async fn accept<S, F>(stream: S, limits: Limits, decide: F) -> Result<Accepted<S>, Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    F: FnOnce(&Asked) -> Answer + Unpin,
-{
-    let mut state = Decide { decide: Some(decide), asked: None, chosen: None };
-    let session = tokio_tungstenite::accept_hdr_async_with_config(stream, &mut state, Some(limits.config())).await?;
-    let asked = state.asked.ok_or(Error::ConnectionClosed)?;
-    Ok(Accepted { session, asked, subprotocol: state.chosen })
 }
 
 /// What a client wants of a server.

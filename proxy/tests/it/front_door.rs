@@ -98,6 +98,32 @@ async fn a_handshake_that_trickles_is_cut_off_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_request_beyond_the_bounds_is_answered_431_and_no_session_is_built() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |_| {}).await;
+    for request in [
+        format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(50_000)),
+        format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(65)),
+    ] {
+        let mut stream = TokioNet::current().connect(proxy.addr, Default::default()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    let shed = |event: &Event| matches!(event, Event::ProxyShed { why: wire::event::Why::Protocol, .. });
+    soon(async {
+        while proxy.record.count(shed) < 2 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyAdmit { .. })), 0);
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_is_answered_403_and_who_names_none_comes_in() {
     let source = Source::v1().await;
     let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
