@@ -9,6 +9,7 @@
 //!   fanout              one upstream leg in all; its messages to those who subscribed
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
+//!   shares              which of several instances delivers which symbol
 //!   drain               how the proxy leaves
 //!   farewell, liveness  how client sessions end
 //!   admin               /metrics, /healthz, /readyz, /upstreams, POST /drain
@@ -33,6 +34,7 @@ mod admin;
 mod admission;
 mod backoff;
 mod balance;
+mod bucket;
 mod config;
 mod context;
 mod dial;
@@ -52,6 +54,7 @@ mod pool;
 pub mod program;
 mod relay;
 mod serve;
+mod shares;
 
 pub use self::admission::{Admission, Admit, Caps, Load, Refusal};
 pub use self::backoff::{FullJitter, Redial};
@@ -65,3 +68,4 @@ pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};
 pub use self::policy::{Make, MakeJudge, Policies};
 pub use self::serve::{Handle, ServeError, Server, serve, serve_with};
+pub use self::shares::{Move, Moves, Rebalance, Shares};

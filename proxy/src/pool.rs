@@ -12,7 +12,6 @@
 //!
 //! Pure: told the time and the news. Fan-out asks it for its one leg, relay for each client's.
 
-mod bucket;
 mod instance;
 mod line;
 mod rules;
@@ -29,12 +28,12 @@ use tokio::time::Instant;
 use wire::draw::Draws;
 use wire::id::SourceId;
 
-use self::bucket::Bucket;
 use self::instance::{Instance, Usable};
 use self::line::Line;
 use self::rules::Rules;
 use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, Candidate};
+use crate::bucket::Bucket;
 use crate::config::{Config, Upstream};
 use crate::policy::Policies;
 

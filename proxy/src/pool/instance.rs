@@ -6,10 +6,10 @@ use tokio::time::Instant;
 use wire::draw::Draws;
 use wire::id::SourceId;
 
-use super::bucket::Bucket;
 use super::rules::Rules;
 use super::{InstanceState, slow_start};
 use crate::backoff::Redial;
+use crate::bucket::Bucket;
 use crate::config::Upstream;
 
 pub(super) struct Instance {

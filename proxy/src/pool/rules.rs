@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bucket::Rate;
+use crate::bucket::Rate;
 use crate::config::Config;
 
 #[derive(Clone, Copy, Debug)]

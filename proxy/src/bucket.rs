@@ -1,4 +1,4 @@
-//! A token bucket for dials, so that no failure and no restart makes the proxy a storm at its source.
+//! A token bucket: for dials, so that no failure and no restart makes the proxy a storm at its source, and for moves of symbols.
 //!
 //! Kept as the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"): one instant, the one at which the bucket will be full again, stands for the
 //! number of tokens, and nothing is lost to rounding.
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// So many tokens a second, and so many that may gather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Between two tokens; zero where there is no bound.
     every: Duration,
     /// How far the bucket may be from full for one more to be taken.
@@ -18,7 +18,7 @@ pub(super) struct Rate {
 
 impl Rate {
     /// `per_second` 0 stands for no bound; a burst is 1 at least.
-    pub(super) fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let every = 1_000_000_000_u64.checked_div(u64::from(per_second)).map_or(Duration::ZERO, Duration::from_nanos);
         Self { every, slack: every.saturating_mul(burst.saturating_sub(1)) }
     }
@@ -26,18 +26,18 @@ impl Rate {
 
 /// What is left of a [`Rate`]. It begins full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     full_at: Option<Instant>,
 }
 
 impl Bucket {
     /// From when a token can be taken; None if from ever.
-    pub(super) fn ready_at(&self, rate: Rate) -> Option<Instant> {
+    pub(crate) fn ready_at(&self, rate: Rate) -> Option<Instant> {
         self.full_at.filter(|_| !rate.every.is_zero()).and_then(|full_at| full_at.checked_sub(rate.slack))
     }
 
     /// Takes a token. The caller has looked at [`Self::ready_at`].
-    pub(super) fn take(&mut self, rate: Rate, now: Instant) {
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) {
         self.full_at = Some(self.full_at.map_or(now, |full_at| full_at.max(now)) + rate.every);
     }
 }
