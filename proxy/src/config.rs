@@ -1,6 +1,7 @@
 //! What the proxy is told before it starts: meaning only. [`program`](crate::program) reads it from text.
 
 mod file;
+mod keys;
 mod pattern;
 mod upstream;
 
@@ -14,6 +15,7 @@ use wire::feed::Protocol;
 use wire::id::ProxyId;
 
 use crate::limits::Limits;
+use crate::secret::Secret;
 
 /// How clients and sources are tied together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -127,9 +129,9 @@ pub struct Config {
     /// Over how long the weight of an instance that came back rises from a tenth to the whole. Zero (the default) gives it the whole at once.
     pub slow_start: Duration,
     /// The key that fan-out presents to the source. Default empty.
-    pub user_key: String,
+    pub user_key: Secret,
     /// Keys that clients must present in their first message (fan-out, v1); empty accepts any. Default empty.
-    pub client_keys: Vec<String>,
+    pub client_keys: Vec<Secret>,
     /// Values of `Origin` that a client's handshake may carry, compared without regard to case; any other is answered HTTP 403. A handshake without the header
     /// passes: only browsers send it, and only they need it checked (RFC 6455 section 10.2). Empty accepts any. Default empty.
     pub origins: Vec<String>,
@@ -200,7 +202,7 @@ impl Config {
             upstreams: upstreams.into_iter().map(Upstream::new).collect(),
             balance: Balancing::default(),
             slow_start: Duration::ZERO,
-            user_key: String::new(),
+            user_key: Secret::default(),
             client_keys: Vec::new(),
             origins: Vec::new(),
             preamble_messages: 1,

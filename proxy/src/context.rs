@@ -11,6 +11,7 @@ use crate::addresses::Addresses;
 use crate::config::{Config, Mode};
 use crate::drain::Drain;
 use crate::fanout::Hub;
+use crate::keys::Keys;
 use crate::lock::lock;
 use crate::meter::Meter;
 use crate::policy::Policies;
@@ -26,6 +27,8 @@ pub(crate) struct Context<N: Network> {
     pub(crate) policies: Policies,
     pub(crate) observer: Observer,
     pub(crate) meter: Arc<Meter>,
+    /// Clients by key.
+    pub(crate) keys: Keys,
     /// Client connections by address.
     pub(crate) addresses: Arc<Mutex<Addresses>>,
     pub(crate) pool: Mutex<Pool>,
@@ -55,6 +58,7 @@ impl<N: Network> Context<N> {
             policies,
             observer,
             meter,
+            keys: Keys::default(),
             addresses: Arc::default(),
             pool: Mutex::new(pool),
             hub,

@@ -5,7 +5,7 @@
 //!   policy              the decisions as exchangeable values: balance, backoff, health, admission, fanout::{queue, stamp, route}
 //!   serve               bind, run, stop
 //!   listener            accept, admit or refuse, handshake under a deadline
-//!   admission, addresses, pace   who is let in, how many from one address, how fast
+//!   admission, addresses, keys, pace   who is let in, how many from one address and with one key, how fast
 //!   fanout              one upstream leg in all; its messages to those who subscribed
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
@@ -42,6 +42,7 @@ mod drain;
 mod fanout;
 mod farewell;
 mod health;
+mod keys;
 mod limits;
 mod listener;
 mod liveness;
@@ -53,6 +54,7 @@ mod policy;
 mod pool;
 pub mod program;
 mod relay;
+mod secret;
 mod serve;
 mod shares;
 
@@ -67,5 +69,6 @@ pub use self::fanout::{
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};
 pub use self::policy::{Make, MakeJudge, Policies};
+pub use self::secret::Secret;
 pub use self::serve::{Handle, ServeError, Server, serve, serve_with};
 pub use self::shares::{Move, Moves, Rebalance, Shares};

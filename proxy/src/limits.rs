@@ -38,6 +38,8 @@ pub struct Limits {
     /// Connections from one address, handshakes included; beyond it HTTP 429. An IPv6 /64 counts as one address. 0 is no cap, and right where all clients come
     /// through one balancer's address. Default 0.
     pub clients_per_ip_max: u64,
+    /// Clients that present the same key in their first message (fan-out, v1); beyond it 1008. 0 is no cap. Default 0.
+    pub clients_per_key_max: u64,
     /// Handshakes begun in a second, in the long run; who comes beyond it waits in the backlog. 0 is no bound. Default 0.
     pub handshakes_per_second_max: u32,
     /// Handshakes that may begin at once after quiet, at least 1. Default 32.
@@ -131,6 +133,7 @@ impl Default for Limits {
         Self {
             clients_max: 10_000,
             clients_per_ip_max: 0,
+            clients_per_key_max: 0,
             handshakes_per_second_max: 0,
             handshakes_burst: 32,
             accept_ramp: Duration::ZERO,

@@ -91,6 +91,8 @@ meter! {
     counter shed => "clients_shed_total",
     /// Connections turned away because their address holds as many as one may; counted among those turned away, too.
     counter shed_address => "clients_shed_address_total",
+    /// Clients closed because their key is unknown or has too many clients.
+    counter keys_refused => "clients_key_refused_total",
     /// Client sessions that the proxy ended.
     counter closed => "clients_closed_total",
     /// Dials begun.

@@ -19,6 +19,7 @@ use wire::net::{Network, TokioNet};
 use crate::config::{Config, File, Mode, Span, Upstream};
 use crate::limits::SlowClient;
 use crate::policy::Policies;
+use crate::secret::Secret;
 use crate::serve::{Handle, ServeError, Server};
 
 /// Bad usage or configuration (BSD's `EX_USAGE`).
@@ -55,7 +56,7 @@ struct Args {
     protocol: Option<Protocol>,
     /// The key that fan-out presents to the source
     #[arg(long, value_name = "KEY")]
-    user_key: Option<String>,
+    user_key: Option<Secret>,
     /// Clients at once; beyond it they are answered HTTP 503 [default: 10000]
     #[arg(long, value_name = "N")]
     clients_max: Option<u64>,
@@ -283,7 +284,13 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
             let name = path.display().to_string();
             let text =
                 std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {name}: {error}")))?;
-            File::parse(&name, &text).map_err(Failure::usage)?
+            let mut file = File::parse(&name, &text).map_err(Failure::usage)?;
+            let base = path.parent().unwrap_or(std::path::Path::new(""));
+            file.read_keys(base, |variable| std::env::var(variable).ok()).map_err(|error| {
+                let message = format!("{name}: {error}");
+                if error.is_io() { Failure::io(message) } else { Failure::usage(message) }
+            })?;
+            file
         }
     };
     let (file_mode, file_protocol) = file.mode_and_protocol();
@@ -335,7 +342,7 @@ mod tests {
         assert_eq!((config.mode, config.protocol, config.upstreams.len()), (Mode::Relay, Protocol::Raw, 2));
         assert_eq!((config.limits.clients_max, config.limits.queue_bytes_max), (7, 1000));
         assert_eq!(config.limits.slow_client, SlowClient::Disconnect);
-        assert_eq!((config.preamble_messages, config.id, config.user_key.as_str()), (0, ProxyId(3), "K"));
+        assert_eq!((config.preamble_messages, config.id, config.user_key.reveal()), (0, ProxyId(3), "K"));
         assert_eq!(config.health.stale_after, std::time::Duration::from_secs(3));
     }
 

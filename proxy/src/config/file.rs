@@ -15,14 +15,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
 
+use super::keys::{KeysError, Places};
 use super::{Balancing, Config, Mode, Pattern, Upstream};
 use crate::limits::SlowClient;
+use crate::secret::Secret;
 
 /// A mistake in a configuration file, ready to print: `file:line:column: what is wrong`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,8 +93,12 @@ pub(crate) struct File {
     upstreams: Option<Vec<Upstream>>,
     balance: Option<Balancing>,
     slow_start: Option<Span>,
-    user_key: Option<String>,
-    client_keys: Option<Vec<String>>,
+    user_key: Option<Secret>,
+    user_key_file: Option<PathBuf>,
+    user_key_env: Option<String>,
+    client_keys: Option<Vec<Secret>>,
+    client_keys_file: Option<PathBuf>,
+    client_keys_env: Option<String>,
     origins: Option<Vec<String>>,
     preamble_messages: Option<usize>,
     preamble_match: Option<Pattern>,
@@ -121,6 +128,7 @@ macro_rules! section {
 section!(Limits {
     clients_max: u64,
     clients_per_ip_max: u64,
+    clients_per_key_max: u64,
     handshakes_per_second_max: u32,
     handshakes_burst: u32,
     accept_ramp: Span,
@@ -218,6 +226,29 @@ impl File {
         self.listen
     }
 
+    /// Reads the keys that stand elsewhere: in files (a relative path counts from `base`) and in the environment.
+    pub(crate) fn read_keys(
+        &mut self,
+        base: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), KeysError> {
+        let places = Places {
+            name: "client_keys",
+            here: self.client_keys.take(),
+            file: self.client_keys_file.take(),
+            env: self.client_keys_env.take(),
+        };
+        self.client_keys = places.keys(base, &variable)?;
+        let places = Places {
+            name: "user_key",
+            here: self.user_key.take().map(|key| vec![key]),
+            file: self.user_key_file.take(),
+            env: self.user_key_env.take(),
+        };
+        self.user_key = places.key(base, &variable)?;
+        Ok(())
+    }
+
     /// Lays the file over a configuration.
     pub(crate) fn apply(self, config: &mut Config) {
         self.id.map(ProxyId).put(&mut config.id);
@@ -232,7 +263,7 @@ impl File {
         limits.clients_per_upstream_max.map(Some).put(&mut config.limits.clients_per_upstream_max);
         put!(limits => config.limits, dials_per_second_max, dials_burst, dials_total_per_second_max, dials_total_burst,
             pending_max, pending_timeout);
-        put!(limits => config.limits, clients_max, clients_per_ip_max, handshakes_per_second_max, handshakes_burst,
+        put!(limits => config.limits, clients_max, clients_per_ip_max, clients_per_key_max, handshakes_per_second_max, handshakes_burst,
             accept_ramp, accept_backlog, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
             first_message_timeout, queue_bytes_max, queue_bytes_total_max, slow_client, resume_bytes_max, symbols_max, symbols_total_max, dial_timeout, dials_max,
             no_source_timeout, moves_max, preamble_bytes_max, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,

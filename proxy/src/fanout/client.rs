@@ -18,6 +18,7 @@ use super::shard::Seat;
 use super::{frame, raw_symbol};
 use crate::context::Context;
 use crate::farewell::{self, Farewell};
+use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
 
 /// Serves a client of a shard from its handshake to its end.
@@ -31,7 +32,7 @@ pub(crate) async fn serve<N: Network>(
     let queue = (context.policies.queue)(&context.config());
     let seat = Seat::take(&context, shard, context.hub.key(), Conn::new(peer, strong, session, queue));
     let conn = Arc::clone(&seat.conn);
-    let end = Client { context: &context, seat: &seat, asked: false }.run().await;
+    let end = Client { context: &context, seat: &seat, asked: false, key: None }.run().await;
     // Nothing more is queued for it while it says goodbye.
     drop(seat);
     if let Some(session) = finish(&context, &conn, &end).await {
@@ -80,6 +81,8 @@ struct Client<'c, N: Network> {
     seat: &'c Seat<N>,
     /// Whether its first message came.
     asked: bool,
+    /// Its place under the key that it presented.
+    key: Option<KeySeat>,
 }
 
 impl<N: Network> Client<'_, N> {
@@ -157,10 +160,10 @@ impl<N: Network> Client<'_, N> {
         }
         let request = Request::decode(text)
             .map_err(|error| Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol))?;
-        let keys = &config.client_keys;
-        if !keys.is_empty() && !keys.contains(&request.user_key) {
-            return Err(Farewell::close(close::POLICY_VIOLATION, "unknown user key", Why::Protocol));
-        }
+        self.context.keys.admit(&config, &request.user_key, &mut self.key).map_err(|refused| {
+            self.context.meter.keys_refused.add(1);
+            Farewell::close(close::POLICY_VIOLATION, &refused.to_string(), Why::Admission)
+        })?;
         if request.symbols.len() > config.limits.symbols_max {
             return Err(Farewell::close(close::POLICY_VIOLATION, "too many symbols", Why::Protocol));
         }

@@ -307,7 +307,7 @@ impl<N: Network> Life<'_, N> {
     /// Tells the source the whole set of symbols that is wanted.
     fn tell(&mut self, symbols: Vec<Symbol>) -> Result<(), Why> {
         self.judge.subscribed(Instant::now(), !symbols.is_empty());
-        let request = Request::new(self.context.config().user_key.clone(), symbols);
+        let request = Request::new(self.context.config().user_key.reveal().to_owned(), symbols);
         self.send(Message::text(request.encode()))
     }
 

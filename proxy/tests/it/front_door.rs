@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy::{Config, Mode, ServeError, serve};
+use proxy::{Config, Mode, Secret, ServeError, serve};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer};
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
@@ -56,6 +56,35 @@ async fn who_says_nothing_or_nonsense_is_closed_with_1008() {
     babbling.say("hello").await;
     assert_eq!(babbling.text().await, "Connected");
     assert_eq!(babbling.closed().await, 1008);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_listed_or_has_its_clients_is_closed_with_1008() {
+    let mut source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        config.client_keys = vec![Secret::new("K")];
+        config.limits.clients_per_key_max = 1;
+        config.admin = Some(loopback());
+    })
+    .await;
+    let mut first = Client::subscribe(proxy.addr, false, "A").await;
+    source.subscribed(&["A"]).await;
+    let mut second = Client::subscribe(proxy.addr, false, "A").await;
+    assert_eq!(second.closed().await, 1008);
+    let mut stranger = Client::connect(proxy.addr, false).await;
+    assert_eq!(stranger.text().await, "Connected");
+    stranger.say(r#"{"userKey":"k","symbol":"A"}"#).await;
+    assert_eq!(stranger.closed().await, 1008);
+    assert_eq!(crate::admin::metric(&proxy, "clients_key_refused_total").await, 2.0);
+    // The first may change its mind, and its place is free when it leaves.
+    first.say(r#"{"userKey":"K","symbol":"B"}"#).await;
+    source.subscribed(&["A", "B"]).await;
+    source.tick("B", 1);
+    assert_eq!(first.text().await, crate::bench::tick("B", 1));
+    drop((first, second, stranger));
+    soon(async { while crate::admin::metric(&proxy, "clients").await > 0.0 {} }).await;
+    let _next = Client::subscribe(proxy.addr, false, "C").await;
+    soon(async { while !source.heard.recv().await.unwrap().contains('C') {} }).await;
 }
 
 #[tokio::test]
