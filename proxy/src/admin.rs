@@ -1,4 +1,4 @@
-//! The admin address: `/metrics`, `/healthz`, `/readyz`, `/upstreams`, `POST /drain`.
+//! The admin address: `/metrics`, `/healthz`, `/readyz`, `/upstreams`, `POST /drain`, `POST /reload`.
 //!
 //! One small request a connection, read under a deadline and a bound, answered and closed. Whoever reaches this address may drain the proxy: bind it where only
 //! operators do.
@@ -94,6 +94,7 @@ impl Answer {
             400 => "Bad Request",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            422 => "Unprocessable Content",
             431 => "Request Header Fields Too Large",
             _ => "Service Unavailable",
         };
@@ -122,10 +123,15 @@ fn answer<N: Network>(context: &Context<N>, method: &str, path: &str) -> Answer 
             let first = context.drain.ask();
             Answer::text(202, if first { "draining\n" } else { "draining already\n" })
         }
-        (_, "/metrics" | "/healthz" | "/readyz" | "/upstreams" | "/drain") => {
-            Answer::text(405, "GET /metrics, /healthz, /readyz, /upstreams; POST /drain\n")
+        ("POST", "/reload") => match context.reload() {
+            Ok(changes) if changes.is_empty() => Answer::text(200, "nothing changed\n"),
+            Ok(changes) => Answer::text(200, changes.iter().map(|changed| format!("{changed}\n")).collect::<String>()),
+            Err(error) => Answer::text(422, format!("{error}\n")),
+        },
+        (_, "/metrics" | "/healthz" | "/readyz" | "/upstreams" | "/drain" | "/reload") => {
+            Answer::text(405, "GET /metrics, /healthz, /readyz, /upstreams; POST /drain, /reload\n")
         }
-        _ => Answer::text(404, "there are /metrics, /healthz, /readyz, /upstreams, POST /drain\n"),
+        _ => Answer::text(404, "there are /metrics, /healthz, /readyz, /upstreams, POST /drain, /reload\n"),
     }
 }
 

@@ -1,15 +1,19 @@
 //! What the proxy is told before it starts: meaning only. [`program`](crate::program) reads it from text.
 
+mod changes;
 mod file;
 mod keys;
 mod pattern;
+mod reference;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::changes::{Changed, Frozen};
 pub(crate) use self::file::{File, Span};
 pub use self::pattern::Pattern;
+pub(crate) use self::reference::reference;
 pub use self::upstream::{Upstream, WEIGHT_MAX};
 use wire::feed::Protocol;
 use wire::id::ProxyId;

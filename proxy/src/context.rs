@@ -1,7 +1,8 @@
 //! What all tasks of one proxy share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
 use wire::id::{ProxyId, SourceId};
@@ -16,6 +17,7 @@ use crate::lock::lock;
 use crate::meter::Meter;
 use crate::policy::Policies;
 use crate::pool::{Ending, Pool};
+use crate::reload::Reader;
 
 /// One proxy: what it was told, what it holds, and where it reports.
 #[derive(Debug)]
@@ -23,7 +25,11 @@ pub(crate) struct Context<N: Network> {
     pub(crate) net: N,
     /// The proxy's number in records; it never changes.
     pub(crate) id: ProxyId,
-    config: Mutex<Arc<Config>>,
+    pub(crate) config: Mutex<Arc<Config>>,
+    /// How the configuration is read again, if it can be.
+    pub(crate) reader: OnceLock<Reader>,
+    /// The configuration was exchanged.
+    pub(crate) reloaded: Notify,
     pub(crate) policies: Policies,
     pub(crate) observer: Observer,
     pub(crate) meter: Arc<Meter>,
@@ -55,6 +61,8 @@ impl<N: Network> Context<N> {
             net,
             id: config.id,
             config: Mutex::new(Arc::new(config)),
+            reader: OnceLock::new(),
+            reloaded: Notify::new(),
             policies,
             observer,
             meter,

@@ -10,6 +10,7 @@
 //!   relay               one upstream leg for each client, balanced
 //!   pool, dial          the instances of the source, and reaching them
 //!   shares              which of several instances delivers which symbol
+//!   reload              going over to another configuration
 //!   drain               how the proxy leaves
 //!   farewell, liveness  how client sessions end
 //!   admin               /metrics, /healthz, /readyz, /upstreams, POST /drain
@@ -54,6 +55,7 @@ mod policy;
 mod pool;
 pub mod program;
 mod relay;
+mod reload;
 mod secret;
 mod serve;
 mod shares;
@@ -61,7 +63,9 @@ mod shares;
 pub use self::admission::{Admission, Admit, Caps, Load, Refusal};
 pub use self::backoff::{FullJitter, Redial};
 pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
-pub use self::config::{Backoff, Balancing, Config, ConfigError, Health, Mode, Pattern, Upstream, WEIGHT_MAX};
+pub use self::config::{
+    Backoff, Balancing, Changed, Config, ConfigError, Frozen, Health, Mode, Pattern, Upstream, WEIGHT_MAX,
+};
 pub use self::fanout::{
     Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure, Pushed, Queue, Replaced, Route, Slot,
     Stamp, Stamps, SubscribersOnly, Subscriptions, Table, UnionFull,
@@ -69,6 +73,7 @@ pub use self::fanout::{
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};
 pub use self::policy::{Make, MakeJudge, Policies};
+pub use self::reload::ReloadError;
 pub use self::secret::Secret;
 pub use self::serve::{Handle, ServeError, Server, serve, serve_with};
 pub use self::shares::{Move, Moves, Rebalance, Shares};

@@ -10,7 +10,7 @@ use wire::net::{ByteStream, Listener, Network};
 use wire::ws::{self, Accepted, Answer, Tap};
 
 use crate::addresses::AddressHeld;
-use crate::admission::{Admission, Admit, Load, Refusal};
+use crate::admission::{Admit, Load, Refusal};
 use crate::context::Context;
 use crate::lock::lock;
 use crate::meter::Held;
@@ -18,19 +18,26 @@ use crate::pace::Pace;
 use crate::{fanout, relay};
 
 /// Accepts clients until the proxy stops or drains.
-pub(crate) async fn run<N: Network>(
-    context: &Arc<Context<N>>,
-    listener: N::Listener,
-    mut admission: Box<dyn Admission>,
-) {
+pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::Listener) {
     let mut shard = 0_usize;
-    let mut pace = Pace::new(&context.config().limits, Instant::now());
+    let started = Instant::now();
+    let mut config = context.config();
+    let mut admission = (context.policies.admission)(&config);
+    let mut pace = Pace::new(&config.limits, started);
     loop {
+        let reloaded = context.reloaded.notified();
+        let now = context.config();
+        if !Arc::ptr_eq(&now, &config) {
+            admission = (context.policies.admission)(&now);
+            pace = Pace::new(&now.limits, started);
+            config = now;
+        }
         // Who comes faster than the pace waits in the kernel: it is not accepted, and not refused either.
         let until = pace.wait(Instant::now());
         let accepted = wire::select! {
             () = context.stop.cancelled() => return,
             () = context.drain.shut() => return,
+            () = reloaded => continue,
             () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => continue,
             accepted = listener.accept(), if until.is_none() => accepted,
         };

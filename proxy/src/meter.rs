@@ -101,6 +101,10 @@ meter! {
     counter dials_failed => "upstream_dials_failed_total",
     /// Legs that ended.
     counter legs_lost => "upstream_legs_lost_total",
+    /// Configurations that the proxy went over to while running.
+    counter reloads => "config_reloads_total",
+    /// Configurations that were refused while the proxy ran.
+    counter reloads_refused => "config_reloads_refused_total",
     /// Errors of accept.
     counter accept_errors => "accept_errors_total",
     /// Age of a message at its write into a client's socket, counted from its reading from the source (fan-out).

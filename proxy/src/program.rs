@@ -51,6 +51,9 @@ struct Args {
     /// Check the configuration and exit
     #[arg(long)]
     check_config: bool,
+    /// Print every key of the configuration file with its default, unit, range and meaning (Markdown), and exit
+    #[arg(long)]
+    config_keys: bool,
     /// What the sources speak [default: v1]
     #[arg(long, value_name = "v1|raw", value_parser = protocol)]
     protocol: Option<Protocol>,
@@ -139,6 +142,10 @@ impl Failure {
 }
 
 fn run(args: Args) -> Result<(), Failure> {
+    if args.config_keys {
+        say(crate::config::reference().trim_end());
+        return Ok(());
+    }
     let config = configuration(&args)?;
     if args.check_config {
         say(&format!("configuration is fine ({}, {})", config.mode, upstreams(config.upstreams.len())));
@@ -151,28 +158,32 @@ fn run(args: Args) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         let mut handles = vec![tokio::runtime::Handle::current()];
         handles.extend(shards.handles.iter().cloned());
-        serve(config, TokioNet::sharded(handles), args.events, stop.clone()).await
+        serve(config, TokioNet::sharded(handles), args, stop.clone()).await
     });
     stop.cancel();
     result
 }
 
-async fn serve(config: Config, net: TokioNet, events: Option<PathBuf>, stop: CancellationToken) -> Result<(), Failure> {
-    let observer = match events {
+async fn serve(config: Config, net: TokioNet, args: Args, stop: CancellationToken) -> Result<(), Failure> {
+    let observer = match &args.events {
         None => Observer::none(),
         Some(path) => {
-            let file = std::fs::File::create(&path)
+            let file = std::fs::File::create(path)
                 .map_err(|error| Failure::io(format!("cannot write events to {}: {error}", path.display())))?;
             let clock = net.clone();
             Observer::new(Arc::new(JsonLines::new(Box::new(file), move || clock.wall_clock().as_micros())))
         }
     };
     let (mode, instances) = (config.mode, config.upstreams.len());
-    let server =
+    let mut server =
         Server::bind(config, Policies::default(), net.clone(), observer).await.map_err(|error| match error {
             ServeError::Config(_) => Failure::usage(error),
             ServeError::Bind { .. } => Failure::io(error),
         })?;
+    if args.config.is_some() {
+        // The flags win over the file again.
+        server = server.reload_with(move || configuration(&args).map_err(|failure| failure.message));
+    }
     say(&format!("proxy listening on ws://{} ({mode}, {})", server.local_addr(), upstreams(instances)));
     if let Some(admin) = server.admin_addr() {
         say(&format!("proxy admin on http://{admin}"));
@@ -200,45 +211,61 @@ fn log() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// The first SIGTERM or SIGINT begins a drain, the second stops at once.
+/// The first SIGTERM or SIGINT begins a drain, the second stops at once; SIGHUP reads the configuration file again.
 async fn signals<N: Network>(proxy: Handle<N>, stop: CancellationToken) {
-    let Ok(mut ends) = Ends::listen() else { return std::future::pending().await };
-    ends.next().await;
-    proxy.drain();
-    ends.next().await;
-    stop.cancel();
-}
-
-/// Requests to end, as the operating system says them.
-struct Ends {
-    #[cfg(unix)]
-    signals: [tokio::signal::unix::Signal; 2],
-}
-
-impl Ends {
-    #[cfg(unix)]
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?] })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        let [terminate, interrupt] = &mut self.signals;
-        wire::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
+    loop {
+        match signals.next().await {
+            // What came of it stands in the log.
+            #[cfg(unix)]
+            Signal::Reload => drop(proxy.reload()),
+            Signal::End if proxy.drain() => {}
+            Signal::End => return stop.cancel(),
         }
     }
+}
 
-    #[cfg(not(unix))]
+/// What the operating system says.
+enum Signal {
+    End,
+    #[cfg(unix)]
+    Reload,
+}
+
+struct Signals {
+    #[cfg(unix)]
+    ends: [tokio::signal::unix::Signal; 2],
+    #[cfg(unix)]
+    reloads: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        Ok(Self { ends, reloads: signal(SignalKind::hangup())? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        let [terminate, interrupt] = &mut self.ends;
+        wire::select! {
+            _ = terminate.recv() => Signal::End,
+            _ = interrupt.recv() => Signal::End,
+            _ = self.reloads.recv() => Signal::Reload,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {})
     }
 
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         let _ = tokio::signal::ctrl_c().await;
+        Signal::End
     }
 }
 

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use wire::event::Observer;
 use wire::net::{ListenOptions, Listener, Network, SocketOptions};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Changed, Config, ConfigError};
 use crate::context::Context;
 use crate::policy::Policies;
+use crate::reload::{Reader, ReloadError};
 use crate::{admin, drain, fanout, listener, relay};
 
 /// Why the proxy could not serve.
@@ -89,6 +90,22 @@ impl<N: Network> Handle<N> {
     pub fn drain(&self) -> bool {
         self.0.drain.ask()
     }
+
+    /// Reads the configuration again, as [`Server::reload_with`] said, and goes over to it: what changed.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then the old configuration stays, whole.
+    pub fn reload(&self) -> Result<Vec<Changed>, ReloadError> {
+        self.0.reload()
+    }
+
+    /// Goes over to another configuration: what changed. Nobody is closed.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then the old configuration stays, whole.
+    pub fn reconfigure(&self, config: Config) -> Result<Vec<Changed>, ReloadError> {
+        self.0.reconfigure(config)
+    }
 }
 
 /// A proxy that is bound and not yet running: for callers who must know the port first.
@@ -142,6 +159,13 @@ impl<N: Network> Server<N> {
         self.admin_addr
     }
 
+    /// Says how the configuration is read again, at [`Handle::reload`] and `POST /reload`; the error is shown as it is. The first call counts.
+    #[must_use]
+    pub fn reload_with(self, read: impl Fn() -> Result<Config, String> + Send + Sync + 'static) -> Self {
+        let _ = self.context.reader.set(Reader::new(read));
+        self
+    }
+
     /// What reaches the proxy while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle<N> {
@@ -161,10 +185,9 @@ impl<N: Network> Server<N> {
         let _admin = admin.map(|listener| net.spawn("admin", admin::run(Arc::clone(&context), listener)).guard());
         let _probes =
             (!context.is_fanout()).then(|| net.spawn("probes", relay::keep_probing(Arc::clone(&context))).guard());
-        let admission = (context.policies.admission)(&config);
         wire::select! {
             () = shutdown.cancelled() => {}
-            _ = join(listener::run(&context, listener, admission), drain::conduct(&context)) => {}
+            _ = join(listener::run(&context, listener), drain::conduct(&context)) => {}
         }
         context.stop.cancel();
         // Each client's farewell is bounded by the close timeout; so is this wait. After the deadline of a drain there is nothing to wait for but the cut itself.

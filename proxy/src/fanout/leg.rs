@@ -108,7 +108,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: Some(local), why });
             match why {
                 Why::KeyLimit => context.leg_refused(source, up_since),
-                why => context.leg_closed(source, up_since, why != Why::Shutdown),
+                why => context.leg_closed(source, up_since, !matches!(why, Why::Shutdown | Why::Superseded)),
             }
             if had_data {
                 *memory = Memory { data_expected: true, silent_legs: 0, lost_at: memory.lost_at };
@@ -160,12 +160,17 @@ impl<N: Network> Life<'_, N> {
             self.tell(context.hub.union())?;
         }
         let mut stop = pin!(context.stop.cancelled());
+        let mut leaves = pin!(context.leaves(self.source));
         let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
         loop {
             wire::select! {
                 () = &mut stop => {
-                    self.farewell().await;
+                    self.farewell("proxy stops").await;
                     return Err(Why::Shutdown);
+                }
+                () = &mut leaves => {
+                    self.farewell("named no more").await;
+                    return Err(Why::Superseded);
                 }
                 () = &mut alarm => {
                     let next = self.on_alarm()?;
@@ -317,9 +322,8 @@ impl<N: Network> Life<'_, N> {
         Pin::new(&mut self.session).start_send(message).map_err(|error| dial::why_of_session(&error))
     }
 
-    async fn farewell(&mut self) {
-        let frame =
-            CloseFrame { code: close::GOING_AWAY.into(), reason: wire::ws::Utf8Bytes::from_static("proxy stops") };
+    async fn farewell(&mut self, reason: &'static str) {
+        let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: wire::ws::Utf8Bytes::from_static(reason) };
         let goodbye = self.session.send(Message::Close(Some(frame)));
         // The source may be stalled: then it learns of our end by the connection's.
         let _ = tokio::time::timeout(self.context.config().limits.close_timeout, goodbye).await;

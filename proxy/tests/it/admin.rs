@@ -1,6 +1,7 @@
 //! The admin address over a real socket.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use proxy::Mode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,9 +10,9 @@ use wire::net::{Network, SocketOptions, TokioNet};
 use crate::bench::{Client, Do, Proxy, Source, loopback, soon, tick};
 use crate::exposition::{self, Family};
 
-async fn ask(proxy: &Proxy, request: &str) -> String {
+pub(crate) async fn ask(admin: SocketAddr, request: &str) -> String {
     let net = TokioNet::current();
-    let mut stream = net.connect(proxy.admin.unwrap(), SocketOptions::default()).await.unwrap();
+    let mut stream = net.connect(admin, SocketOptions::default()).await.unwrap();
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
     let mut text = String::new();
     soon(stream.read_to_string(&mut text)).await.unwrap();
@@ -20,7 +21,7 @@ async fn ask(proxy: &Proxy, request: &str) -> String {
 
 /// The page, read strictly.
 async fn metrics(proxy: &Proxy) -> BTreeMap<String, Family> {
-    let answer = ask(proxy, "GET /metrics").await;
+    let answer = ask(proxy.admin.unwrap(), "GET /metrics").await;
     let (head, page) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{head}");
     exposition::parse(page).unwrap_or_else(|error| panic!("{error} in\n{page}"))
@@ -74,12 +75,12 @@ async fn the_pages_tell_the_truth_and_a_drain_ends_the_proxy() {
     {
         assert_eq!(metric(&proxy, name).await, value, "{name}");
     }
-    assert!(ask(&proxy, "GET /healthz").await.starts_with("HTTP/1.1 200"));
-    assert!(ask(&proxy, "GET /readyz").await.starts_with("HTTP/1.1 200"));
-    assert!(ask(&proxy, "GET /upstreams").await.contains(r#""healthy":true"#));
-    assert!(ask(&proxy, "GET /drain").await.starts_with("HTTP/1.1 405"));
-    assert!(ask(&proxy, "GET /nothing").await.starts_with("HTTP/1.1 404"));
-    assert!(ask(&proxy, "POST /drain").await.starts_with("HTTP/1.1 202"));
+    assert!(ask(proxy.admin.unwrap(), "GET /healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(proxy.admin.unwrap(), "GET /readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(proxy.admin.unwrap(), "GET /upstreams").await.contains(r#""healthy":true"#));
+    assert!(ask(proxy.admin.unwrap(), "GET /drain").await.starts_with("HTTP/1.1 405"));
+    assert!(ask(proxy.admin.unwrap(), "GET /nothing").await.starts_with("HTTP/1.1 404"));
+    assert!(ask(proxy.admin.unwrap(), "POST /drain").await.starts_with("HTTP/1.1 202"));
     assert_eq!(client.closed().await, 1001);
     drop(client);
     soon(proxy.task).await.unwrap();

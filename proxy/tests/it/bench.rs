@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use proxy::{Config, Mode, Policies, Server};
+use proxy::{Config, Handle, Mode, Policies, Server};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Sink};
@@ -162,6 +162,8 @@ impl Record {
 pub(crate) struct Proxy {
     pub(crate) addr: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) config: Config,
+    pub(crate) handle: Handle<TokioNet>,
     pub(crate) record: Record,
     pub(crate) stop: CancellationToken,
     pub(crate) task: TaskGuard<()>,
@@ -179,11 +181,23 @@ impl Proxy {
         let net = TokioNet::current();
         let record = Record::default();
         let observer = Observer::new(Arc::new(record.clone()));
-        let server = Server::bind(config, Policies::default(), net.clone(), observer).await.unwrap();
+        let server = Server::bind(config.clone(), Policies::default(), net.clone(), observer).await.unwrap();
         let (addr, admin) = (server.local_addr(), server.admin_addr());
+        let handle = server.handle();
         let stop = CancellationToken::new();
         let task = net.spawn("proxy", server.run(stop.clone())).guard();
-        Self { addr, admin, record, stop, task }
+        Self { addr, admin, config, handle, record, stop, task }
+    }
+}
+
+impl Proxy {
+    /// Goes over to a configuration that differs: the keys that changed, or why it is refused.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) -> Result<Vec<&'static str>, String> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let changes = self.handle.reconfigure(config.clone()).map_err(|error| error.to_string())?;
+        self.config = config;
+        Ok(changes.iter().map(|changed| changed.key).collect())
     }
 }
 

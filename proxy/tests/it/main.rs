@@ -8,6 +8,7 @@ mod exposition;
 mod fanout;
 mod front_door;
 mod relay;
+mod reload;
 #[cfg(unix)]
 mod signals;
 mod slow_client;
