@@ -38,6 +38,7 @@ mod balance;
 mod bucket;
 mod config;
 mod context;
+mod descriptors;
 mod dial;
 mod drain;
 mod fanout;

@@ -47,8 +47,11 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
                 // One connection's misfortune, or no descriptors left: those that we have must live on.
                 context.meter.accept_errors.add(1);
                 tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(context.config().limits.accept_pause).await;
-                continue;
+                wire::select! {
+                    () = context.stop.cancelled() => return,
+                    () = context.drain.shut() => return,
+                    () = tokio::time::sleep(context.config().limits.accept_pause) => continue,
+                }
             }
         };
         let load = Load {

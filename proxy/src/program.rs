@@ -17,6 +17,7 @@ use wire::id::ProxyId;
 use wire::net::{Network, TokioNet};
 
 use crate::config::{Config, File, Mode, Span, Upstream};
+use crate::descriptors;
 use crate::limits::SlowClient;
 use crate::policy::Policies;
 use crate::secret::Secret;
@@ -146,12 +147,13 @@ fn run(args: Args) -> Result<(), Failure> {
         say(crate::config::reference().trim_end());
         return Ok(());
     }
-    let config = configuration(&args)?;
+    let mut config = configuration(&args)?;
     if args.check_config {
         say(&format!("configuration is fine ({}, {})", config.mode, upstreams(config.upstreams.len())));
         return Ok(());
     }
     log();
+    descriptors::fit(&mut config).map_err(Failure::io)?;
     let stop = CancellationToken::new();
     let runtime = runtime()?;
     let shards = Shards::start(args.shards, stop.clone())?;

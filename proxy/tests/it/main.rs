@@ -7,6 +7,7 @@ mod bench;
 mod exposition;
 mod fanout;
 mod front_door;
+mod program;
 mod relay;
 mod reload;
 #[cfg(unix)]
