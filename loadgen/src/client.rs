@@ -50,6 +50,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         let draws = crowd.net.draws("reconnect", u64::from(client.0));
         Backoff::new(policy, draws)
     });
+    let mut lengths = crowd.net.draws("session length", u64::from(client.0));
     let mut book = Book::new(if crowd.config.protocol == Protocol::V1 { &symbols } else { &[] });
     // The peer ended the last session, and the client has not come again yet.
     let mut away = false;
@@ -86,7 +87,11 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                     session,
                     &mut book,
                 );
-                let ended = talk.run(&symbols, positions, &mut over).await;
+                let enough = crowd.config.session.filter(|_| backoff.is_some()).map(|length| {
+                    let drawn = length / 2 + lengths.jitter(length);
+                    Instant::now() + drawn
+                });
+                let ended = talk.run(&symbols, positions, enough, &mut over).await;
                 if talk.useful
                     && let Some(backoff) = &mut backoff
                 {

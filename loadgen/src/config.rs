@@ -43,6 +43,9 @@ pub struct Config {
     pub reader: Reader,
     /// What a client does after a failed dial or a session that the peer ended. Default None: it stays away.
     pub reconnect: Option<Reconnect>,
+    /// How long a session lasts until its client closes it with 1000 and comes again, as after a loss: each a time of its own, drawn evenly between half and
+    /// one and a half times this. Says nothing without [`Config::reconnect`]. Default None: to the end.
+    pub session: Option<Duration>,
     /// Open-loop requests to an echo. Default None.
     pub requests: Option<Requests>,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
@@ -75,6 +78,7 @@ impl Config {
             seed: None,
             reader: Reader::Full,
             reconnect: None,
+            session: None,
             requests: None,
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),

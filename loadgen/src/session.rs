@@ -25,6 +25,8 @@ use crate::throttle::Throttled;
 pub(crate) enum Ended {
     /// The run is over: we closed.
     Over,
+    /// The session lasted as long as it should: we closed.
+    Enough,
     /// The peer sent a Close frame.
     PeerClosed(u16),
     /// The connection broke.
@@ -124,16 +126,17 @@ impl<'a, N: Network> Talk<'a, N> {
         }
     }
 
-    /// Subscribes, going on from `positions`, then reads until the run is over or the session ends. The end is bounded by `close_timeout`.
+    /// Subscribes, going on from `positions`, then reads until the run is over, it is `enough`, or the session ends. The end is bounded by `close_timeout`.
     pub(crate) async fn run(
         &mut self,
         symbols: &[Symbol],
         positions: Vec<(Symbol, u64, u64)>,
+        enough: Option<Instant>,
         mut over: impl Future<Output = ()> + Unpin,
     ) -> Ended {
-        let ended = self.talk(symbols, positions, &mut over).await;
+        let ended = self.talk(symbols, positions, enough, &mut over).await;
         let (by, code) = match ended {
-            Ended::Over => (Side::Own, Some(close::NORMAL)),
+            Ended::Over | Ended::Enough => (Side::Own, Some(close::NORMAL)),
             Ended::Protocol(code) => (Side::Own, Some(code)),
             Ended::PeerClosed(code) => (Side::Peer, Some(code)),
             Ended::Broken => (Side::Peer, None),
@@ -150,6 +153,7 @@ impl<'a, N: Network> Talk<'a, N> {
         &mut self,
         symbols: &[Symbol],
         positions: Vec<(Symbol, u64, u64)>,
+        enough: Option<Instant>,
         mut over: impl Future<Output = ()> + Unpin,
     ) -> Ended {
         // With an echo there is nothing to subscribe to.
@@ -172,6 +176,8 @@ impl<'a, N: Network> Talk<'a, N> {
         }
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
+        let leaving = sleep_until(enough.unwrap_or_else(Instant::now));
+        tokio::pin!(leaving);
         loop {
             let sending = match &self.requests {
                 Some(plan) if !self.unflushed => {
@@ -182,6 +188,7 @@ impl<'a, N: Network> Talk<'a, N> {
             };
             wire::select! {
                 () = &mut over => return Ended::Over,
+                () = &mut leaving, if enough.is_some() => return Ended::Enough,
                 () = &mut timer, if sending => if let Err(error) = self.send_due() {
                     return self.lost(&error);
                 },
@@ -416,7 +423,7 @@ impl<'a, N: Network> Talk<'a, N> {
     /// Closes in order, as far as the peer lets us. Answers that are under way still count; ticks do not.
     async fn farewell(&mut self, ended: Ended) {
         let code = match ended {
-            Ended::Over => Some(close::NORMAL),
+            Ended::Over | Ended::Enough => Some(close::NORMAL),
             Ended::Protocol(code) => Some(code),
             // The session answers the peer's Close itself.
             Ended::PeerClosed(_) => None,

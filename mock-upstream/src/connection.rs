@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wire::close;
 use wire::event::{Event, Side, Why};
 use wire::feed::{KEY_LIMIT_TEXT, Request};
-use wire::id::LegId;
+use wire::id::{LegId, Symbol};
 use wire::net::ByteStream;
 use wire::ws::{self, Answer, CloseFrame, Error, Message, Session};
 
@@ -245,15 +245,15 @@ impl<S: ByteStream> Connection<'_, S> {
                 self.write(message).err().map(|error| lost(&error))
             }
             (Mode::V1, Message::Text(text)) => match Request::decode(&text) {
-                Ok(request) => self.subscribe(&request),
+                Ok(request) => self.subscribe(&request, &text),
                 Err(_) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
             },
             (Mode::V1, Message::Binary(_)) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
         }
     }
 
-    /// Replaces the subscription.
-    fn subscribe(&mut self, request: &Request) -> Option<End> {
+    /// Replaces the subscription by that of the request, which stood in `text`.
+    fn subscribe(&mut self, request: &Request, text: &str) -> Option<End> {
         self.subscribed = true;
         // Given back first: a request that changes nothing must not count twice.
         self.key = None;
@@ -275,11 +275,24 @@ impl<S: ByteStream> Connection<'_, S> {
             };
             self.wanted.push(place);
             if !before.contains(&place) {
-                let (source, leg, symbol) = (self.shared.config.id, self.leg, *symbol);
-                self.shared.observer.record(|| Event::SourceSubscribe { source, leg, symbol });
+                self.asked_for(*symbol);
             }
         }
+        for symbol in Request::repeats(text) {
+            if self.shared.place(symbol).is_some() {
+                self.asked_for(symbol);
+            }
+        }
+        for place in before.into_iter().filter(|place| !self.wanted.contains(place)) {
+            let (source, leg, symbol) = (self.shared.config.id, self.leg, self.shared.config.symbols[place]);
+            self.shared.observer.record(|| Event::SourceUnsubscribe { source, leg, symbol });
+        }
         None
+    }
+
+    fn asked_for(&self, symbol: Symbol) {
+        let (source, leg) = (self.shared.config.id, self.leg);
+        self.shared.observer.record(|| Event::SourceSubscribe { source, leg, symbol });
     }
 
     async fn end(mut self, end: End) {

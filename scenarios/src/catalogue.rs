@@ -43,6 +43,7 @@ static ALL: &[Entry] = entries![
     "connection-flood",
     "slow-consumers",
     "slow-consumers-conflated",
+    "come-and-go",
     "relay-balance",
 ];
 

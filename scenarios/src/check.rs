@@ -16,6 +16,7 @@ mod even_spread;
 mod facts;
 mod failover_time;
 mod health;
+mod homes;
 mod isolation;
 mod latency;
 mod ledger;
@@ -26,9 +27,12 @@ mod no_leakage;
 mod no_silent_gap;
 mod objectives;
 mod payload_intact;
+mod resume_all_or_nothing;
 mod seen;
+mod snapshot_then_live;
 #[cfg(test)]
 mod speed;
+mod subscription_dedup;
 mod symbol_order;
 #[cfg(test)]
 mod testing;
@@ -42,7 +46,7 @@ use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FromPhase, Isolation,
-    NoClientClose, Objectives, Plain, Share, UpstreamConnections, build,
+    NoClientClose, Objectives, Plain, Share, SubscriptionDedup, UpstreamConnections, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

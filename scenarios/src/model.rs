@@ -225,6 +225,9 @@ pub struct Clients {
     /// Share that asks for the strong contract, 0..=1. Default 0.
     #[serde(default)]
     pub strong: f64,
+    /// How long a session lasts, about, until its client closes it and comes again; none: to the end.
+    #[serde(default)]
+    pub session: Option<Span>,
     /// Whether strong clients that come again go on where they stood. Default false.
     #[serde(default)]
     pub resume: bool,

@@ -174,6 +174,7 @@ impl States {
         let (source, leg) = match event {
             Event::SourceOpen { source, leg, .. }
             | Event::SourceSubscribe { source, leg, .. }
+            | Event::SourceUnsubscribe { source, leg, .. }
             | Event::SourceSend { source, leg, .. }
             | Event::SourceClose { source, leg, .. } => (source, leg),
             _ => return,

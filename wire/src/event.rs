@@ -28,8 +28,18 @@ pub enum Event {
         /// The other end: a proxy, or a client that came directly.
         peer: SocketAddr,
     },
-    /// A source accepted a subscription to one symbol.
+    /// A source accepted a subscription to one symbol. Once for each time that it was asked: a symbol that is subscribed to already, or named twice in one request,
+    /// shows again.
     SourceSubscribe {
+        /// Which source.
+        source: SourceId,
+        /// The connection.
+        leg: LegId,
+        /// The symbol.
+        symbol: Symbol,
+    },
+    /// A source was told that a symbol is no longer wanted on a connection.
+    SourceUnsubscribe {
         /// Which source.
         source: SourceId,
         /// The connection.

@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Come again after a refusal or a close.
     #[arg(long)]
     reconnect: bool,
+    /// Close each session after about this time, and come again.
+    #[arg(long, value_name = "TIME", requires = "reconnect", value_parser = duration)]
+    session: Option<Duration>,
     /// Strong clients that come again go on where they stood.
     #[arg(long, requires = "reconnect")]
     resume: bool,
@@ -85,6 +88,7 @@ impl Args {
         config.protocol = if self.raw { Protocol::Raw } else { Protocol::V1 };
         config.seed = self.seed;
         config.reconnect = self.reconnect.then(Reconnect::default);
+        config.session = self.session;
         config.resume = self.resume;
         config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
         config.user_key.clone_from(&self.user_key);

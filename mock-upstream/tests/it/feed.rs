@@ -138,6 +138,24 @@ async fn a_later_request_replaces_the_subscription() {
         )
         .collect();
     assert_eq!(subscribed, ["S0000", "S0001", "S0002"]);
+    let given_back =
+        |event: &Event| matches!(event, Event::SourceUnsubscribe { symbol, .. } if *symbol == Symbol::numbered(0));
+    assert_eq!(events.iter().filter(|event| given_back(event)).count(), 1);
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::SourceUnsubscribe { .. })).count(), 1);
+}
+
+#[tokio::test]
+async fn a_symbol_named_twice_is_in_the_ledger_twice_and_sent_once() {
+    let source = Source::start(|_| ()).await;
+    let mut session = source.subscribed("K", &[]).await;
+    session.send(Message::text(r#"{"userKey":"K","symbol":"S0000,S0001,S0000"}"#)).await.unwrap();
+    let first = text(&mut session).await;
+    let second = text(&mut session).await;
+    assert_ne!(Tick::decode(&first).unwrap().symbol, Tick::decode(&second).unwrap().symbol);
+    let events = source.stop().await;
+    let asked =
+        |event: &Event| matches!(event, Event::SourceSubscribe { symbol, .. } if *symbol == Symbol::numbered(0));
+    assert_eq!(events.iter().filter(|event| asked(event)).count(), 2);
 }
 
 #[tokio::test]

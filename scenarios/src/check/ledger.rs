@@ -62,7 +62,9 @@ impl Ledger {
             | Event::ClientResumed { client, symbol, .. } => {
                 (at.client, at.symbol, at.pair) = self.pair(*client, *symbol);
             }
-            Event::SourceSubscribe { symbol, .. } | Event::ProxyDrop { symbol, .. } => at.symbol = self.symbol(*symbol),
+            Event::SourceSubscribe { symbol, .. }
+            | Event::SourceUnsubscribe { symbol, .. }
+            | Event::ProxyDrop { symbol, .. } => at.symbol = self.symbol(*symbol),
             Event::ClientDial { client, .. }
             | Event::ClientOpen { client, .. }
             | Event::ClientRefused { client, .. }

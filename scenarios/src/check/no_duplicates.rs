@@ -1,9 +1,10 @@
 //! `no-duplicates`: no tick reaches a session twice.
 //!
 //! For each (client, session, symbol), no n comes twice, and no (epoch, seq). The last 1,024 numbers are remembered; what is older than that counts as
-//! disorder (see `symbol-order`).
+//! disorder (see `symbol-order`). A snapshot may show a value again that the session has, but only after a gap that ends an epoch, or a new subscription.
 
 use wire::event::Event;
+use wire::feed::Kind;
 
 use super::seen::{Seen, Step};
 use super::{At, Checker, Findings};
@@ -12,16 +13,35 @@ use super::{At, Checker, Findings};
 #[derive(Default)]
 pub(super) struct Once {
     pairs: Vec<Option<Seen>>,
+    /// By pair: what the session has may be shown again as a snapshot.
+    begun: Vec<bool>,
+}
+
+impl Once {
+    fn begin(&mut self, pair: u32, begun: bool) -> bool {
+        let pair = pair as usize;
+        if self.begun.len() <= pair {
+            self.begun.resize(pair + 1, false);
+        }
+        std::mem::replace(&mut self.begun[pair], begun)
+    }
 }
 
 impl Checker for Once {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        if matches!(event, Event::ClientSubscribe { .. } | Event::ClientGap { to: None, .. }) {
+            self.begin(at.pair, true);
+        }
         let Event::ClientDeliver { client, session, symbol, n, stamp, .. } = event else { return };
+        let begun = self.begin(at.pair, false);
         let taken = Seen::take(&mut self.pairs, at.pair, at.event, *session, *n, *stamp);
         if taken.n == Step::First {
             return;
         }
         findings.check();
+        if begun && stamp.is_some_and(|stamp| stamp.kind == Kind::Snapshot) {
+            return;
+        }
         if taken.n == Step::Repeat {
             findings
                 .violation(at, &[taken.event_before], || format!("{client} {session} got {symbol} {n} a second time"));
@@ -46,6 +66,7 @@ impl Checker for Once {
 mod tests {
     use super::super::testing::{Tape, check};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
+    use wire::feed::Kind::Snapshot;
 
     fn tape() -> Tape {
         Tape::new("no-duplicates = {}").open(0, 0)
@@ -65,6 +86,15 @@ mod tests {
     #[test]
     fn a_stamp_twice_fails() {
         check(tape().strong(0, 0, 1, (1, 1)).strong(0, 0, 2, (1, 1)), Fail, 1);
+    }
+
+    #[test]
+    fn a_snapshot_may_repeat_what_the_session_has_after_a_reset() {
+        let live = tape().strong(0, 0, 7, (1, 4));
+        check(live.clone().stamped(0, 0, 7, Snapshot, (1, 4)), Fail, 1);
+        check(live.clone().gap(0, 0, 1, 5, Some(6)).stamped(0, 0, 7, Snapshot, (1, 4)), Fail, 1);
+        check(live.clone().gap(0, 0, 1, 5, None).stamped(0, 0, 7, Snapshot, (1, 4)), Pass, 1);
+        check(live.gap(0, 0, 1, 5, None).strong(0, 0, 7, (2, 1)), Fail, 1);
     }
 
     #[test]

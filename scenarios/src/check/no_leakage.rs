@@ -5,7 +5,7 @@ use wire::id::SessionId;
 
 use super::{At, Checker, Findings};
 
-/// The checker. A check is a delivery or a gap notice.
+/// The checker. A check is a delivery, a gap notice or an answer to a resume.
 #[derive(Default)]
 pub(super) struct Private {
     /// The open session by client.
@@ -20,7 +20,9 @@ impl Checker for Private {
             Event::ClientOpen { session, .. } => set(&mut self.open, at.client, Some(*session)),
             Event::ClientClose { .. } => set(&mut self.open, at.client, None),
             Event::ClientSubscribe { session, .. } => set(&mut self.subscribed, at.pair, Some(*session)),
-            Event::ClientDeliver { client, session, symbol, .. } | Event::ClientGap { client, session, symbol, .. } => {
+            Event::ClientDeliver { client, session, symbol, .. }
+            | Event::ClientGap { client, session, symbol, .. }
+            | Event::ClientResumed { client, session, symbol, .. } => {
                 findings.check();
                 if get(&self.open, at.client) != Some(*session) {
                     findings.violation(at, &[], || format!("{client} got {symbol} in {session}, which is not open"));

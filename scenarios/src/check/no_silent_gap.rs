@@ -13,6 +13,7 @@ use wire::id::SessionId;
 
 use self::plain::{Causes, PlainPair};
 use self::strong::StrongPair;
+use super::homes::{Home, Homes};
 use super::legs::{Candidates, Legs};
 use super::{At, Checker, Facts, Findings};
 
@@ -38,33 +39,19 @@ enum Contract {
 struct Routes {
     legs: Legs,
     proxies: usize,
+    homes: Homes,
     // Maps are never walked.
-    admitted: FxHashMap<SocketAddr, usize>,
     clients: FxHashMap<SocketAddr, (u32, SessionId)>,
-    /// By dense number of the client: where its session stands.
-    homes: Vec<Option<Home>>,
     /// Messages dropped by (client, symbol), in that session.
     drops: FxHashMap<(u32, u32), (SessionId, u64)>,
-}
-
-#[derive(Clone, Copy)]
-struct Home {
-    local: SocketAddr,
-    proxy: Option<usize>,
 }
 
 impl Routes {
     fn observe(&mut self, at: At, event: &Event) {
         match event {
-            Event::ProxyAdmit { proxy, peer } => {
-                self.admitted.insert(*peer, proxy.index());
-            }
+            Event::ProxyAdmit { .. } => self.homes.observe(at, event),
             Event::ClientOpen { session, local, .. } => {
-                let client = at.client as usize;
-                if self.homes.len() <= client {
-                    self.homes.resize(client + 1, None);
-                }
-                self.homes[client] = Some(Home { local: *local, proxy: self.admitted.remove(local) });
+                self.homes.observe(at, event);
                 self.clients.insert(*local, (at.client, *session));
             }
             Event::ProxyDrop { peer, .. } => {
@@ -82,8 +69,8 @@ impl Routes {
     }
 
     fn candidates(&self, client: u32) -> Candidates {
-        match self.homes.get(client as usize).copied().flatten() {
-            Some(Home { local, proxy }) => self.legs.of(local, proxy, self.proxies),
+        match self.homes.of(client) {
+            Some(Home { local, admitted_by }) => self.legs.of(local, admitted_by, self.proxies),
             None => Candidates::default(),
         }
     }
@@ -99,9 +86,8 @@ impl Accounted {
             routes: Routes {
                 legs: Legs::default(),
                 proxies: usize::from(facts.proxies),
-                admitted: FxHashMap::default(),
+                homes: Homes::new(facts),
                 clients: FxHashMap::default(),
-                homes: Vec::new(),
                 drops: FxHashMap::default(),
             },
             causes: Causes::default(),
@@ -194,6 +180,19 @@ impl Checker for Accounted {
                             .violation(at, &[], || format!("{client} {session} got a gap notice on a plain session"));
                     }
                 }
+            }
+            Event::ClientResumed { session, epoch, seq, .. } => {
+                let place = at.pair as usize;
+                if self.pairs.len() <= place {
+                    self.pairs.resize_with(place + 1, || None);
+                }
+                let before = self.pairs[place].take().map(|pair| pair.contract);
+                let before = before.as_ref().and_then(|contract| match contract {
+                    Contract::Strong(strong) => Some(strong),
+                    Contract::Plain(_) => None,
+                });
+                let contract = Contract::Strong(StrongPair::resume((*epoch, *seq), before, at.event));
+                self.pairs[place] = Some(Pair { session: *session, contract });
             }
             _ => self.routes.observe(at, event),
         }

@@ -15,6 +15,9 @@ use super::no_duplicates::Once;
 use super::no_leakage::Private;
 use super::no_silent_gap::Accounted;
 use super::payload_intact::Intact;
+use super::resume_all_or_nothing::AllOrNothing;
+use super::snapshot_then_live::SnapshotFirst;
+use super::subscription_dedup::Union;
 use super::symbol_order::Ordered;
 use super::upstream_connections::Connections;
 use super::{Bench, Facts};
@@ -35,6 +38,12 @@ pub struct Objectives {
     pub no_leakage: Option<Plain>,
     /// Payloads are the source's, byte for byte, and none is invented.
     pub payload_intact: Option<Plain>,
+    /// Who subscribes under the strong contract gets the newest value first, and then what happens.
+    pub snapshot_then_live: Option<Plain>,
+    /// A resume is served in full or not at all, and the client is told which.
+    pub resume_all_or_nothing: Option<Plain>,
+    /// A source is asked for the union of what a proxy's clients want, once.
+    pub subscription_dedup: Option<SubscriptionDedup>,
     /// From the source's send to the client.
     pub delivery_latency: Option<DeliveryLatency>,
     /// The pause that a client sees when a source fails.
@@ -189,6 +198,24 @@ fn linger() -> Span {
     Span::from_millis(10_000)
 }
 
+/// Bounds on how long a symbol that nobody wants stays subscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SubscriptionDedup {
+    /// For so long, at least. Default 1 s.
+    pub linger: Span,
+    /// And for so much longer, at most. Default 2 s.
+    pub settle: Span,
+    /// As in [`Plain`]; each symbol that a source is asked for, or given back, is a check.
+    pub checked_min: u64,
+}
+
+impl Default for SubscriptionDedup {
+    fn default() -> Self {
+        Self { linger: Span::from_millis(1_000), settle: Span::from_millis(2_000), checked_min: 0 }
+    }
+}
+
 /// Bound on the evenness of legs.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -268,6 +295,15 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(plain) = objectives.payload_intact {
         bench.add("payload-intact", plain.checked_min, Box::new(Intact::new(facts)));
+    }
+    if let Some(plain) = objectives.snapshot_then_live {
+        bench.add("snapshot-then-live", plain.checked_min, Box::new(SnapshotFirst::new(facts)));
+    }
+    if let Some(plain) = objectives.resume_all_or_nothing {
+        bench.add("resume-all-or-nothing", plain.checked_min, Box::new(AllOrNothing::new(facts)));
+    }
+    if let Some(bound) = objectives.subscription_dedup {
+        bench.add("subscription-dedup", bound.checked_min, Box::new(Union::new(bound, facts)));
     }
     if let Some(bound) = objectives.delivery_latency {
         let floor = bound.checked_min.max(bound.samples_min);

@@ -112,6 +112,16 @@ impl Tape {
         self.push(Event::ClientSubscribe { client, session, symbol })
     }
 
+    pub(super) fn resume(self, client: u32, symbol: u32, (epoch, seq): (u64, u64)) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientResume { client, session, symbol, epoch, seq })
+    }
+
+    pub(super) fn resumed(self, client: u32, symbol: u32, (epoch, seq): (u64, u64), recovered: bool) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientResumed { client, session, symbol, epoch, seq, recovered })
+    }
+
     fn delivery(self, client: u32, symbol: u32, n: u64, stamp: Option<Stamp>, intact: bool) -> Self {
         let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
         self.push(Event::ClientDeliver { client, session, symbol, n, stamp, intact })
@@ -125,13 +135,31 @@ impl Tape {
         self.delivery(client, symbol, n, None, false)
     }
 
-    pub(super) fn strong(self, client: u32, symbol: u32, n: u64, (epoch, seq): (u64, u64)) -> Self {
-        self.delivery(client, symbol, n, Some(Stamp { epoch, seq, kind: Kind::Live }), true)
+    pub(super) fn strong(self, client: u32, symbol: u32, n: u64, stamp: (u64, u64)) -> Self {
+        self.stamped(client, symbol, n, Kind::Live, stamp)
+    }
+
+    pub(super) fn stamped(self, client: u32, symbol: u32, n: u64, kind: Kind, (epoch, seq): (u64, u64)) -> Self {
+        self.delivery(client, symbol, n, Some(Stamp { epoch, seq, kind }), true)
     }
 
     pub(super) fn gap(self, client: u32, symbol: u32, epoch: u64, from: u64, to: Option<u64>) -> Self {
+        self.gap_because(
+            client,
+            symbol,
+            (epoch, from, to),
+            if to.is_some() { GapReason::Overflow } else { GapReason::Reset },
+        )
+    }
+
+    pub(super) fn gap_because(
+        self,
+        client: u32,
+        symbol: u32,
+        (epoch, from, to): (u64, u64, Option<u64>),
+        reason: GapReason,
+    ) -> Self {
         let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
-        let reason = if to.is_some() { GapReason::Overflow } else { GapReason::Reset };
         self.push(Event::ClientGap { client, session, symbol, epoch, from, to, reason })
     }
 
@@ -167,6 +195,23 @@ impl Tape {
 
     pub(super) fn leg_closed(self, source: u16, leg: u32) -> Self {
         self.push(Event::SourceClose { source: SourceId(source), leg: LegId(leg), by: Side::Peer, code: None })
+    }
+
+    /// The source was asked for the symbol.
+    pub(super) fn asked(self, source: u16, leg: u32, symbol: u32) -> Self {
+        let (source, leg, symbol) = (SourceId(source), LegId(leg), Symbol::numbered(symbol));
+        self.push(Event::SourceSubscribe { source, leg, symbol })
+    }
+
+    pub(super) fn given_back(self, source: u16, leg: u32, symbol: u32) -> Self {
+        let (source, leg, symbol) = (SourceId(source), LegId(leg), Symbol::numbered(symbol));
+        self.push(Event::SourceUnsubscribe { source, leg, symbol })
+    }
+
+    /// The proxy says that it closed a client.
+    pub(super) fn closed_by_proxy(self, client: u32) -> Self {
+        let peer = client_addr(client, self.session);
+        self.push(Event::ProxyClientClose { proxy: ProxyId(0), peer, code: Some(1013), why: Why::Slow })
     }
 
     pub(super) fn send(self, source: u16, leg: u32, symbol: u32, n: u64) -> Self {

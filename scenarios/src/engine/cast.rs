@@ -150,6 +150,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     };
     config.strong = group.strong;
     config.resume = group.resume;
+    config.session = group.session.map(|length| length.as_duration());
     config.seed = Some(plan.seed);
     config.reader = match group.reader {
         model::Reader::Full => Reader::Full,

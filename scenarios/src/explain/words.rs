@@ -88,6 +88,9 @@ fn clients(group: &Clients) -> String {
     if group.strong > 0.0 {
         text += &format!(", {}% under the strong contract", group.strong * 100.0);
     }
+    if let Some(length) = group.session {
+        text += &format!(", coming again every {length} or so");
+    }
     if group.resume {
         text += ", resuming when they come again";
     }
@@ -154,6 +157,8 @@ pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
         (check.no_silent_gap.is_some(), "no-silent-gap: each missing tick is told of or charged to a cause"),
         (check.no_leakage.is_some(), "no-leakage: clients get only what they asked for"),
         (check.payload_intact.is_some(), "payload-intact: payloads are the source's, byte for byte"),
+        (check.snapshot_then_live.is_some(), "snapshot-then-live: strong clients get the newest value first"),
+        (check.resume_all_or_nothing.is_some(), "resume-all-or-nothing: a resume is served in full or not at all"),
     ];
     let mut lines: Vec<String> = plain.iter().filter(|(asked, _)| *asked).map(|(_, line)| (*line).to_owned()).collect();
     lines.extend(bounds(check));
@@ -171,6 +176,12 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
         format!("{}% within {}, {phase}", bound.quantile.get() * 100.0, bound.at_most)
     };
     [
+        check.subscription_dedup.map(|bound| {
+            format!(
+                "subscription-dedup: a source is asked once for what clients want, and given it back {} after, at the earliest",
+                bound.linger
+            )
+        }),
         check.delivery_latency.map(|bound| format!("delivery-latency: {}", quantile(bound))),
         check.failover_time.map(|bound| {
             format!(

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use proxy::{Config, Delivery, Dropped, Policies, Pressure, Pushed, Queue};
 use wire::event::Why;
+use wire::feed::Kind;
 use wire::id::Symbol;
 use wire::ws::Message;
 
@@ -99,6 +100,35 @@ impl Tamper for Swaps {
 
 pub(super) fn swaps_neighbours(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, Swaps::default)
+}
+
+/// Loses what comes from the proxy's memory, of one kind, every so many times, and says nothing.
+struct Loses(Kind, u64, u64);
+
+impl Tamper for Loses {
+    fn push(
+        &mut self,
+        right: &mut dyn Queue,
+        delivery: Arc<Delivery>,
+        pressure: Pressure,
+        dropped: &mut Vec<Dropped>,
+    ) -> Pushed {
+        if delivery.kind == self.0 {
+            self.2 += 1;
+            if self.2.is_multiple_of(self.1) {
+                return Pushed::Queued;
+            }
+        }
+        right.push(delivery, pressure, dropped)
+    }
+}
+
+pub(super) fn loses_the_snapshot(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Loses(Kind::Snapshot, 1, 0))
+}
+
+pub(super) fn replays_a_part(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Loses(Kind::Replay, 2, 0))
 }
 
 /// Every so many messages of a client.

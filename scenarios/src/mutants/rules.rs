@@ -30,6 +30,16 @@ pub(super) fn trusts_silence(_: &mut Policies, mut config: Config) -> Config {
     config
 }
 
+pub(super) fn gives_back_at_once(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.unsubscribe_linger = Duration::ZERO;
+    config
+}
+
+pub(super) fn never_gives_back(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.unsubscribe_linger = Duration::from_secs(86_400);
+    config
+}
+
 pub(super) fn one_leg_for_each_client(_: &mut Policies, mut config: Config) -> Config {
     config.mode = Mode::Relay;
     config

@@ -217,6 +217,12 @@ static CLIENTS: Table = Table {
             "Share of the group that asks for the strong contract (numbered messages, gap notices, resume).",
         ),
         key(
+            "session",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of its stay"),
+            "How long a session lasts until its client closes it and comes again: half to one and a half times this, drawn.",
+        ),
+        key(
             "resume",
             Kind::Flag,
             Without::Default("false"),

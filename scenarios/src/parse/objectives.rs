@@ -45,6 +45,21 @@ pub static CHECK: Table = Table {
             "payload-intact",
             &Table { about: "Payloads are the source's, byte for byte, and none is invented.", keys: &[CHECKED_MIN] },
         ),
+        objective(
+            "snapshot-then-live",
+            &Table {
+                about: "Strong clients that subscribe get the newest value first, and then what happens.",
+                keys: &[CHECKED_MIN],
+            },
+        ),
+        objective(
+            "resume-all-or-nothing",
+            &Table {
+                about: "A resume is served in full or not at all, and the client is told which.",
+                keys: &[CHECKED_MIN],
+            },
+        ),
+        objective("subscription-dedup", &SUBSCRIPTION_DEDUP),
         objective("delivery-latency", &DELIVERY_LATENCY),
         objective("failover-time", &FAILOVER_TIME),
         objective("no-client-close", &NO_CLIENT_CLOSE),
@@ -64,6 +79,20 @@ const QUANTILE: [Key; 5] = [
     key("from-phase", Kind::OneOf(FROM_PHASE), Without::Default("\"steady\""), "From which phase on samples count."),
     CHECKED_MIN,
 ];
+
+static SUBSCRIPTION_DEDUP: Table = Table {
+    about: "A source is asked for the union of what a proxy's clients want, once. For `fanout`.",
+    keys: &[
+        key(
+            "linger",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"1s\""),
+            "How long a symbol that nobody wants stays subscribed at least.",
+        ),
+        key("settle", Kind::Span(0, HOUR_US), Without::Default("\"2s\""), "And how much longer at most."),
+        CHECKED_MIN,
+    ],
+};
 
 const FROM_PHASE: &[Choice] = &[
     Choice { word: "warmup", with: None, about: "From the beginning." },
@@ -200,6 +229,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
         rules.wrong_but(&["check".into()], "nothing is checked", "write symbol-order = {}, for a start");
     }
     ticks(rules);
+    contract(rules);
     latency(rules);
     faults(rules);
     clients(rules);
@@ -221,11 +251,26 @@ fn ticks(rules: &mut Rules<'_>) {
         ("no-silent-gap", check.no_silent_gap.is_some()),
         ("no-leakage", check.no_leakage.is_some()),
         ("payload-intact", check.payload_intact.is_some()),
+        ("subscription-dedup", check.subscription_dedup.is_some()),
         ("failover-time", check.failover_time.is_some()),
     ] {
         if asked {
             wrong(rules, name, "echo sources send no ticks", "take it out or write sources.mode = \"v1\"");
         }
+    }
+}
+
+fn contract(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    if scenario.check.snapshot_then_live.is_some() && scenario.clients.iter().all(|group| group.strong == 0.0) {
+        wrong(rules, "snapshot-then-live", "no group has strong clients", "give a group strong = 1.0");
+    }
+    if scenario.check.resume_all_or_nothing.is_some() && scenario.clients.iter().all(|group| !group.resume) {
+        wrong(rules, "resume-all-or-nothing", "no group resumes", "give a group of strong clients resume = true");
+    }
+    if scenario.check.subscription_dedup.is_some() && scenario.proxy.mode == ProxyMode::Relay {
+        let lack = "a relay passes on what each client asks for";
+        wrong(rules, "subscription-dedup", lack, "write proxy.mode = \"fanout\"");
     }
 }
 

@@ -82,6 +82,7 @@ all_pass! {
     connection_flood_passes: "connection-flood",
     slow_consumers_passes: "slow-consumers",
     slow_consumers_conflated_passes: "slow-consumers-conflated",
+    come_and_go_passes: "come-and-go",
     relay_balance_passes: "relay-balance",
 }
 

@@ -141,6 +141,15 @@ impl Request {
         Ok(Self { user_key: wire.user_key.into_owned(), symbols, resume: wire.resume.0 })
     }
 
+    /// The symbols that a client's message names once more than it had to, as often as it does: [`Request::decode`] passes them over.
+    #[must_use]
+    pub fn repeats(text: &str) -> Vec<Symbol> {
+        let Ok(wire) = serde_json::from_str::<Wire<'_>>(text) else { return Vec::new() };
+        let mut seen = std::collections::BTreeSet::new();
+        let words = wire.symbol.split(',').map(str::trim).take(SYMBOLS_MAX);
+        words.filter_map(|word| Symbol::new(word).ok()).filter(|symbol| !seen.insert(*symbol)).collect()
+    }
+
     /// The message.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -182,6 +191,7 @@ mod tests {
         let request = Request::decode(r#"{"userKey":"K","symbol":"EURUSD, GBPUSD,EURUSD"}"#).unwrap();
         assert_eq!(request.symbols.iter().map(Symbol::as_str).collect::<Vec<_>>(), ["EURUSD", "GBPUSD"]);
         assert_eq!(request.encode(), r#"{"userKey":"K","symbol":"EURUSD,GBPUSD"}"#);
+        assert_eq!(Request::repeats(r#"{"symbol":"A,B,A,A"}"#), [Symbol::new("A").unwrap(); 2]);
         assert!(Request::decode(r#"{"userKey":"K","symbol":""}"#).unwrap().symbols.is_empty());
     }
 

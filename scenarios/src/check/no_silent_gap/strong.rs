@@ -7,11 +7,15 @@
 //! From the first delivery or notice of a session on, each seq of an epoch is delivered or named in a notice, once, in order. A new epoch begins only after
 //! a notice with reason `reset` closed the old one, and from its seq 1 on. And the stamps tell the truth about the source: within an epoch, as many ticks as
 //! a leg really sent lie between two deliveries as their seqs say.
+//!
+//! A resume moves the beginning: the session is held to account from the seq after the one that the client named, whatever the answer. Where the answer was no,
+//! a gap with reason `resume` and an open end lets any message follow, of this proxy's epochs or another's. A snapshot may show a value that the client has
+//! once its epoch is closed.
 
 use std::fmt;
 
 use wire::event::Stamp;
-use wire::feed::GapReason;
+use wire::feed::{GapReason, Kind};
 
 use super::super::At;
 use super::Routes;
@@ -24,6 +28,8 @@ pub(super) struct StrongPair {
     /// The last delivery in this epoch: seq and n.
     had: Option<(u64, u64)>,
     event: u64,
+    /// A resume could not be served and nobody knows what is missing: anything may follow.
+    open: bool,
 }
 
 /// What was wrong with a delivery or notice.
@@ -66,11 +72,19 @@ impl fmt::Display for Fault {
 
 impl StrongPair {
     pub(super) fn begin(stamp: Stamp, n: u64, event: u64) -> Self {
-        Self { epoch: stamp.epoch, next: Some(stamp.seq.saturating_add(1)), had: Some((stamp.seq, n)), event }
+        let next = Some(stamp.seq.saturating_add(1));
+        Self { epoch: stamp.epoch, next, had: Some((stamp.seq, n)), event, open: false }
     }
 
     pub(super) fn begin_with_gap(epoch: u64, to: Option<u64>, reason: GapReason, event: u64) -> Self {
-        Self { epoch, next: after(to, reason), had: None, event }
+        Self { epoch, next: after(to, reason), had: None, event, open: is_open(to, reason) }
+    }
+
+    /// A session that goes on, or hopes to, after the stamp (epoch, seq), which `before` may have had.
+    pub(super) fn resume((epoch, seq): (u64, u64), before: Option<&Self>, event: u64) -> Self {
+        let same = |before: &&Self| before.epoch == epoch;
+        let had = before.filter(same).and_then(|before| before.had).filter(|(had, _)| *had == seq);
+        Self { epoch, next: Some(seq.saturating_add(1)), had, event, open: false }
     }
 
     /// The event that this symbol came in last.
@@ -79,9 +93,14 @@ impl StrongPair {
     }
 
     pub(super) fn deliver(&mut self, stamp: Stamp, n: u64, at: At, routes: &Routes) -> Option<Fault> {
-        let Stamp { epoch, seq, .. } = stamp;
-        if epoch < self.epoch {
-            // An older epoch is disorder: another checker's matter.
+        let Stamp { epoch, seq, kind } = stamp;
+        if self.open {
+            *self = Self::begin(stamp, n, at.event);
+            return None;
+        }
+        let again = self.next.is_none() && self.epoch == epoch && self.had.is_some_and(|(had, _)| had == seq);
+        if epoch < self.epoch || (again && kind == Kind::Snapshot) {
+            // An older epoch is disorder: another checker's matter. A value that it has may be shown again once its epoch is closed.
             return None;
         }
         let before = std::mem::replace(&mut self.event, at.event);
@@ -110,6 +129,10 @@ impl StrongPair {
         reason: GapReason,
         event: u64,
     ) -> Option<Fault> {
+        if self.open {
+            *self = Self::begin_with_gap(epoch, to, reason, event);
+            return None;
+        }
         if epoch < self.epoch {
             return Some(Fault::Late { epoch, now: self.epoch });
         }
@@ -126,6 +149,7 @@ impl StrongPair {
             Some(_) => {}
             None => fault = fault.or(Some(Fault::Overlap { epoch, seq: from })),
         }
+        self.open = is_open(to, reason);
         let next = after(to, reason);
         self.next = next.map(|next| next.max(self.next.unwrap_or(0)));
         fault
@@ -145,6 +169,11 @@ impl StrongPair {
 /// What is to be accounted for after a gap: nothing in this epoch, if it is over.
 fn after(to: Option<u64>, reason: GapReason) -> Option<u64> {
     if reason == GapReason::Reset { None } else { to.map(|to| to.saturating_add(1)) }
+}
+
+/// Whether a gap leaves open where the next message stands.
+fn is_open(to: Option<u64>, reason: GapReason) -> bool {
+    reason == GapReason::Resume && to.is_none()
 }
 
 /// Holds the distance of two stamps against what the legs sent.

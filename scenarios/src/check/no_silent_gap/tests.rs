@@ -1,5 +1,7 @@
 use super::super::testing::{Tape, check, client_addr};
 use reports::record::Outcome::{Fail, Inconclusive, Pass};
+use wire::feed::GapReason;
+use wire::feed::Kind::{Replay, Snapshot};
 
 fn tape() -> Tape {
     Tape::new("no-silent-gap = {}").leg(0, 0).open(0, 0)
@@ -126,6 +128,31 @@ fn stamps_that_hide_a_tick_fail() {
     check(sent(1..=3).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 2)), Fail, 1);
     // The source itself skipped 2.
     check(sent([1, 3]).strong(0, 0, 1, (1, 1)).strong(0, 0, 3, (1, 2)), Pass, 1);
+}
+
+#[test]
+fn a_resumed_session_is_held_to_account_from_where_the_last_one_stood() {
+    let before = sent(1..=9).strong(0, 0, 1, (1, 1)).session(1).open(0, 1);
+    let full = before.clone().resumed(0, 0, (1, 1), true);
+    check(full.clone().stamped(0, 0, 2, Replay, (1, 2)).strong(0, 0, 3, (1, 3)), Pass, 2);
+    check(full.clone().strong(0, 0, 3, (1, 3)), Fail, 1);
+    // The stamps go on, but a tick that went out between them is missing.
+    check(full.stamped(0, 0, 3, Replay, (1, 2)), Fail, 1);
+    let refused = before.resumed(0, 0, (1, 1), false);
+    check(refused.clone().stamped(0, 0, 5, Snapshot, (1, 5)), Fail, 1);
+    let told = refused.clone().gap_because(0, 0, (1, 2, Some(4)), GapReason::Resume);
+    check(told.stamped(0, 0, 5, Snapshot, (1, 5)).strong(0, 0, 6, (1, 6)), Pass, 3);
+    // Another proxy's epochs have nothing to do with the old ones.
+    let elsewhere = refused.gap_because(0, 0, (1, 2, None), GapReason::Resume);
+    check(elsewhere.clone().stamped(0, 0, 5, Snapshot, (0, 40)).strong(0, 0, 6, (0, 41)), Pass, 3);
+    check(elsewhere.stamped(0, 0, 5, Snapshot, (0, 40)).strong(0, 0, 7, (0, 42)), Fail, 3);
+}
+
+#[test]
+fn a_snapshot_shows_again_what_the_client_has_only_once_its_epoch_is_closed() {
+    let reset = tape().strong(0, 0, 1, (1, 1)).gap(0, 0, 1, 2, None);
+    check(reset.clone().stamped(0, 0, 1, Snapshot, (1, 1)).strong(0, 0, 2, (2, 1)), Pass, 3);
+    check(reset.stamped(0, 0, 2, Snapshot, (1, 2)), Fail, 2);
 }
 
 #[test]

@@ -87,6 +87,10 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
             "write proxy.mode = \"fanout\" or strong = 0",
         );
     }
+    if group.session.is_some() && !group.reconnect {
+        let message = format!("group \"{name}\" ends its sessions, and never comes again");
+        rules.wrong_but(&at("session"), message, "write stay for a group that leaves for good, or reconnect = true");
+    }
     if group.resume && group.strong == 0.0 {
         let message = format!("group \"{name}\" resumes, and has no strong clients, who alone can");
         rules.wrong_but(&at("resume"), message, "write strong = 1.0");

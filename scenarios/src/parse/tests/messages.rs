@@ -272,6 +272,13 @@ fn modes_that_do_not_go_together_are_refused() {
         "count = 10\nresume = true\nstrong = 1.0\nreconnect = false",
         &["15:10: group \"all\" resumes, and never comes again; write reconnect = true"],
     );
+    check(
+        "count = 10",
+        "count = 10\nsession = \"1s\"\nreconnect = false",
+        &[
+            "15:11: group \"all\" ends its sessions, and never comes again; write stay for a group that leaves for good, or reconnect = true",
+        ],
+    );
 }
 
 #[test]
@@ -447,6 +454,25 @@ fn an_objective_that_cannot_be_checked_is_refused() {
         "count = 1\n\n[proxy]\nmode = \"fanout\"\n\n[[faults]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nfailover-time = { at-most = \"1s\" }",
         &[
             "23:17: \"failover-time\" cannot be checked: there is no other source to move to; write sources.count = 2 or more",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "snapshot-then-live = {}",
+        &["17:22: \"snapshot-then-live\" cannot be checked: no group has strong clients; give a group strong = 1.0"],
+    );
+    check(
+        "symbol-order = {}",
+        "resume-all-or-nothing = {}",
+        &[
+            "17:25: \"resume-all-or-nothing\" cannot be checked: no group resumes; give a group of strong clients resume = true",
+        ],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsubscription-dedup = {}",
+        &[
+            "17:22: \"subscription-dedup\" cannot be checked: a relay passes on what each client asks for; write proxy.mode = \"fanout\"",
         ],
     );
     check(

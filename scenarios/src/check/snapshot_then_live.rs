@@ -1,0 +1,234 @@
+//! `snapshot-then-live`: who subscribes under the strong contract gets the newest value first, and then what happens.
+//!
+//! - The first message of a symbol after subscribing is a snapshot, if the proxy has a value. It has one, as far as the record can show, if another client of
+//!   the same proxy got a tick of the symbol before, and a source sent that tick so shortly before this first message that the proxy cannot have given the symbol
+//!   up since.
+//! - No live message is as old as the snapshot, or older.
+//! - After that, a snapshot comes only if a gap was told in between, or the client subscribed again.
+//!
+//! A client that reads slowly on purpose may find its snapshot overtaken in its queue: of it only the second and third are asked. A resume that was served in
+//! full takes the place of the snapshot, see `resume-all-or-nothing`.
+
+use rustc_hash::FxHashMap;
+use wire::event::{Event, Stamp};
+use wire::feed::Kind;
+use wire::id::SessionId;
+
+use super::homes::{Homes, proxy_hit};
+use super::{At, Checker, Facts, Findings, Origin};
+
+/// How long a proxy surely keeps a symbol that nobody wants (it lingers for a second).
+const KEPT_US: u64 = 900_000;
+
+/// The checker. A check is a first message that could be judged, or a later snapshot.
+pub(super) struct SnapshotFirst {
+    homes: Homes,
+    facts: Facts,
+    /// By proxy and symbol: when a source first sent the newest tick that a client had through that proxy. Only looked up, and emptied by proxy.
+    values: Vec<FxHashMap<u32, u64>>,
+    pairs: Vec<Option<Pair>>,
+    snapshots: u64,
+}
+
+/// One strong client's view of one symbol in one session.
+struct Pair {
+    session: SessionId,
+    stage: Stage,
+    /// When a source sent the tick that the proxy had when the client asked.
+    value_us: Option<u64>,
+    snapshot: Option<(u64, u64)>,
+    /// The event in which the stage was entered.
+    event: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It asked, and has got nothing.
+    Asked,
+    /// Everything since its last message will be replayed.
+    Recovered,
+    /// It has got something.
+    Told,
+    /// A gap was told after that.
+    Gap,
+}
+
+impl SnapshotFirst {
+    pub(super) fn new(facts: &Facts) -> Self {
+        let values = (0..facts.proxies).map(|_| FxHashMap::default()).collect();
+        Self { homes: Homes::new(facts), facts: facts.clone(), values, pairs: Vec::new(), snapshots: 0 }
+    }
+
+    fn value_us(&self, at: At) -> Option<u64> {
+        let proxy = self.homes.proxy(at.client)?;
+        self.values.get(proxy)?.get(&at.symbol).copied()
+    }
+
+    /// The pair, if it subscribed in this session.
+    fn pair(&mut self, at: At, session: SessionId) -> Option<&mut Pair> {
+        self.pairs.get_mut(at.pair as usize)?.as_mut().filter(|pair| pair.session == session)
+    }
+
+    /// A tick came through a proxy: it had that value.
+    fn note(&mut self, at: At) {
+        let Origin::Sent { us, .. } = at.origin else { return };
+        if let Some(values) = self.homes.proxy(at.client).and_then(|proxy| self.values.get_mut(proxy)) {
+            let newest = values.entry(at.symbol).or_default();
+            *newest = us.max(*newest);
+        }
+    }
+
+    fn deliver(&mut self, at: At, event: &Event, stamp: Stamp, findings: &mut Findings) {
+        let Event::ClientDeliver { client, session, symbol, n, .. } = event else { return };
+        let slow = self.facts.is_slow(client.0);
+        let Some(pair) = self.pair(at, *session) else { return };
+        let Stamp { epoch, seq, kind } = stamp;
+        let earlier = std::mem::replace(&mut pair.event, at.event);
+        let stage = std::mem::replace(&mut pair.stage, Stage::Told);
+        if kind == Kind::Snapshot {
+            pair.snapshot = Some((epoch, seq));
+            match stage {
+                Stage::Asked | Stage::Gap => findings.check(),
+                Stage::Recovered => {}
+                Stage::Told => {
+                    findings.check();
+                    findings.violation(at, &[earlier], || {
+                        format!("{client} {session} got a snapshot of {symbol} ({n}), though no gap was told since its last message")
+                    });
+                }
+            }
+            self.snapshots += 1;
+            return;
+        }
+        if let Some((snapshot_epoch, snapshot_seq)) = pair.snapshot
+            && (epoch, seq) <= (snapshot_epoch, snapshot_seq)
+        {
+            findings.violation(at, &[earlier], || {
+                format!(
+                    "{client} {session} got {symbol} epoch {epoch} seq {seq} after a snapshot of epoch {snapshot_epoch} seq {snapshot_seq}"
+                )
+            });
+        }
+        let had = pair.value_us.filter(|us| at.us.saturating_sub(*us) < KEPT_US);
+        if stage == Stage::Asked
+            && !slow
+            && let Some(us) = had
+        {
+            findings.check();
+            findings.violation(at, &[earlier], || {
+                format!(
+                    "{client} {session} got {symbol} {n} first, and no snapshot, though its proxy had a tick that was sent {} us before",
+                    at.us - us
+                )
+            });
+        }
+    }
+}
+
+impl Checker for SnapshotFirst {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        match event {
+            Event::ClientSubscribe { session, .. } => {
+                let value_us = self.value_us(at);
+                let pair = at.pair as usize;
+                if self.pairs.len() <= pair {
+                    self.pairs.resize_with(pair + 1, || None);
+                }
+                let (session, event) = (*session, at.event);
+                self.pairs[pair] = Some(Pair { session, stage: Stage::Asked, value_us, snapshot: None, event });
+            }
+            Event::ClientResumed { session, recovered: true, .. } => {
+                if let Some(pair) = self.pair(at, *session) {
+                    pair.stage = Stage::Recovered;
+                }
+            }
+            Event::ClientGap { session, .. } => {
+                if let Some(pair) = self.pair(at, *session)
+                    && pair.stage == Stage::Told
+                {
+                    (pair.stage, pair.event) = (Stage::Gap, at.event);
+                }
+            }
+            Event::ClientDeliver { stamp, .. } => {
+                if let Some(stamp) = stamp {
+                    self.deliver(at, event, *stamp, findings);
+                }
+                if stamp.is_none_or(|stamp| stamp.kind == Kind::Live) {
+                    self.note(at);
+                }
+            }
+            Event::FaultStart { target, .. } => {
+                if let Some(values) = proxy_hit(target).and_then(|proxy| self.values.get_mut(proxy)) {
+                    values.clear();
+                }
+            }
+            _ => self.homes.observe(at, event),
+        }
+    }
+
+    fn finish(&mut self, _end: At, findings: &mut Findings) -> String {
+        format!(
+            "{} snapshots; {} of {} not in their place, or missing",
+            self.snapshots,
+            findings.broken(),
+            findings.checked()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+    use wire::feed::Kind::{Live, Replay, Snapshot};
+
+    /// Client 1 has had tick 5 of symbol 0 through the proxy, and client 0 subscribes.
+    fn tape() -> Tape {
+        let tape = Tape::new("snapshot-then-live = {}").open(1, 0).subscribe(1, 0).send(0, 0, 0, 5).deliver(1, 0, 5);
+        tape.open(0, 0).subscribe(0, 0)
+    }
+
+    #[test]
+    fn a_snapshot_and_then_live_passes() {
+        let tape = tape().stamped(0, 0, 5, Snapshot, (1, 9)).stamped(0, 0, 6, Live, (1, 10));
+        check(tape.stamped(0, 0, 7, Live, (1, 11)), Pass, 1);
+    }
+
+    #[test]
+    fn live_first_fails_where_the_proxy_surely_had_a_value() {
+        check(tape().stamped(0, 0, 6, Live, (1, 10)), Fail, 1);
+        // It may have given the symbol up by then; it was another proxy; nobody had it.
+        check(tape().after(900_000).stamped(0, 0, 6, Live, (1, 10)), Inconclusive, 0);
+        check(
+            tape().fault(0, "kill", "proxy-0").session(1).open(0, 1).subscribe(0, 0).stamped(0, 0, 6, Live, (1, 1)),
+            Inconclusive,
+            0,
+        );
+        check(tape().subscribe(0, 1).stamped(0, 1, 6, Live, (1, 1)), Inconclusive, 0);
+    }
+
+    #[test]
+    fn a_slow_client_s_snapshot_may_be_overtaken() {
+        check(tape().open(9, 0).subscribe(9, 0).stamped(9, 0, 6, Live, (1, 10)), Inconclusive, 0);
+    }
+
+    #[test]
+    fn live_no_newer_than_the_snapshot_fails() {
+        check(tape().stamped(0, 0, 5, Snapshot, (1, 9)).stamped(0, 0, 5, Live, (1, 9)), Fail, 1);
+        check(tape().stamped(0, 0, 5, Snapshot, (2, 1)).stamped(0, 0, 4, Live, (1, 8)), Fail, 1);
+    }
+
+    #[test]
+    fn a_second_snapshot_needs_a_gap_or_a_subscription() {
+        let live = tape().stamped(0, 0, 5, Snapshot, (1, 9)).stamped(0, 0, 6, Live, (1, 10));
+        check(live.clone().stamped(0, 0, 6, Snapshot, (1, 10)), Fail, 2);
+        check(live.clone().gap(0, 0, 1, 11, None).stamped(0, 0, 6, Snapshot, (1, 10)), Pass, 2);
+        check(live.subscribe(0, 0).stamped(0, 0, 6, Snapshot, (1, 10)), Pass, 2);
+    }
+
+    #[test]
+    fn a_resume_in_full_takes_the_place_of_the_snapshot() {
+        check(tape().resumed(0, 0, (1, 7), true).stamped(0, 0, 5, Replay, (1, 8)), Inconclusive, 0);
+        check(tape().resumed(0, 0, (1, 7), false).stamped(0, 0, 5, Live, (1, 8)), Fail, 1);
+    }
+}

@@ -1,0 +1,314 @@
+//! `subscription-dedup`: a source is asked for the union of what a proxy's clients want, once.
+//!
+//! - No symbol is subscribed to twice on one leg, whether by two requests or by one that names it twice.
+//! - A symbol is asked for only while a client of that proxy wants it, or did not long ago.
+//! - It is given back only after it has lingered: nobody has wanted it for that long.
+//! - And it is given back then, within `settle`.
+//!
+//! A client wants a symbol, for this, from its subscription on, and surely (so that its proxy knows) from the first message of the symbol; until it closes, its
+//! proxy closes it, or its host goes down.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rustc_hash::FxHashMap;
+use wire::event::Event;
+use wire::id::{LegId, SessionId, SourceId};
+
+use super::homes::Homes;
+use super::{At, Checker, Facts, Findings, SubscriptionDedup};
+
+/// The checker. A check is a symbol that a source was asked for, or given back.
+pub(super) struct Union {
+    bound: SubscriptionDedup,
+    facts: Facts,
+    homes: Homes,
+    legs: BTreeMap<(SourceId, LegId), Leg>,
+    // Maps that hash are never walked.
+    by_peer: FxHashMap<SocketAddr, (SourceId, LegId)>,
+    claims: FxHashMap<SocketAddr, usize>,
+    clients: BTreeMap<u32, Client>,
+    by_local: FxHashMap<SocketAddr, u32>,
+    wants: FxHashMap<(usize, u32), Want>,
+    names: FxHashMap<u32, wire::id::Symbol>,
+}
+
+#[derive(Default)]
+struct Leg {
+    proxy: Option<usize>,
+    peer: Option<SocketAddr>,
+    /// Dense numbers of its symbols, with the event that asked.
+    symbols: BTreeMap<u32, u64>,
+}
+
+/// A client's open session.
+struct Client {
+    /// Its own number.
+    id: u32,
+    session: SessionId,
+    proxy: usize,
+    /// Dense numbers of its symbols, and whether its proxy surely knows.
+    symbols: BTreeMap<u32, bool>,
+}
+
+/// Who wants a symbol behind a proxy.
+#[derive(Default)]
+struct Want {
+    asked: u32,
+    sure: u32,
+    /// When the last one left whose want was sure.
+    left_us: Option<u64>,
+    /// Since when nobody wants it, by the record; None where that is not known.
+    unwanted_us: Option<u64>,
+}
+
+impl Union {
+    pub(super) fn new(bound: SubscriptionDedup, facts: &Facts) -> Self {
+        Self {
+            bound,
+            facts: facts.clone(),
+            homes: Homes::new(facts),
+            legs: BTreeMap::new(),
+            by_peer: FxHashMap::default(),
+            claims: FxHashMap::default(),
+            clients: BTreeMap::new(),
+            by_local: FxHashMap::default(),
+            wants: FxHashMap::default(),
+            names: FxHashMap::default(),
+        }
+    }
+
+    /// A client's session is over. `unnoticed`: its proxy may learn of it much later.
+    fn leave(&mut self, client: u32, us: u64, unnoticed: bool) {
+        let Some(gone) = self.clients.remove(&client) else { return };
+        for (symbol, sure) in gone.symbols {
+            let want = self.wants.entry((gone.proxy, symbol)).or_default();
+            want.asked = want.asked.saturating_sub(1);
+            if sure {
+                want.sure = want.sure.saturating_sub(1);
+                want.left_us = Some(us);
+            }
+            want.unwanted_us = (want.asked == 0 && !unnoticed).then_some(us);
+        }
+    }
+
+    /// A message of the symbol reached a client: its proxy knows that it wants it.
+    fn sure(&mut self, at: At, session: SessionId) {
+        let Some(client) = self.clients.get_mut(&at.client).filter(|client| client.session == session) else { return };
+        if let Some(sure) = client.symbols.get_mut(&at.symbol)
+            && !std::mem::replace(sure, true)
+        {
+            self.wants.entry((client.proxy, at.symbol)).or_default().sure += 1;
+        }
+    }
+
+    fn want(&mut self, at: At, id: u32, session: SessionId) {
+        let Some(proxy) = self.homes.proxy(at.client) else { return };
+        if self.clients.get(&at.client).is_some_and(|client| client.session != session) {
+            self.leave(at.client, at.us, false);
+        }
+        let new = || Client { id, session, proxy, symbols: BTreeMap::new() };
+        let client = self.clients.entry(at.client).or_insert_with(new);
+        if client.symbols.insert(at.symbol, false).is_none() {
+            let want = self.wants.entry((proxy, at.symbol)).or_default();
+            want.asked += 1;
+            want.unwanted_us = None;
+        }
+    }
+
+    fn subscribed(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        let Event::SourceSubscribe { source, leg, symbol } = event else { return };
+        findings.check();
+        self.names.insert(at.symbol, *symbol);
+        let known = self.legs.entry((*source, *leg)).or_default();
+        if let Some(earlier) = known.symbols.insert(at.symbol, at.event) {
+            findings.violation(at, &[earlier], || format!("{source} {leg} was asked for {symbol} a second time"));
+        }
+        let Some(proxy) = known.proxy else { return };
+        let late = self.bound.linger.as_micros().saturating_add(self.bound.settle.as_micros());
+        let wanted = self.wants.get(&(proxy, at.symbol)).is_some_and(|want| {
+            want.asked > 0 || want.unwanted_us.is_none_or(|since| at.us.saturating_sub(since) <= late)
+        });
+        if !wanted {
+            findings.violation(at, &[], || {
+                format!("{source} {leg} was asked for {symbol}, which no client of proxy-{proxy} wants")
+            });
+        }
+    }
+
+    fn unsubscribed(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        let Event::SourceUnsubscribe { source, leg, symbol } = event else { return };
+        findings.check();
+        let Some(known) = self.legs.get_mut(&(*source, *leg)) else { return };
+        let earlier: Vec<u64> = known.symbols.remove(&at.symbol).into_iter().collect();
+        let Some(want) = known.proxy.and_then(|proxy| self.wants.get(&(proxy, at.symbol))) else { return };
+        let linger = self.bound.linger;
+        if want.sure > 0 {
+            findings.violation(at, &earlier, || {
+                format!("{source} {leg} was given back {symbol}, which {} clients want", want.sure)
+            });
+        } else if let Some(left) = want.left_us.map(|us| at.us.saturating_sub(us))
+            && left < linger.as_micros()
+        {
+            findings.violation(at, &earlier, || {
+                format!("{source} {leg} was given back {symbol} {left} us after the last client left, before it lingered for {linger}")
+            });
+        }
+    }
+
+    fn fault(&mut self, at: At, kind: &str, target: &str) {
+        if !matches!(kind, "kill" | "power-off") {
+            return;
+        }
+        if let Some(source) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {
+            // It says nothing of its legs any more.
+            self.legs.retain(|(of, _), _| *of != SourceId(source));
+        }
+        let ranges = self.facts.client_hosts.iter().filter(|(host, _)| host == target).map(|(_, range)| range.clone());
+        let hit: Vec<_> = ranges.collect();
+        let gone: Vec<u32> = self
+            .clients
+            .iter()
+            .filter(|(_, it)| hit.iter().any(|range| range.contains(&it.id)))
+            .map(|(at, _)| *at)
+            .collect();
+        for client in gone {
+            self.leave(client, at.us, kind == "power-off");
+        }
+    }
+}
+
+impl Checker for Union {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        match event {
+            Event::ClientSubscribe { client, session, .. } => self.want(at, client.0, *session),
+            Event::ClientDeliver { session, .. } | Event::ClientGap { session, .. } => self.sure(at, *session),
+            Event::ClientOpen { local, .. } => {
+                self.leave(at.client, at.us, false);
+                self.homes.observe(at, event);
+                self.by_local.insert(*local, at.client);
+            }
+            Event::ClientClose { .. } => self.leave(at.client, at.us, false),
+            Event::ProxyClientClose { peer, .. } => {
+                if let Some(client) = self.by_local.get(peer).copied() {
+                    self.leave(client, at.us, false);
+                }
+            }
+            Event::SourceOpen { source, leg, peer } => {
+                let proxy = self.claims.remove(peer).or((self.facts.proxies == 1).then_some(0));
+                self.by_peer.insert(*peer, (*source, *leg));
+                self.legs.insert((*source, *leg), Leg { proxy, peer: Some(*peer), symbols: BTreeMap::new() });
+            }
+            Event::SourceClose { source, leg, .. } => {
+                if let Some(peer) = self.legs.remove(&(*source, *leg)).and_then(|leg| leg.peer) {
+                    self.by_peer.remove(&peer);
+                }
+            }
+            Event::ProxyLegUp { proxy, local, .. } => {
+                match self.by_peer.get(local).and_then(|leg| self.legs.get_mut(leg)) {
+                    Some(leg) => leg.proxy = Some(proxy.index()),
+                    None => {
+                        self.claims.insert(*local, proxy.index());
+                    }
+                }
+            }
+            Event::ProxyLegDown { local: Some(local), .. } => {
+                // The source may learn of it much later.
+                if let Some(leg) = self.by_peer.remove(local) {
+                    self.legs.remove(&leg);
+                }
+            }
+            Event::SourceSubscribe { .. } => self.subscribed(at, event, findings),
+            Event::SourceUnsubscribe { .. } => self.unsubscribed(at, event, findings),
+            Event::FaultStart { kind, target, .. } => self.fault(at, kind, target),
+            _ => self.homes.observe(at, event),
+        }
+    }
+
+    fn finish(&mut self, end: At, findings: &mut Findings) -> String {
+        let late = self.bound.linger.as_micros().saturating_add(self.bound.settle.as_micros());
+        for ((source, leg), known) in &self.legs {
+            let Some(proxy) = known.proxy else { continue };
+            for (symbol, event) in &known.symbols {
+                let since =
+                    self.wants.get(&(proxy, *symbol)).filter(|want| want.asked == 0).and_then(|want| want.unwanted_us);
+                let Some(idle) = since.map(|us| end.us.saturating_sub(us)).filter(|idle| *idle > late) else {
+                    continue;
+                };
+                let name = self.names.get(symbol).map_or_else(String::new, ToString::to_string);
+                findings.violation(end, &[*event], || {
+                    format!("{source} {leg} is still asked for {name}, which nobody has wanted for {idle} us")
+                });
+            }
+        }
+        format!("{} of {} subscriptions and returns were wrong", findings.broken(), findings.checked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+    fn tape() -> Tape {
+        Tape::new("subscription-dedup = { linger = \"1s\", settle = \"2s\" }").leg(0, 0)
+    }
+
+    /// Client 0 wants symbol 0, and the source was asked for it.
+    fn wanted() -> Tape {
+        tape().open(0, 0).subscribe(0, 0).asked(0, 0, 0).deliver(0, 0, 1)
+    }
+
+    #[test]
+    fn a_symbol_that_is_asked_for_once_passes_however_many_want_it() {
+        check(wanted().open(1, 0).subscribe(1, 0).deliver(1, 0, 2), Pass, 1);
+        // Another leg has subscriptions of its own.
+        check(wanted().leg_closed(0, 0).leg(1, 0).asked(1, 0, 0), Pass, 2);
+    }
+
+    #[test]
+    fn a_symbol_that_is_asked_for_twice_fails() {
+        check(wanted().asked(0, 0, 0), Fail, 2);
+    }
+
+    #[test]
+    fn a_symbol_that_nobody_wants_is_not_asked_for() {
+        check(tape().asked(0, 0, 0), Fail, 1);
+        check(wanted().close_own(0).after(4_000_000).leg_closed(0, 0).leg(1, 0).asked(1, 0, 0), Fail, 2);
+    }
+
+    #[test]
+    fn a_symbol_is_given_back_after_it_lingered() {
+        check(wanted().close_own(0).after(1_000_000).given_back(0, 0, 0), Pass, 2);
+        check(wanted().close_own(0).after(900_000).given_back(0, 0, 0), Fail, 2);
+        check(wanted().given_back(0, 0, 0), Fail, 2);
+        // The proxy closed it a second before the client knew.
+        check(wanted().closed_by_proxy(0).after(1_000_000).close_by_peer(0, None).given_back(0, 0, 0), Pass, 2);
+    }
+
+    #[test]
+    fn one_of_two_clients_that_leaves_gives_nothing_back() {
+        let both = wanted().open(1, 0).subscribe(1, 0).deliver(1, 0, 2);
+        check(both.clone().close_own(1).after(5_000_000).given_back(0, 0, 0), Fail, 2);
+        check(both.close_own(1).close_own(0).after(1_000_000).given_back(0, 0, 0), Pass, 2);
+        // A client whose request may still be on its way keeps nothing.
+        check(wanted().close_own(0).after(1_000_000).open(1, 0).subscribe(1, 0).given_back(0, 0, 0), Pass, 2);
+    }
+
+    #[test]
+    fn a_symbol_that_is_never_given_back_fails() {
+        check(wanted().close_own(0).after(2_900_000).gauge(0, 0, 0), Pass, 1);
+        check(wanted().close_own(0).after(3_100_000).gauge(0, 0, 0), Fail, 1);
+        // The source was killed: it says nothing of its legs any more.
+        check(wanted().close_own(0).fault(0, "kill", "source-0").after(9_000_000).gauge(0, 0, 0), Pass, 1);
+    }
+
+    #[test]
+    fn clients_go_down_with_their_host() {
+        check(wanted().fault(0, "kill", "c-0").after(1_000_000).given_back(0, 0, 0), Pass, 2);
+        check(wanted().fault(0, "kill", "c-0").after(500_000).given_back(0, 0, 0), Fail, 2);
+        // A proxy may learn late of a host that went dark.
+        check(wanted().fault(0, "power-off", "c-0").after(60_000_000).gauge(0, 0, 0), Pass, 1);
+        check(tape().open(0, 0).subscribe(0, 0), Inconclusive, 0);
+    }
+}
