@@ -15,8 +15,10 @@ pub(crate) use self::file::{File, Span};
 pub use self::pattern::Pattern;
 pub(crate) use self::reference::reference;
 pub use self::upstream::{Upstream, WEIGHT_MAX};
+use ipnet::IpNet;
 use wire::feed::Protocol;
 use wire::id::ProxyId;
+use wire::ws::http::HeaderName;
 
 use crate::limits::Limits;
 use crate::secret::Secret;
@@ -150,6 +152,14 @@ pub struct Config {
     /// Close codes of a source by which it leaves, so that relay moves the client; any other ends the client's session with the same code and reason. Default
     /// 1001, 1011, 1012, 1013.
     pub move_on_close: Vec<u16>,
+    /// Networks whose word on where a client comes from is passed on to the source (`X-Forwarded-For`, `X-Forwarded-Proto`, `Forwarded`); what anybody else
+    /// says there is dropped. Relay. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Headers of a client's handshake that relay passes on to its source. Those of the handshake itself, and those that the proxy writes, cannot be named.
+    /// Default none.
+    pub forward_headers: Vec<HeaderName>,
+    /// Whether relay asks the source for the client's path and query in place of those of the upstream's URL. Default false.
+    pub forward_path: bool,
     /// Bounds.
     pub limits: Limits,
     /// When a leg counts as dead.
@@ -213,6 +223,9 @@ impl Config {
             preamble_match: None,
             failover: true,
             move_on_close: crate::relay::ending::DEPARTURES.to_vec(),
+            trusted_proxies: Vec::new(),
+            forward_headers: Vec::new(),
+            forward_path: false,
             limits: Limits::default(),
             health: Health::default(),
             backoff: Backoff::default(),
@@ -307,6 +320,10 @@ impl Config {
         if let Some(code) = self.move_on_close.iter().find(|code| !wire::close::is_lawful(**code)) {
             let why = format!("holds {code}, which no Close frame may carry");
             return Err(ConfigError::Value { name: "move_on_close", why });
+        }
+        if let Some(name) = self.forward_headers.iter().find(|name| !crate::relay::may_be_forwarded(name)) {
+            let why = format!("names {name}, which the proxy writes itself");
+            return Err(ConfigError::Value { name: "forward_headers", why });
         }
         if self.preamble_match.is_some() && self.preamble_messages == 0 {
             let why = "must not be zero where preamble_match is given".into();

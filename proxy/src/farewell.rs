@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use futures_util::stream::FusedStream;
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::close;
 use wire::event::Why;
 use wire::net::{ByteStream, Network};
@@ -98,10 +100,14 @@ pub(crate) async fn carry_out<N: Network, S: ByteStream>(
 }
 
 /// Reads to the end, so that the closing handshake completes. True if it did. Bounded by the caller's timeout.
-async fn drain<S>(session: &mut Session<S>) -> bool
+pub(crate) async fn drain<S>(session: &mut Session<S>) -> bool
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
+    if session.is_terminated() {
+        // It failed, and reads no frame any more. Closing over unread bytes would reset the connection, and what was said last with it.
+        return session.flush().await.is_ok() && linger(session.get_mut()).await.is_ok();
+    }
     loop {
         match session.next().await {
             None => return true,
@@ -109,6 +115,14 @@ where
             Some(Err(error)) => return wire::ws::is_disconnect(&error),
         }
     }
+}
+
+/// Ends our side, and throws away what comes until the peer ends its own.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut chunk = [0; 1024];
+    while stream.read(&mut chunk).await? > 0 {}
+    Ok(())
 }
 
 /// Waits for a drain, and in it for this client's own slot. `entity` is the key of what is drawn for a client that comes late.

@@ -138,13 +138,13 @@ async fn handshake<N: Network>(
     drop(held);
     context.meter.admitted.add(1);
     context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
-    let Accepted { session, subprotocol, .. } = accepted;
+    let Accepted { session, subprotocol, asked } = accepted;
+    let introduction = (!fanout).then(|| relay::Introduction::new(&config, peer.ip(), &asked));
     let net = context.net.clone();
     net.spawn_on(shard, "client", async move {
-        if fanout {
-            fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await;
-        } else {
-            relay::serve_client(context, session, peer).await;
+        match introduction {
+            None => fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await,
+            Some(introduction) => relay::serve_client(context, session, peer, introduction).await,
         }
         drop((client, address));
     });

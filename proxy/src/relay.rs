@@ -21,6 +21,7 @@
 
 mod bridge;
 pub(crate) mod ending;
+mod introduction;
 mod preamble;
 mod probe;
 mod turn;
@@ -35,10 +36,11 @@ use wire::close;
 use wire::event::{Event, Why};
 use wire::id::SourceId;
 use wire::net::Network;
-use wire::ws::{Ask, Message, Session, Tap};
+use wire::ws::{Message, Session, Tap};
 
 use self::bridge::{Bridge, BridgeEnd};
-use self::ending::{Parting, lawful, part};
+use self::ending::{Parting, lawful, part, source_lost};
+pub(crate) use self::introduction::{Introduction, may_be_forwarded};
 use self::preamble::Preamble;
 pub(crate) use self::probe::keep as keep_probing;
 use self::turn::InTurn;
@@ -52,11 +54,13 @@ pub(crate) async fn serve_client<N: Network>(
     context: Arc<Context<N>>,
     session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
+    introduction: Introduction,
 ) {
     let mut client = Client {
         context: Arc::clone(&context),
         session,
         peer,
+        introduction: Arc::new(introduction),
         pending: None,
         preamble: Preamble::new(&context.config()),
         legs: 0,
@@ -78,6 +82,7 @@ struct Client<N: Network> {
     context: Arc<Context<N>>,
     session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
+    introduction: Arc<Introduction>,
     /// Read from the client and not yet handed to a leg: at most one.
     pending: Option<Message>,
     preamble: Preamble,
@@ -143,9 +148,11 @@ impl<N: Network> Client<N> {
                     let end = Farewell::Close { frame: frame.and_then(lawful), why: Why::Closed };
                     return (end, Some((leg, Parting::Answer)));
                 }
-                BridgeEnd::Client { end, leg_code } => {
-                    down(if context.stop.is_cancelled() { Why::Shutdown } else { Why::Closed });
-                    return (end, Some((leg, Parting::Close(leg_code.and_then(lawful)))));
+                BridgeEnd::Client { end, leg: parting, fault } => {
+                    leg.place.fault = fault.is_some();
+                    let orderly = if context.stop.is_cancelled() { Why::Shutdown } else { Why::Closed };
+                    down(fault.unwrap_or(orderly));
+                    return (end, Some((leg, parting)));
                 }
             }
         }
@@ -155,7 +162,7 @@ impl<N: Network> Client<N> {
     fn refuses_to_move(&mut self, up_since: Option<Instant>, why: Why) -> Option<Farewell> {
         let config = self.context.config();
         if !config.failover {
-            return Some(Farewell::close(close::INTERNAL_ERROR, "the source was lost", why));
+            return Some(Farewell::Close { frame: Some(source_lost()), why });
         }
         if up_since.is_some_and(|since| since.elapsed() >= config.backoff.stable_after) {
             self.moves = 0;
@@ -170,7 +177,7 @@ impl<N: Network> Client<N> {
         let context = Arc::clone(&self.context);
         let give_up_at = Instant::now() + context.config().limits.no_source_timeout;
         let mut stop = pin!(context.stop.cancelled());
-        let mut search = pin!(search(Arc::clone(&context), self.peer));
+        let mut search = pin!(search(Arc::clone(&context), self.peer, Arc::clone(&self.introduction)));
         loop {
             let reading = self.pending.is_none();
             wire::select! {
@@ -197,7 +204,11 @@ impl<N: Network> Client<N> {
 }
 
 /// Waits for its turn and dials, until an instance takes the client.
-async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Result<ClientLeg<N>, Farewell> {
+async fn search<N: Network>(
+    context: Arc<Context<N>>,
+    peer: SocketAddr,
+    introduction: Arc<Introduction>,
+) -> Result<ClientLeg<N>, Farewell> {
     let proxy = context.id;
     let config = context.config();
     let limits = &config.limits;
@@ -208,8 +219,7 @@ async fn search<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Resul
         context.meter.dials.add(1);
         context.observer.record(|| Event::ProxyDial { proxy, source });
         let started = Instant::now();
-        let ask =
-            Ask { url: context.url(source).to_owned(), forwarded_for: Some(peer.ip().to_string()), ..Ask::default() };
+        let ask = introduction.ask(&context.url(source));
         match dial::dial(&context.net, &ask, limits).await {
             Ok(Leg { session, local }) => {
                 place.up_since = Some(Instant::now());

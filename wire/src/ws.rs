@@ -7,16 +7,14 @@
 //! No extension is ever offered or accepted, so an intermediary may re-frame lawfully (RFC 6455 section 5.4).
 
 mod accept;
+mod connect;
 mod tap;
 
-use std::io;
-
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub use self::accept::{Accepted, Answer, Asked, HEAD_BYTES_MAX, HEADERS_MAX, accept};
+pub use self::connect::{Ask, ConnectError, Connected, connect, is_of_the_handshake};
 pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes, http};
@@ -54,136 +52,6 @@ impl Limits {
             .max_write_buffer_size(self.write_buffer_max.max(self.write_buffer + 1))
             .max_message_size(Some(self.message_max))
             .max_frame_size(Some(self.message_max))
-    }
-}
-
-/// What a client wants of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Ask {
-    /// The whole URL, `ws://host:port/path`.
-    pub url: String,
-    /// Subprotocols to offer, best first.
-    pub subprotocols: Vec<String>,
-    /// `Origin`, for servers that check it.
-    pub origin: Option<String>,
-    /// `X-Forwarded-For`, for a proxy's upstream leg.
-    pub forwarded_for: Option<String>,
-}
-
-/// Why a handshake as a client failed: who is at fault, and whether trying again helps.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// Our URL or headers are not lawful: never try again.
-    #[error("bad request to {url}: {why}")]
-    BadRequest {
-        /// The URL asked for.
-        url: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The server speaks HTTP and said no, or does not speak WebSocket there. 5xx and 429 may pass; others will not.
-    #[error("{url} answered HTTP {status} instead of a WebSocket upgrade{}{}", reason_suffix(reason), advice(*status))]
-    Refused {
-        /// The URL asked for.
-        url: String,
-        /// The HTTP status.
-        status: u16,
-        /// The beginning of the body, on one line.
-        reason: String,
-    },
-    /// The server answered something else than HTTP, or an unlawful upgrade.
-    #[error("{url} does not speak WebSocket: {why}; check its host, port and path")]
-    NotWebSocket {
-        /// The URL asked for.
-        url: String,
-        /// What was wrong.
-        why: String,
-    },
-    /// The connection broke: try again.
-    #[error("connection to {url} broke during the handshake: {source}")]
-    Broken {
-        /// The URL asked for.
-        url: String,
-        /// How.
-        source: io::Error,
-    },
-}
-
-/// What to do about a status: nothing where it may pass.
-fn advice(status: u16) -> &'static str {
-    if status >= 500 || status == 429 { "" } else { "; check its host, port and path" }
-}
-
-fn reason_suffix(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
-}
-
-/// An open session as a client.
-#[derive(Debug)]
-pub struct Connected<S> {
-    /// The open session.
-    pub session: Session<S>,
-    /// The subprotocol that the server chose.
-    pub subprotocol: Option<String>,
-}
-
-/// Opens a session as a client over a connected stream. It has no deadline of its own: wrap it in `tokio::time::timeout`.
-///
-/// # Errors
-/// [`ConnectError`].
-pub async fn connect<S>(stream: S, ask: &Ask, limits: Limits) -> Result<Connected<S>, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-    let bad = |why: String| ConnectError::BadRequest { url: ask.url.clone(), why };
-    let mut request = ask.url.as_str().into_client_request().map_err(|error| bad(error.to_string()))?;
-    let mut put = |name: header::HeaderName, value: &str| -> Result<(), ConnectError> {
-        let value = HeaderValue::from_str(value).map_err(|error| bad(format!("{name}: {error}")))?;
-        request.headers_mut().insert(name, value);
-        Ok(())
-    };
-    if !ask.subprotocols.is_empty() {
-        put(header::SEC_WEBSOCKET_PROTOCOL, &ask.subprotocols.join(", "))?;
-    }
-    if let Some(origin) = &ask.origin {
-        put(header::ORIGIN, origin)?;
-    }
-    if let Some(forwarded) = &ask.forwarded_for {
-        put(header::HeaderName::from_static("x-forwarded-for"), forwarded)?;
-    }
-    match tokio_tungstenite::client_async_with_config(request, stream, Some(limits.config())).await {
-        Ok((session, response)) => {
-            let subprotocol = response
-                .headers()
-                .get(header::SEC_WEBSOCKET_PROTOCOL)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned);
-            Ok(Connected { session, subprotocol })
-        }
-        Err(error) => Err(classify(&ask.url, error)),
-    }
-}
-
-fn classify(url: &str, error: Error) -> ConnectError {
-    let url = url.to_owned();
-    match error {
-        Error::Http(response) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            let reason: String =
-                String::from_utf8_lossy(&body[..body.len().min(120)]).lines().next().unwrap_or_default().to_owned();
-            ConnectError::Refused { url, status: response.status().as_u16(), reason }
-        }
-        Error::Io(source) => ConnectError::Broken { url, source },
-        Error::ConnectionClosed | Error::AlreadyClosed => {
-            ConnectError::Broken { url, source: io::ErrorKind::UnexpectedEof.into() }
-        }
-        Error::Url(error) => ConnectError::BadRequest { url, why: error.to_string() },
-        Error::HttpFormat(error) => ConnectError::BadRequest { url, why: error.to_string() },
-        Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::HandshakeIncomplete) => {
-            ConnectError::Broken { url, source: io::ErrorKind::UnexpectedEof.into() }
-        }
-        other => ConnectError::NotWebSocket { url, why: other.to_string() },
     }
 }
 

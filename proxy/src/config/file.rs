@@ -18,9 +18,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use wire::feed::Protocol;
 use wire::id::ProxyId;
+use wire::ws::http::HeaderName;
 
 use super::keys::{KeysError, Places};
 use super::{Balancing, Config, Mode, Pattern, Upstream};
@@ -81,6 +83,31 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A network as people write it, `10.0.0.0/8`, or one address of it.
+#[derive(Debug)]
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let net = text.parse().or_else(|_| text.parse().map(|addr: std::net::IpAddr| addr.into()));
+        let bad = |_| serde::de::Error::custom(format!("{text:?} is not a network: write 10.0.0.0/8, or one address"));
+        net.map(Self).map_err(bad)
+    }
+}
+
+/// The name of a header.
+#[derive(Debug)]
+struct Header(HeaderName);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bad = |_| serde::de::Error::custom(format!("{text:?} is not the name of a header"));
+        HeaderName::from_bytes(text.as_bytes()).map(Self).map_err(bad)
+    }
+}
+
 /// The text's own type: everything may be missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +131,9 @@ pub(crate) struct File {
     preamble_match: Option<Pattern>,
     failover: Option<bool>,
     move_on_close: Option<Vec<u16>>,
+    trusted_proxies: Option<Vec<Network>>,
+    forward_headers: Option<Vec<Header>>,
+    forward_path: Option<bool>,
     gauge_interval: Option<Span>,
     drain_tell: Option<Span>,
     drain_grace: Option<Span>,
@@ -253,9 +283,11 @@ impl File {
     pub(crate) fn apply(self, config: &mut Config) {
         self.id.map(ProxyId).put(&mut config.id);
         self.admin.map(Some).put(&mut config.admin);
+        self.trusted_proxies.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.trusted_proxies);
+        self.forward_headers.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.forward_headers);
         self.preamble_match.map(Some).put(&mut config.preamble_match);
         put!(self => config, listen, mode, protocol, upstreams, balance, slow_start, user_key, client_keys, origins,
-            preamble_messages, failover, move_on_close, gauge_interval, drain_tell, drain_grace, drain_time, drain_code, drain_deadline);
+            preamble_messages, failover, move_on_close, forward_path, gauge_interval, drain_tell, drain_grace, drain_time, drain_code, drain_deadline);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);
         limits.source_send_buffer.map(Some).put(&mut config.limits.source_send_buffer);
@@ -319,6 +351,11 @@ mod tests {
             error("preamble_match = \"(\"\n"),
             "proxy.toml:1:18: \"(\" is not a regular expression: unclosed group"
         );
+        assert!(
+            error("trusted_proxies = [\"10.0.0.0/40\"]\n")
+                .ends_with("is not a network: write 10.0.0.0/8, or one address")
+        );
+        assert!(error("forward_headers = [\"a b\"]\n").ends_with("\"a b\" is not the name of a header"));
         assert!(error("= 1").starts_with("proxy.toml:1:1: "));
     }
 
@@ -328,6 +365,8 @@ mod tests {
             listen = "127.0.0.1:9000"
             mode = "relay"
             upstreams = ["ws://a:1"]
+            trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+            forward_headers = ["Authorization"]
             [limits]
             slow_client = "disconnect"
             client_send_buffer = 4096
@@ -341,6 +380,8 @@ mod tests {
         assert_eq!(config.listen.port(), 9000);
         assert_eq!(config.mode, Mode::Relay);
         assert_eq!(config.upstreams, [Upstream::new("ws://a:1")]);
+        assert_eq!(config.trusted_proxies, ["10.0.0.0/8", "192.0.2.1/32"].map(|net| net.parse().unwrap()));
+        assert_eq!(config.forward_headers, ["authorization"]);
         assert_eq!(config.limits.slow_client, SlowClient::Disconnect);
         assert_eq!(config.limits.client_send_buffer, Some(4096));
         assert_eq!(config.health.stale_after, Duration::from_millis(1500));

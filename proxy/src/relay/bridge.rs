@@ -14,7 +14,7 @@ use wire::feed::{GREETING, KEY_LIMIT_TEXT, Protocol};
 use wire::net::Network;
 use wire::ws::{Bytes, CloseFrame, Error, Message, is_disconnect};
 
-use super::ending::{Parting, client_lost, reproach};
+use super::ending::{Parting, client_lost, lawful, reproach, source_lost};
 use super::{Client, ClientLeg};
 use crate::context::Context;
 use crate::dial;
@@ -28,12 +28,22 @@ pub(super) enum BridgeEnd {
     LegLost(Why, Parting),
     /// The source ended this session, with this frame.
     LegClosed(Option<CloseFrame>),
-    /// The client's session ends.
+    /// The client's session ends, and its leg with it.
     Client {
         end: Farewell,
-        /// What the source is told; None is a Close frame without a code.
-        leg_code: Option<CloseFrame>,
+        leg: Parting,
+        /// Why the leg is to blame, if it is.
+        fault: Option<Why>,
     },
+}
+
+/// One side broke the protocol. The other is told, and what it had on its way is still passed on until it answers, so that what was asked before the breach
+/// is answered before the session ends.
+enum Breach {
+    /// The client did, and this will be its farewell.
+    OfClient(Farewell),
+    /// The source did, and will be told this; the client is not to move.
+    OfSource(Why, Parting),
 }
 
 /// Messages passed one way before the other way gets its turn.
@@ -56,6 +66,9 @@ pub(super) struct Bridge<'b, N: Network> {
     client_held_back: bool,
     /// Writing to the leg failed with this: what the source said before is read first, a Close frame above all.
     leg_broken: Option<BridgeEnd>,
+    breach: Option<Breach>,
+    /// When waiting for the other side's answer to a breach ends.
+    breach_ends: Option<Instant>,
     had_data: bool,
     said_anything: bool,
     /// What this instance must hear before the client's next message. Handed over as the session takes it, like any other message.
@@ -79,6 +92,8 @@ impl<'b, N: Network> Bridge<'b, N> {
             source_held_back: false,
             client_held_back: false,
             leg_broken: None,
+            breach: None,
+            breach_ends: None,
             had_data: false,
             said_anything: !client.preamble.is_empty(),
             replay: client.preamble.replay(),
@@ -105,6 +120,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         let mut drain = pin!(farewell::drained(&context, u64::from(self.client.peer.port())));
         let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
         loop {
+            let before = (self.had_data, self.breach.is_some());
             wire::select! {
                 () = &mut stop => return Err(closing(close::GOING_AWAY, "proxy stops", Why::Shutdown)),
                 () = &mut drain => return Err(closing(close::GOING_AWAY, "proxy drains", Why::Shutdown)),
@@ -119,9 +135,8 @@ impl<'b, N: Network> Bridge<'b, N> {
                     alarm.as_mut().reset(next);
                 }
                 result = poll_fn(|cx| self.turn(cx)) => {
-                    let had_data = self.had_data;
                     result?;
-                    if self.had_data != had_data {
+                    if (self.had_data, self.breach.is_some()) != before {
                         alarm.as_mut().reset(Instant::now());
                     }
                 }
@@ -134,6 +149,9 @@ impl<'b, N: Network> Bridge<'b, N> {
         if self.source_held_back {
             self.judge.heard(now, if self.had_data { Heard::Data } else { Heard::Sign });
         }
+        if self.breach_ends.is_some_and(|at| now >= at) {
+            return Err(self.end_of_breach());
+        }
         let next = match self.judge.check(now) {
             Verdict::Fine(again) => again,
             Verdict::Ping(again) => {
@@ -145,15 +163,14 @@ impl<'b, N: Network> Bridge<'b, N> {
         if self.client_held_back {
             self.liveness.heard(now);
         }
+        let next = self.breach_ends.map_or(next, |at| at.min(next));
         match self.liveness.look(now) {
             Look::Again(at) => Ok(at.min(next)),
             Look::Ping(at) => {
                 self.send_down(Message::Ping(Bytes::new()))?;
                 Ok(at.min(next))
             }
-            Look::Gone => {
-                Err(BridgeEnd::Client { end: Farewell::drop(Why::PingTimeout), leg_code: Some(client_lost()) })
-            }
+            Look::Gone => Err(client_ends(Farewell::drop(Why::PingTimeout), Some(client_lost()))),
         }
     }
 
@@ -197,7 +214,7 @@ impl<'b, N: Network> Bridge<'b, N> {
 
     /// One message from the client to the source.
     fn up(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
-        if self.leg_broken.is_some() {
+        if self.leg_broken.is_some() || matches!(self.breach, Some(Breach::OfClient(_))) {
             return Poll::Pending;
         }
         let ready = Pin::new(&mut self.leg.session).poll_ready(cx);
@@ -212,8 +229,9 @@ impl<'b, N: Network> Bridge<'b, N> {
             Some(message) => message,
             None => match std::task::ready!(Pin::new(&mut self.client.session).poll_next(cx)) {
                 Some(Ok(message)) => message,
-                Some(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
-                None => return Poll::Ready(Err(gone())),
+                Some(Err(error)) => return Poll::Ready(self.client_failed(&error)),
+                None if self.breach.is_some() => return Poll::Ready(Err(self.end_of_breach())),
+                None => return Poll::Ready(Err(client_ends(Farewell::Gone, Some(client_lost())))),
             },
         };
         self.liveness.heard(Instant::now());
@@ -230,13 +248,17 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.context.meter.forwarded_up.add(1);
                 self.send_up(message)
             }
-            Message::Close(frame) => Err(BridgeEnd::Client { end: Farewell::Answer, leg_code: frame }),
+            Message::Close(_) if self.breach.is_some() => Err(self.end_of_breach()),
+            Message::Close(frame) => Err(client_ends(Farewell::Answer, frame.and_then(lawful))),
             _ => Ok(()),
         })
     }
 
     /// One message from the source to the client.
     fn down(&mut self, cx: &mut Waker<'_>) -> Poll<Result<(), BridgeEnd>> {
+        if matches!(self.breach, Some(Breach::OfSource(..))) {
+            return Poll::Pending;
+        }
         match Pin::new(&mut self.client.session).poll_ready(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
@@ -247,7 +269,8 @@ impl<'b, N: Network> Bridge<'b, N> {
         }
         let message = match std::task::ready!(Pin::new(&mut self.leg.session).poll_next(cx)) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Poll::Ready(Err(self.leg_broken.take().unwrap_or_else(|| leg_broke(&error)))),
+            Some(Err(error)) => return Poll::Ready(self.leg_failed(&error)),
+            None if self.breach.is_some() => return Poll::Ready(Err(self.end_of_breach())),
             None => return Poll::Ready(Err(BridgeEnd::LegLost(Why::Reset, Parting::Silent))),
         };
         let now = Instant::now();
@@ -269,6 +292,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.context.meter.forwarded.add(1);
                 self.send_down(message)
             }
+            Message::Close(_) if self.breach.is_some() => Err(self.end_of_breach()),
             Message::Close(frame) if self.departs(frame.as_ref()) => {
                 Err(BridgeEnd::LegLost(Why::Closed, Parting::Answer))
             }
@@ -296,6 +320,7 @@ impl<'b, N: Network> Bridge<'b, N> {
     fn written_up(&mut self, result: Result<(), Error>) -> Result<(), BridgeEnd> {
         match result {
             Ok(()) => Ok(()),
+            Err(_) if matches!(self.breach, Some(Breach::OfSource(..))) => Err(self.end_of_breach()),
             Err(error) if is_disconnect(&error) => {
                 self.leg_broken.get_or_insert_with(|| leg_broke(&error));
                 Ok(())
@@ -308,11 +333,57 @@ impl<'b, N: Network> Bridge<'b, N> {
         self.client_flushing = true;
         Pin::new(&mut self.client.session).start_send(message).map_err(|error| client_broke(&error))
     }
+
+    /// Reading from the client failed.
+    fn client_failed(&mut self, error: &Error) -> Result<(), BridgeEnd> {
+        if self.breach.is_some() {
+            return Err(self.end_of_breach());
+        }
+        if is_disconnect(error) {
+            return Err(client_broke(error));
+        }
+        self.begin_breach(Breach::OfClient(farewell::of_error(error)));
+        self.send_up(Message::Close(Some(client_lost())))
+    }
+
+    /// Reading from the leg failed.
+    fn leg_failed(&mut self, error: &Error) -> Result<(), BridgeEnd> {
+        if self.breach.is_some() {
+            return Err(self.end_of_breach());
+        }
+        if is_disconnect(error) || self.context.config().failover {
+            return Err(self.leg_broken.take().unwrap_or_else(|| leg_broke(error)));
+        }
+        let why = dial::why_of_session(error);
+        self.begin_breach(Breach::OfSource(why, Parting::Close(reproach(error))));
+        let frame = source_lost();
+        self.context.client_closed(self.client.peer, Some(frame.code.into()), why);
+        self.send_down(Message::Close(Some(frame)))
+    }
+
+    fn begin_breach(&mut self, breach: Breach) {
+        self.breach = Some(breach);
+        self.breach_ends = Some(Instant::now() + self.context.config().limits.close_timeout);
+    }
+
+    /// The other side has answered, or will not.
+    fn end_of_breach(&mut self) -> BridgeEnd {
+        match self.breach.take() {
+            Some(Breach::OfClient(end)) => BridgeEnd::Client { end, leg: Parting::Answer, fault: None },
+            Some(Breach::OfSource(why, leg)) => BridgeEnd::Client { end: Farewell::Answer, leg, fault: Some(why) },
+            None => client_ends(Farewell::Gone, Some(client_lost())),
+        }
+    }
+}
+
+/// The client's session ends so, and its source is told this.
+fn client_ends(end: Farewell, frame: Option<CloseFrame>) -> BridgeEnd {
+    BridgeEnd::Client { end, leg: Parting::Close(frame), fault: None }
 }
 
 fn closing(code: u16, reason: &str, why: Why) -> BridgeEnd {
-    let leg_code = CloseFrame { code: close::GOING_AWAY.into(), reason: "client closed".into() };
-    BridgeEnd::Client { end: Farewell::close(code, reason, why), leg_code: Some(leg_code) }
+    let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: "client closed".into() };
+    client_ends(Farewell::close(code, reason, why), Some(frame))
 }
 
 fn leg_broke(error: &Error) -> BridgeEnd {
@@ -320,10 +391,6 @@ fn leg_broke(error: &Error) -> BridgeEnd {
     BridgeEnd::LegLost(dial::why_of_session(error), parting)
 }
 
-fn gone() -> BridgeEnd {
-    BridgeEnd::Client { end: Farewell::Gone, leg_code: Some(client_lost()) }
-}
-
 fn client_broke(error: &Error) -> BridgeEnd {
-    BridgeEnd::Client { end: farewell::of_error(error), leg_code: Some(client_lost()) }
+    client_ends(farewell::of_error(error), Some(client_lost()))
 }

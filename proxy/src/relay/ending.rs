@@ -11,10 +11,12 @@
 //!
 //! 1004, 1005, 1006 and 1015 never cross: tungstenite answers a frame that carries one with 1002, and hands it up as 1002.
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wire::close;
 use wire::ws::{CloseFrame, Error, Message, Session, Utf8Bytes};
+
+use crate::farewell;
 
 /// Codes of a source that leaves, as opposed to ending this one session: what `move_on_close` holds by default.
 pub(crate) const DEPARTURES: [u16; 4] =
@@ -28,6 +30,11 @@ pub(super) fn lawful(frame: CloseFrame) -> Option<CloseFrame> {
 /// The frame that tells a source that its client was lost without a Close frame of its own.
 pub(super) fn client_lost() -> CloseFrame {
     CloseFrame { code: close::INTERNAL_ERROR.into(), reason: Utf8Bytes::from_static("client lost") }
+}
+
+/// The frame that tells a client that its source was lost and that it will not be moved.
+pub(super) fn source_lost() -> CloseFrame {
+    CloseFrame { code: close::INTERNAL_ERROR.into(), reason: Utf8Bytes::from_static("the source was lost") }
 }
 
 /// What a source is told whose session failed with this error; None where nobody is there to hear it.
@@ -64,8 +71,7 @@ pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut session: Session
             }
         }
     }
-    // Flushes what waits on the way, at first.
-    while let Some(Ok(_)) = session.next().await {}
+    farewell::drain(&mut session).await;
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod closing;
+mod handshake;
 mod messages;
 
 use proxy::Mode;

@@ -9,7 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{Error, Limits, Session};
@@ -35,8 +35,8 @@ pub struct Asked {
     pub origin: Option<String>,
     /// The subprotocols offered, in the client's order.
     pub subprotocols: Vec<String>,
-    /// `X-Forwarded-For`, if sent and readable.
-    pub forwarded_for: Option<String>,
+    /// All headers of the request.
+    pub headers: HeaderMap,
 }
 
 impl Asked {
@@ -60,7 +60,7 @@ impl Asked {
                 .map(|word| word.trim().to_owned())
                 .filter(|word| !word.is_empty())
                 .collect(),
-            forwarded_for: text(HeaderName::from_static("x-forwarded-for")),
+            headers: request.headers().clone(),
         }
     }
 }

@@ -23,16 +23,24 @@ impl ByHand {
 
     /// The next leg that the proxy opens.
     pub(super) async fn leg(&self) -> Leg {
+        self.leg_choosing(None).await
+    }
+
+    /// The next leg, for which the source chooses this subprotocol.
+    pub(super) async fn leg_choosing(&self, subprotocol: Option<&str>) -> Leg {
         soon(async {
             let (stream, _) = self.listener.accept().await.unwrap();
-            let accept = |_: &ws::Asked| Answer::Accept { subprotocol: None };
-            Leg { session: ws::accept(stream, ws::Limits::default(), accept).await.unwrap().session }
+            let accept = |_: &ws::Asked| Answer::Accept { subprotocol: subprotocol.map(str::to_owned) };
+            let accepted = ws::accept(stream, ws::Limits::default(), accept).await.unwrap();
+            Leg { session: accepted.session, asked: accepted.asked }
         })
         .await
     }
 }
 
 pub(super) struct Leg {
+    /// What the proxy asked for.
+    pub(super) asked: ws::Asked,
     pub(super) session: Session<TokioStream>,
 }
 

@@ -109,6 +109,32 @@ async fn the_source_of_a_client_that_vanishes_or_breaks_the_protocol_is_told_101
 }
 
 #[tokio::test]
+async fn what_was_asked_before_a_breach_is_answered_before_the_end() {
+    let (_proxy, _source, mut client, mut leg) = pair(|_| {}).await;
+    client.say("question").await;
+    soon(client.session.get_mut().write_all(&[0xC1, 0x80, 0, 0, 0, 0])).await.unwrap();
+    assert_eq!(leg.next().await, text("question"));
+    leg.say("answer").await;
+    assert_eq!(leg.next().await, close(1011, "client lost"));
+    assert_eq!(client.next().await, text("answer"));
+    assert_eq!(client.closed().await, 1002);
+
+    let (_proxy, _source, mut client, mut leg) = pair(|config| config.failover = false).await;
+    leg.say("question").await;
+    soon(leg.session.get_mut().write_all(&[0xC1, 0])).await.unwrap();
+    assert_eq!([client.next().await, client.next().await], [text("question"), close(1011, "the source was lost")]);
+    assert!(matches!(leg.next().await, Message::Close(Some(frame)) if u16::from(frame.code) == 1002));
+}
+
+#[tokio::test]
+async fn a_breach_that_nobody_answers_ends_within_the_close_timeout() {
+    let (_proxy, _source, mut client, _leg) =
+        pair(|config| config.limits.close_timeout = std::time::Duration::from_millis(20)).await;
+    soon(client.session.get_mut().write_all(&[0xC1, 0x80, 0, 0, 0, 0])).await.unwrap();
+    assert_eq!(client.closed().await, 1002);
+}
+
+#[tokio::test]
 async fn a_client_whose_legs_all_break_at_once_is_not_carried_on_for_ever() {
     let (proxy, source, mut client, leg) = pair(|config| config.limits.moves_max = 3).await;
     drop(leg);
