@@ -230,6 +230,15 @@ pub(crate) const KEYS: &[Key] = keys! {
     "move_on_close", "close codes", "1000 to 1003, 1007 to 1014, 3000 to 4999", AtOnce,
         "Codes by which a source leaves, so that relay moves the client. Any other ends the client's session with the same code and reason.",
         |c| Value::List(c.move_on_close.iter().map(|code| (*code).into()).collect());
+    "trusted_proxies", "networks", "`10.0.0.0/8`, or one address", NewClients,
+        "Whose word on where a client comes from reaches relay's sources (`X-Forwarded-For`, `X-Forwarded-Proto`, `Forwarded`), with its own address appended. What anybody else says there is dropped.",
+        |c| Value::List(c.trusted_proxies.iter().map(|net| Value::Text(net.to_string())).collect());
+    "forward_headers", "names", "none that the proxy writes itself", NewClients,
+        "Headers of a client's handshake that relay passes on to its source.",
+        |c| Value::List(c.forward_headers.iter().map(|name| Value::Text(name.to_string())).collect());
+    "forward_path", "", "", NewClients,
+        "Whether relay asks the source for the client's path and query in place of those of the upstream's URL.",
+        |c| c.forward_path.into();
     "gauge_interval", "time", "above 0", AtOnce,
         "How often a gauge event is recorded.",
         |c| c.gauge_interval.into();
