@@ -54,6 +54,8 @@ impl DialError {
 pub(crate) struct Leg<S> {
     pub(crate) session: Session<S>,
     pub(crate) local: SocketAddr,
+    /// What the source chose.
+    pub(crate) subprotocol: Option<String>,
 }
 
 /// Dials a source, within the dial timeout in all.
@@ -88,7 +90,7 @@ async fn attempt<N: Network>(net: &N, ask: &Ask, limits: &Limits) -> Result<Leg<
 async fn handshake<S: ByteStream>(stream: S, ask: &Ask, limits: ws::Limits) -> Result<Leg<S>, DialError> {
     let local = stream.local_addr().map_err(|error| DialError::new(Why::Reset, error.to_string()))?;
     match ws::connect(stream, ask, limits).await {
-        Ok(connected) => Ok(Leg { session: connected.session, local }),
+        Ok(connected) => Ok(Leg { session: connected.session, local, subprotocol: connected.subprotocol }),
         Err(error) => {
             let why = match &error {
                 ConnectError::BadRequest { .. } => Why::Internal,

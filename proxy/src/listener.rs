@@ -120,8 +120,28 @@ async fn handshake<N: Network>(
         let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };
-    let handshake = ws::accept(Tap::new(stream), limits.client_session(), decide);
-    let accepted = wire::select! {
+    let handshake = async {
+        let asking = ws::hear(Tap::new(stream)).await?;
+        let mut answer = decide(&asking.asked);
+        let introduction = (!fanout).then(|| relay::Introduction::new(&config, peer.ip(), &asking.asked));
+        let mut first = None;
+        if let (Answer::Accept { subprotocol }, Some(introduction)) = (&mut answer, &introduction)
+            && introduction.must_negotiate()
+        {
+            first = relay::first_leg(&context, peer, introduction).await;
+            match &first {
+                Some(leg) => *subprotocol = leg.subprotocol().map(str::to_owned),
+                None => {
+                    let retry_after_s = Some(limits.retry_after_s);
+                    let reason = "no source can be reached: try again\n".to_owned();
+                    answer = Answer::Refuse { status: 503, retry_after_s, reason };
+                }
+            }
+        }
+        let accepted = asking.answer(limits.client_session(), answer).await?;
+        Ok((accepted, introduction, first))
+    };
+    let (accepted, introduction, first) = wire::select! {
         () = context.stop.cancelled() => return,
         result = tokio::time::timeout(limits.handshake_timeout, handshake) => match result {
             Err(_) => return shed(&context, peer, Why::Deadline),
@@ -138,13 +158,12 @@ async fn handshake<N: Network>(
     drop(held);
     context.meter.admitted.add(1);
     context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
-    let Accepted { session, subprotocol, asked } = accepted;
-    let introduction = (!fanout).then(|| relay::Introduction::new(&config, peer.ip(), &asked));
+    let Accepted { session, subprotocol, .. } = accepted;
     let net = context.net.clone();
     net.spawn_on(shard, "client", async move {
         match introduction {
             None => fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await,
-            Some(introduction) => relay::serve_client(context, session, peer, introduction).await,
+            Some(introduction) => relay::serve_client(context, session, peer, introduction, first).await,
         }
         drop((client, address));
     });

@@ -36,7 +36,7 @@ use wire::close;
 use wire::event::{Event, Why};
 use wire::id::SourceId;
 use wire::net::Network;
-use wire::ws::{Message, Session, Tap};
+use wire::ws::{CloseFrame, Message, Session, Tap};
 
 use self::bridge::{Bridge, BridgeEnd};
 use self::ending::{Parting, lawful, part, source_lost};
@@ -49,18 +49,36 @@ use crate::dial::{self, Leg};
 use crate::farewell::{self, Farewell};
 use crate::meter::Held;
 
-/// Serves a client from its handshake to its end.
+/// Finds the first leg of a client that cannot be answered before: its source chooses the subprotocol. None where none is found in time to say so.
+pub(crate) async fn first_leg<N: Network>(
+    context: &Arc<Context<N>>,
+    peer: SocketAddr,
+    introduction: &Introduction,
+) -> Option<ClientLeg<N>> {
+    let limits = &context.config().limits;
+    // The rest of the handshake's time is for the refusal.
+    let patience = limits.no_source_timeout.min(limits.handshake_timeout.mul_f64(0.75));
+    let search = search(Arc::clone(context), peer, Arc::new(introduction.clone()));
+    tokio::time::timeout(patience, search).await.ok()?.ok()
+}
+
+/// Serves a client from its handshake to its end. `first` is its leg where it already has one.
 pub(crate) async fn serve_client<N: Network>(
     context: Arc<Context<N>>,
     session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
-    introduction: Introduction,
+    mut introduction: Introduction,
+    first: Option<ClientLeg<N>>,
 ) {
+    if let Some(leg) = &first {
+        introduction.settle(leg.subprotocol.clone());
+    }
     let mut client = Client {
         context: Arc::clone(&context),
         session,
         peer,
         introduction: Arc::new(introduction),
+        first,
         pending: None,
         preamble: Preamble::new(&context.config()),
         legs: 0,
@@ -83,6 +101,8 @@ struct Client<N: Network> {
     session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
     introduction: Arc<Introduction>,
+    /// The leg that it had before its session.
+    first: Option<ClientLeg<N>>,
     /// Read from the client and not yet handed to a leg: at most one.
     pending: Option<Message>,
     preamble: Preamble,
@@ -95,14 +115,21 @@ struct Client<N: Network> {
 }
 
 /// A leg to a source, for one client.
-struct ClientLeg<N: Network> {
+pub(crate) struct ClientLeg<N: Network> {
     session: Session<N::Stream>,
     local: SocketAddr,
+    /// What its source chose.
+    subprotocol: Option<String>,
     place: Place<N>,
     _held: Held,
 }
 
 impl<N: Network> ClientLeg<N> {
+    /// The subprotocol that its source chose.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
     /// Gives the place back, and says the last words without keeping the client waiting.
     fn leave(self, parting: Parting) {
         let Self { session, place, .. } = self;
@@ -120,10 +147,15 @@ impl<N: Network> Client<N> {
     async fn run(&mut self) -> (Farewell, Option<(ClientLeg<N>, Parting)>) {
         let context = Arc::clone(&self.context);
         loop {
-            let mut leg = match self.connect().await {
+            let found = match self.first.take() {
+                Some(leg) => Ok(leg),
+                None => self.connect().await,
+            };
+            let mut leg = match found {
                 Ok(leg) => leg,
                 Err(end) => return (end, None),
             };
+            self.legs += 1;
             let end = Bridge::new(self, &mut leg).run().await;
             let (source, local) = (leg.place.source, leg.local);
             let down = |why: Why| {
@@ -184,10 +216,7 @@ impl<N: Network> Client<N> {
                 () = &mut stop => {
                     return Err(Farewell::close(close::GOING_AWAY, "proxy stops", Why::Shutdown));
                 }
-                leg = &mut search => {
-                    self.legs += 1;
-                    return leg;
-                }
+                leg = &mut search => return leg,
                 () = tokio::time::sleep_until(give_up_at) => {
                     return Err(Farewell::close(close::TRY_AGAIN_LATER, "no source can be reached", Why::NoSource));
                 }
@@ -221,13 +250,27 @@ async fn search<N: Network>(
         let started = Instant::now();
         let ask = introduction.ask(&context.url(source));
         match dial::dial(&context.net, &ask, limits).await {
-            Ok(Leg { session, local }) => {
+            Ok(Leg { session, local, subprotocol }) => {
                 place.up_since = Some(Instant::now());
                 context.meter.dial.observe(started.elapsed());
                 context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch: 0, client: Some(peer) });
                 context.leg_up(source);
                 let held = Held::new(&context.meter, |meter| &meter.legs);
-                return Ok(ClientLeg { session, local, place, _held: held });
+                let leg = ClientLeg { session, local, subprotocol, place, _held: held };
+                if !introduction.suits(leg.subprotocol()) {
+                    context.observer.record(|| Event::ProxyLegDown {
+                        proxy,
+                        source,
+                        local: Some(local),
+                        why: Why::Protocol,
+                    });
+                    let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: "another subprotocol".into() };
+                    leg.leave(Parting::Close(Some(frame)));
+                    // Coming again, it negotiates anew.
+                    let reason = "the next source chose another subprotocol";
+                    return Err(Farewell::close(close::SERVICE_RESTART, reason, Why::Protocol));
+                }
+                return Ok(leg);
             }
             Err(error) => {
                 tracing::warn!(%source, %error, "failed to reach a source");

@@ -74,7 +74,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: None, why: error.why });
             context.leg_closed(source, None, true);
         }
-        Ok(Leg { session, local }) => {
+        Ok(Leg { session, local, .. }) => {
             context.meter.dial.observe(started.elapsed());
             let opening = Opening {
                 now: Instant::now(),

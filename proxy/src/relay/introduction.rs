@@ -28,6 +28,10 @@ pub(crate) struct Introduction {
     /// Path and query in place of the instance's own.
     target: Option<Box<str>>,
     headers: Box<[(HeaderName, HeaderValue)]>,
+    /// What the client offers; once a source has chosen, its choice alone.
+    subprotocols: Vec<String>,
+    /// The client has its answer: every further source must choose the same.
+    settled: bool,
 }
 
 impl Introduction {
@@ -37,7 +41,26 @@ impl Introduction {
         for name in &config.forward_headers {
             headers.extend(asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
         }
-        Self { target, headers: headers.into() }
+        // What is no token (RFC 9110 section 5.6.2) could not be offered to a source.
+        let token = |word: &&String| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+        let subprotocols: Vec<_> = asked.subprotocols.iter().filter(token).cloned().collect();
+        Self { target, headers: headers.into(), settled: subprotocols.is_empty(), subprotocols }
+    }
+
+    /// Whether a source must be asked before the client can be answered.
+    pub(crate) fn must_negotiate(&self) -> bool {
+        !self.settled
+    }
+
+    /// A source has chosen, and the client is told.
+    pub(super) fn settle(&mut self, subprotocol: Option<String>) {
+        self.settled = true;
+        self.subprotocols = subprotocol.into_iter().collect();
+    }
+
+    /// Whether a source that made this choice can serve the client.
+    pub(super) fn suits(&self, subprotocol: Option<&str>) -> bool {
+        !self.settled || subprotocol == self.subprotocols.first().map(String::as_str)
     }
 
     /// The request to an instance.
@@ -50,7 +73,7 @@ impl Introduction {
         for (name, value) in &self.headers {
             headers.append(name, value.clone());
         }
-        Ask { url, headers, ..Ask::default() }
+        Ask { url, subprotocols: self.subprotocols.clone(), headers, ..Ask::default() }
     }
 }
 
@@ -176,6 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_source_chooses_the_subprotocol_for_all_that_follow() {
+        let mut asked = asked(&[]);
+        asked.subprotocols = ["a", "no token", "b"].map(str::to_owned).to_vec();
+        let mut introduction = Introduction::new(&config(|_| {}), [192, 0, 2, 7].into(), &asked);
+        assert!(introduction.must_negotiate() && introduction.suits(None) && introduction.suits(Some("b")));
+        assert_eq!(introduction.ask("ws://x").subprotocols, ["a", "b"]);
+        introduction.settle(Some("b".into()));
+        assert_eq!(introduction.ask("ws://x").subprotocols, ["b"]);
+        assert!(introduction.suits(Some("b")) && !introduction.suits(None) && !introduction.must_negotiate());
+        introduction.settle(None);
+        assert!(introduction.ask("ws://x").subprotocols.is_empty());
+        assert!(introduction.suits(None) && !introduction.suits(Some("b")));
+    }
+
+    #[test]
     fn path_and_headers_are_passed_on_where_configured() {
         let sent =
             [("authorization", "Bearer t"), ("cookie", "a=1"), ("sec-websocket-extensions", "permessage-deflate")];
@@ -190,6 +228,7 @@ mod tests {
         assert_eq!(ask.url, "ws://source:9000/room/7?token=x");
         assert_eq!(ask.headers["authorization"], "Bearer t");
         assert!(!ask.headers.contains_key("cookie") && !ask.headers.contains_key("sec-websocket-extensions"));
+        assert_eq!(ask.subprotocols, ["chat"]);
         for url in ["ws://source:9000", "ws://source:9000?q"] {
             assert_eq!(without_path(url), "ws://source:9000");
         }

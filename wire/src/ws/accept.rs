@@ -102,11 +102,30 @@ pub struct Accepted<S> {
 ///
 /// # Errors
 /// [`Error::Http`] with the answer given where the peer was refused or sent no lawful request; other kinds where it broke off.
-pub async fn accept<S, F>(mut stream: S, limits: Limits, decide: F) -> Result<Accepted<S>, Error>
+pub async fn accept<S, F>(stream: S, limits: Limits, decide: F) -> Result<Accepted<S>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: FnOnce(&Asked) -> Answer,
 {
+    let asking = hear(stream).await?;
+    let answer = decide(&asking.asked);
+    asking.answer(limits, answer).await
+}
+
+/// A lawful request that waits for its answer.
+#[derive(Debug)]
+pub struct Asking<S> {
+    stream: S,
+    response: Response<()>,
+    /// What the client asks for.
+    pub asked: Asked,
+}
+
+/// The first half of [`accept`], for who must ask elsewhere before it can answer: reads the request.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn hear<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<Asking<S>, Error> {
     let head = match read_head(&mut stream).await? {
         Head::Whole(head) => head,
         Head::TooLong => {
@@ -119,32 +138,41 @@ where
             return Err(error);
         }
     };
-    let (request, mut response) = match understand(&head) {
-        Ok(understood) => understood,
-        Err(refusal) => return Err(refusal.answer(&mut stream).await?),
-    };
-    let asked = Asked::new(&request);
-    let subprotocol = match decide(&asked) {
-        Answer::Refuse { status, retry_after_s, reason } => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            let mut refusal = Refusal::new(status, reason);
-            if let Some(seconds) = retry_after_s {
-                refusal.headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+    match understand(&head) {
+        Ok((request, response)) => Ok(Asking { stream, response, asked: Asked::new(&request) }),
+        Err(refusal) => Err(refusal.answer(&mut stream).await?),
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Asking<S> {
+    /// The second half of [`accept`]: answers.
+    ///
+    /// # Errors
+    /// As [`accept`].
+    pub async fn answer(self, limits: Limits, answer: Answer) -> Result<Accepted<S>, Error> {
+        let Self { mut stream, mut response, asked } = self;
+        let subprotocol = match answer {
+            Answer::Refuse { status, retry_after_s, reason } => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                let mut refusal = Refusal::new(status, reason);
+                if let Some(seconds) = retry_after_s {
+                    refusal.headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+                }
+                return Err(refusal.answer(&mut stream).await?);
             }
-            return Err(refusal.answer(&mut stream).await?);
-        }
-        Answer::Accept { subprotocol } => subprotocol.and_then(|word| {
-            let value = HeaderValue::from_str(&word).ok()?;
-            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-            Some(word)
-        }),
-    };
-    let mut bytes = Vec::with_capacity(256);
-    write_response(&mut bytes, &response)?;
-    stream.write_all(&bytes).await?;
-    stream.flush().await?;
-    let session = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.config())).await;
-    Ok(Accepted { session, asked, subprotocol })
+            Answer::Accept { subprotocol } => subprotocol.and_then(|word| {
+                let value = HeaderValue::from_str(&word).ok()?;
+                response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+                Some(word)
+            }),
+        };
+        let mut bytes = Vec::with_capacity(256);
+        write_response(&mut bytes, &response)?;
+        stream.write_all(&bytes).await?;
+        stream.flush().await?;
+        let session = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.config())).await;
+        Ok(Accepted { session, asked, subprotocol })
+    }
 }
 
 enum Head {

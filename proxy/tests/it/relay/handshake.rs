@@ -1,9 +1,13 @@
 //! What a source is told of its client.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wire::net::{Network, SocketOptions, TokioNet};
+use std::time::Duration;
 
-use super::by_hand::{ByHand, relay};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::net::{Network, SocketOptions, TokioNet, TokioStream};
+use wire::ws::{self, Ask, ConnectError};
+
+use super::by_hand::{ByHand, close, relay, text};
 use crate::bench::{Proxy, soon};
 
 /// What a browser sends, and a proxy in front of us, with these further lines.
@@ -65,4 +69,55 @@ async fn extensions_are_negotiated_on_neither_leg() {
     let (answer, leg) = tokio::join!(shake(&proxy, "/", offer), source.leg());
     assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.to_lowercase().contains("extensions"), "{answer}");
     assert!(!leg.asked.headers.contains_key("sec-websocket-extensions"));
+}
+
+/// The subprotocol that a client which offers `offer` is answered, and its session.
+async fn offer(proxy: &Proxy, offer: &[&str]) -> Result<ws::Connected<TokioStream>, ConnectError> {
+    let stream = TokioNet::current().connect(proxy.addr, SocketOptions::default()).await.unwrap();
+    let subprotocols = offer.iter().map(|word| (*word).to_owned()).collect();
+    let ask = Ask { url: format!("ws://{}/", proxy.addr), subprotocols, ..Ask::default() };
+    soon(ws::connect(stream, &ask, ws::Limits::default())).await
+}
+
+#[tokio::test]
+async fn a_source_chooses_the_subprotocol_of_its_client_or_none() {
+    for choice in [Some("b"), None] {
+        let source = ByHand::bind().await;
+        let proxy = relay(&[&source], |_| {}).await;
+        let (client, mut leg) = tokio::join!(offer(&proxy, &["a", "b"]), source.leg_choosing(choice));
+        let mut client = client.unwrap();
+        assert_eq!(client.subprotocol.as_deref(), choice);
+        assert_eq!(leg.asked.subprotocols, ["a", "b"]);
+        soon(client.session.send(text("x"))).await.unwrap();
+        assert_eq!(leg.next().await, text("x"));
+    }
+}
+
+#[tokio::test]
+async fn after_a_failover_the_next_source_is_offered_what_the_first_chose() {
+    let source = ByHand::bind().await;
+    let proxy = relay(&[&source], |_| {}).await;
+    let (client, leg) = tokio::join!(offer(&proxy, &["a", "b"]), source.leg_choosing(Some("b")));
+    let mut session = client.unwrap().session;
+    drop(leg);
+    let mut leg = source.leg_choosing(Some("b")).await;
+    assert_eq!(leg.asked.subprotocols, ["b"]);
+    leg.say("x").await;
+    assert_eq!(soon(session.next()).await.unwrap().unwrap(), text("x"));
+    drop(leg);
+    let mut leg = source.leg_choosing(None).await;
+    assert_eq!(soon(session.next()).await.unwrap().unwrap(), close(1012, "the next source chose another subprotocol"));
+    assert_eq!(leg.next().await, close(1001, "another subprotocol"));
+}
+
+#[tokio::test]
+async fn without_a_source_to_choose_the_handshake_is_answered_503() {
+    let source = ByHand::bind().await;
+    let proxy = relay(&[&source], |config| config.limits.no_source_timeout = Duration::from_millis(30)).await;
+    match offer(&proxy, &["a"]).await.map(drop) {
+        Err(ConnectError::Refused { status: 503, reason, .. }) => assert!(reason.contains("no source"), "{reason}"),
+        other => panic!("expected 503, got {other:?}"),
+    }
+    // Who offers nothing is let in, and waits as a client.
+    offer(&proxy, &[]).await.unwrap();
 }
