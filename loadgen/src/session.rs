@@ -11,7 +11,7 @@ use wire::close;
 use wire::event::{Event, Observer, Side, Stamp};
 use wire::feed::{KEY_LIMIT_TEXT, Kind, Protocol, Request, Strong};
 use wire::id::{ClientId, SessionId, Symbol};
-use wire::net::{Network, WallTime};
+use wire::net::Network;
 use wire::tick::Tick;
 use wire::ws::{self, CloseFrame, Error, Message};
 
@@ -342,7 +342,7 @@ impl<'a, N: Network> Talk<'a, N> {
         counts.replayed += u64::from(kind == Kind::Replay);
         // What comes from the proxy's memory is as old as it is.
         if kind == Kind::Live
-            && let Some(due) = due(payload, symbol)
+            && let Some(due) = Tick::due(payload)
         {
             self.shard.record(Meter::Tick, self.net.wall_clock().since(due));
         }
@@ -445,13 +445,6 @@ impl<'a, N: Network> Talk<'a, N> {
         };
         let _ = timeout(bound, goodbye).await;
     }
-}
-
-/// When the tick was due, by its time stamp.
-fn due(payload: &str, symbol: Symbol) -> Option<WallTime> {
-    let rest = payload.get(r#"{"symbol":""#.len() + symbol.as_str().len()..)?;
-    let digits = rest.strip_prefix(r#"","ts":""#)?.split_once('"')?.0;
-    Some(WallTime(digits.parse::<u64>().ok()?.checked_mul(1_000)?))
 }
 
 fn micros(duration: Duration) -> u64 {

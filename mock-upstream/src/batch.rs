@@ -12,15 +12,17 @@ pub(crate) struct Batch {
     n: u64,
     seed: u64,
     schedule: Schedule,
+    /// The form of the payloads.
+    v2: bool,
     silent: Arc<[u16]>,
     texts: Box<[OnceLock<Utf8Bytes>]>,
 }
 
 impl Batch {
     /// `silent` holds, for each symbol, how many scripted silences cover it now.
-    pub(crate) fn new(n: u64, seed: u64, schedule: Schedule, silent: Arc<[u16]>) -> Self {
+    pub(crate) fn new(n: u64, seed: u64, schedule: Schedule, v2: bool, silent: Arc<[u16]>) -> Self {
         let texts = silent.iter().map(|_| OnceLock::new()).collect();
-        Self { n, seed, schedule, silent, texts }
+        Self { n, seed, schedule, v2, silent, texts }
     }
 
     pub(crate) fn n(&self) -> u64 {
@@ -32,7 +34,11 @@ impl Batch {
         if *self.silent.get(index)? > 0 {
             return None;
         }
-        let text = self.texts[index].get_or_init(|| Tick { symbol, n: self.n }.encode(self.seed, self.schedule).into());
+        let text = self.texts[index].get_or_init(|| {
+            let tick = Tick { symbol, n: self.n };
+            let encode = if self.v2 { Tick::encode_v2 } else { Tick::encode };
+            encode(&tick, self.seed, self.schedule).into()
+        });
         Some(text.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! The one task that keeps time: makes ticks when they are due and plays the script.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,20 +49,22 @@ struct Stage<'a> {
     stalls: u16,
     refusals: u16,
     slams: u16,
+    rejections: u16,
     silences: Arc<[u16]>,
 }
 
 impl<'a> Stage<'a> {
     fn new(shared: &'a Shared) -> Self {
         let silences = shared.config.symbols.iter().map(|_| 0).collect();
-        Self { shared, stalls: 0, refusals: 0, slams: 0, silences }
+        Self { shared, stalls: 0, refusals: 0, slams: 0, rejections: 0, silences }
     }
 
     fn tick(&self, n: u64) {
         if self.stalls > 0 {
             return;
         }
-        let batch = Batch::new(n, self.shared.config.seed, self.shared.schedule, Arc::clone(&self.silences));
+        let (seed, v2) = (self.shared.config.seed, self.shared.config.mode == Mode::V2);
+        let batch = Batch::new(n, seed, self.shared.schedule, v2, Arc::clone(&self.silences));
         self.tell(News::Ticks(Arc::new(batch)));
     }
 
@@ -90,6 +92,21 @@ impl<'a> Stage<'a> {
                     }
                 }
                 self.silences = silences.into();
+            }
+            Effect::Deny(symbol, on) => {
+                let mut denied = self.shared.denied.lock().unwrap_or_else(PoisonError::into_inner);
+                for (place, spans) in denied.iter_mut().enumerate() {
+                    if symbol.is_none_or(|symbol| self.shared.place(symbol) == Some(place)) {
+                        count(spans, on);
+                    }
+                }
+            }
+            Effect::RejectLogins(on) => {
+                count(&mut self.rejections, on);
+                self.shared.rejecting.store(self.rejections > 0, Ordering::Relaxed);
+            }
+            Effect::SymbolLimit(limit) => {
+                self.shared.symbol_limit.store(limit.unwrap_or(self.shared.config.symbol_limit), Ordering::Relaxed);
             }
             Effect::Close(code) => self.tell(News::Close(code)),
             Effect::Reset => self.tell(News::Reset),

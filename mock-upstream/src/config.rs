@@ -18,6 +18,8 @@ pub enum Mode {
     /// The v1 feed: a greeting, one subscription message from the client, then the ticks of its symbols.
     #[default]
     V1,
+    /// The v2 feed: a greeting, a login, and subscriptions that say what changes and are acknowledged or denied; then ticks in its form.
+    V2,
     /// All ticks to everyone, without greeting or subscription; what clients send is read and dropped.
     Raw,
     /// Every text and binary message goes back as it came; no ticks.
@@ -39,17 +41,25 @@ pub struct Config {
     pub seed: u64,
     /// Default [`Mode::V1`].
     pub mode: Mode,
-    /// The first text of a connection, in [`Mode::V1`] only. Default `Connected`; None says nothing.
+    /// The first text of a connection, in [`Mode::V1`] and [`Mode::V2`] only. Default `Connected`; None says nothing.
     pub greeting: Option<String>,
-    /// Connections that one user key may hold; one more is told so in-band and closed. [`Mode::V1`] only. Default None: no limit.
+    /// Connections that one user key may hold; one more is told so in-band and closed. [`Mode::V1`] and [`Mode::V2`] only. Default None: no limit.
     pub key_limit: Option<u32>,
+    /// Keys that may log in, in [`Mode::V2`] only. Default: none named, so any may.
+    pub user_keys: Vec<String>,
+    /// Symbols of which subscriptions are denied, in [`Mode::V2`] only. Default: none.
+    pub denied: Vec<Symbol>,
+    /// Symbols that one connection may have, as its login is told; more are denied. [`Mode::V2`] only. Default 1,000.
+    pub symbol_limit: u32,
+    /// Between two heartbeat messages, from the login on, in [`Mode::V2`] only. Default None: there are none.
+    pub heartbeat: Option<Duration>,
     /// Open connections; one more is refused with 503. Default 20,000.
     pub connections_max: u32,
     /// What goes wrong and when. Default: nothing.
     pub script: Script,
     /// Until the WebSocket handshake is over. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Until the client's first message in [`Mode::V1`]; then it is closed with 1008. Default 10 s.
+    /// Until the client's first message in [`Mode::V1`], or its login in [`Mode::V2`]; then it is closed with 1008. Default 10 s.
     pub first_message_timeout: Duration,
     /// How long a Close waits for the peer's. Default 1 s.
     pub close_timeout: Duration,
@@ -78,6 +88,10 @@ impl Config {
             mode: Mode::V1,
             greeting: Some(wire::feed::GREETING.to_owned()),
             key_limit: None,
+            user_keys: Vec::new(),
+            denied: Vec::new(),
+            symbol_limit: 1_000,
+            heartbeat: None,
             connections_max: 20_000,
             script: Script::default(),
             handshake_timeout: Duration::from_secs(10),

@@ -1,5 +1,7 @@
 //! One connection: handshake, subscription, ticks out, messages in, and an end that is always bounded.
 
+mod v2;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::close;
 use wire::event::{Event, Side, Why};
+use wire::feed::v2::{Guest, Said};
 use wire::feed::{KEY_LIMIT_TEXT, Request};
 use wire::id::{LegId, Symbol};
 use wire::net::ByteStream;
@@ -67,6 +70,7 @@ pub(crate) async fn run<S: ByteStream>(shared: Arc<Shared>, stream: S, peer: Soc
         unflushed: false,
         key: None,
         subscribed: false,
+        guest: Guest::new(),
     };
     let end = connection.talk(stop).await;
     connection.end(end).await;
@@ -113,6 +117,8 @@ struct Connection<'a, S> {
     key: Option<KeyHeld>,
     /// The first message came.
     subscribed: bool,
+    /// What it said, in v2.
+    guest: Guest,
 }
 
 enum Io {
@@ -131,7 +137,7 @@ impl<S: ByteStream> Connection<'_, S> {
             return End::Close(close::INTERNAL_ERROR, "slammed by script");
         }
         match config.mode {
-            Mode::V1 => {
+            Mode::V1 | Mode::V2 => {
                 if let Some(greeting) = &config.greeting
                     && let Err(error) = self.write(Message::text(greeting.as_str()))
                 {
@@ -143,6 +149,8 @@ impl<S: ByteStream> Connection<'_, S> {
         }
         let first_message = sleep_until(Instant::now() + config.first_message_timeout);
         pin!(first_message);
+        let heartbeat = sleep_until(Instant::now());
+        pin!(heartbeat);
         loop {
             while !self.unflushed
                 && !stalled
@@ -152,7 +160,8 @@ impl<S: ByteStream> Connection<'_, S> {
                     return lost(&error);
                 }
             }
-            let awaiting = config.mode == Mode::V1 && !self.subscribed;
+            let awaiting = matches!(config.mode, Mode::V1 | Mode::V2) && !self.subscribed;
+            let beating = config.heartbeat.filter(|_| config.mode == Mode::V2 && self.subscribed && !stalled);
             // An echo that cannot be written stops the reading: that is back-pressure, and it bounds what waits here.
             let reading = config.mode != Mode::Echo || !self.unflushed;
             let (session, unflushed) = (&mut self.session, self.unflushed);
@@ -195,6 +204,12 @@ impl<S: ByteStream> Connection<'_, S> {
                 },
                 () = &mut first_message, if awaiting && !stalled => {
                     return End::Close(close::POLICY_VIOLATION, "no subscription in time");
+                }
+                () = &mut heartbeat, if beating.is_some() => {
+                    heartbeat.as_mut().reset(Instant::now() + beating.unwrap_or_default());
+                    if let Err(error) = self.write(Message::text(Said::Heartbeat.encode())) {
+                        return lost(&error);
+                    }
                 }
                 io = io, if !stalled => match io {
                     Io::Flushed(Ok(())) => self.unflushed = false,
@@ -248,6 +263,8 @@ impl<S: ByteStream> Connection<'_, S> {
                 Ok(request) => self.subscribe(&request, &text),
                 Err(_) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
             },
+            (Mode::V2, Message::Text(text)) => self.hear_v2(&text),
+            (Mode::V2, Message::Binary(_)) => Some(End::Close(close::POLICY_VIOLATION, "not a v2 request")),
             (Mode::V1, Message::Binary(_)) => Some(End::Close(close::POLICY_VIOLATION, "not a v1 request")),
         }
     }
@@ -283,11 +300,16 @@ impl<S: ByteStream> Connection<'_, S> {
                 self.asked_for(symbol);
             }
         }
+        self.given_back(before);
+        None
+    }
+
+    /// Notes what of `before` is no longer wanted.
+    fn given_back(&self, before: Vec<usize>) {
         for place in before.into_iter().filter(|place| !self.wanted.contains(place)) {
             let (source, leg, symbol) = (self.shared.config.id, self.leg, self.shared.config.symbols[place]);
             self.shared.observer.record(|| Event::SourceUnsubscribe { source, leg, symbol });
         }
-        None
     }
 
     fn asked_for(&self, symbol: Symbol) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
-use wire::args::{Symbols, symbols};
+use wire::args::{Symbols, duration, symbols};
 use wire::event::{JsonLines, Observer};
 use wire::id::SourceId;
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
@@ -44,11 +44,26 @@ struct Args {
     /// What goes wrong and when (TOML).
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// What it speaks: v1 or v2.
+    #[arg(long, value_name = "v1|v2", default_value = "v1", value_parser = ["v1", "v2"])]
+    protocol: String,
+    /// Symbols of which subscriptions are denied (v2).
+    #[arg(long, value_name = "LIST", value_parser = symbols)]
+    deny: Option<Symbols>,
+    /// Symbols that one connection may have (v2).
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    symbol_limit: u32,
+    /// Keys that may log in (v2); any, where none is named.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    user_keys: Vec<String>,
+    /// Sends a heartbeat message this often (v2).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    heartbeat: Option<Duration>,
     /// Send every message back; no ticks.
-    #[arg(long, conflicts_with_all = ["raw", "greeting", "key_limit"])]
+    #[arg(long, conflicts_with_all = ["raw", "greeting", "key_limit", "protocol"])]
     echo: bool,
     /// Send all ticks to everyone, without subscription.
-    #[arg(long, conflicts_with_all = ["greeting", "key_limit"])]
+    #[arg(long, conflicts_with_all = ["greeting", "key_limit", "protocol"])]
     raw: bool,
     /// The first text of each connection; empty for none. [default: Connected]
     #[arg(long, value_name = "TEXT")]
@@ -113,8 +128,24 @@ fn start(args: Args) -> Result<(), Failure> {
     config.mode = match (args.echo, args.raw) {
         (true, _) => Mode::Echo,
         (_, true) => Mode::Raw,
+        _ if args.protocol == "v2" => Mode::V2,
         _ => Mode::V1,
     };
+    if config.mode != Mode::V2 {
+        let v2_only = [
+            ("--deny", args.deny.is_some()),
+            ("--symbol-limit", args.symbol_limit != config.symbol_limit),
+            ("--user-keys", !args.user_keys.is_empty()),
+            ("--heartbeat", args.heartbeat.is_some()),
+        ];
+        if let Some((flag, _)) = v2_only.iter().find(|(_, given)| *given) {
+            return Err((USAGE, format!("{flag} is for v2: add --protocol v2")));
+        }
+    }
+    config.denied = args.deny.map(|symbols| symbols.0).unwrap_or_default();
+    config.symbol_limit = args.symbol_limit;
+    config.user_keys = args.user_keys;
+    config.heartbeat = args.heartbeat;
     if let Some(greeting) = args.greeting {
         config.greeting = Some(greeting).filter(|text| !text.is_empty());
     }
@@ -145,7 +176,11 @@ async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
     let what = match config.mode {
         Mode::Echo => "echo".to_owned(),
         mode => {
-            let word = if mode == Mode::Raw { "raw" } else { "v1" };
+            let word = match mode {
+                Mode::Raw => "raw",
+                Mode::V2 => "v2",
+                _ => "v1",
+            };
             format!("{word}, {} symbols, each every {:?}, seed {}", config.symbols.len(), config.period, config.seed)
         }
     };

@@ -60,6 +60,20 @@ pub enum Action {
     ResetAll,
     /// Sends each connection one text that no feed protocol can read.
     Garbage,
+    /// Denies new subscriptions (v2).
+    Deny {
+        /// To this symbol only; None: to all.
+        symbol: Option<Symbol>,
+        /// For how long.
+        for_: Duration,
+    },
+    /// Rejects logins (v2).
+    RejectLogins {
+        /// For how long.
+        for_: Duration,
+    },
+    /// Changes the number of symbols that a connection may have, for logins and subscriptions from now on (v2). None: as configured.
+    SymbolLimit(Option<u32>),
     /// Changes the limit of connections per key for those that come from now on. None: no limit.
     KeyLimit(Option<u32>),
 }

@@ -38,6 +38,12 @@ pub(crate) struct Shared {
     pub(crate) stalled: AtomicBool,
     pub(crate) refusing: AtomicBool,
     pub(crate) slamming: AtomicBool,
+    /// Logins are rejected (v2).
+    pub(crate) rejecting: AtomicBool,
+    /// How many scripted denials cover each symbol (v2), by place.
+    pub(crate) denied: Mutex<Vec<u16>>,
+    /// Symbols that one connection may have (v2).
+    pub(crate) symbol_limit: AtomicU32,
     /// Above `u32::MAX`: no limit.
     pub(crate) key_limit: AtomicU64,
     pub(crate) open: AtomicU32,
@@ -66,6 +72,17 @@ impl Shared {
     /// The place of a symbol in the configuration's list.
     pub(crate) fn place(&self, symbol: Symbol) -> Option<usize> {
         self.places.get(&symbol).copied()
+    }
+
+    /// Why a subscription to the symbol is denied (v2), if it is.
+    pub(crate) fn denies(&self, symbol: Symbol) -> Option<String> {
+        let Some(place) = self.place(symbol) else {
+            self.config.counters.add_unknown_symbols(1);
+            return Some("unknown symbol".to_owned());
+        };
+        let scripted = self.denied.lock().unwrap_or_else(PoisonError::into_inner).get(place).is_some_and(|it| *it > 0);
+        let always = self.config.denied.contains(&symbol);
+        (scripted || always).then(|| "not in your plan".to_owned())
     }
 
     /// Takes one of the key's connections; None where all are taken.
@@ -142,6 +159,9 @@ pub async fn serve_on<N: Network>(
         stalled: AtomicBool::new(false),
         refusing: AtomicBool::new(false),
         slamming: AtomicBool::new(false),
+        rejecting: AtomicBool::new(false),
+        denied: Mutex::new(vec![0; config.symbols.len()]),
+        symbol_limit: AtomicU32::new(config.symbol_limit),
         key_limit: AtomicU64::new(config.key_limit.map_or(NO_KEY_LIMIT, u64::from)),
         open: AtomicU32::new(0),
         legs: AtomicU32::new(0),

@@ -8,12 +8,14 @@
 //!   bytes, see [`Strong`].
 
 mod dialect;
+mod identity;
 mod pointer;
 mod strong;
 mod v1;
 pub mod v2;
 
 pub use self::dialect::{Dialect, Heard, Refusal};
+pub use self::identity::Identity;
 pub use self::pointer::{Pointer, PointerError, STEPS_MAX};
 pub use self::strong::{GapReason, Kind, Strong, StrongError};
 pub use self::v1::{GREETING, KEY_LIMIT_TEXT, Request, RequestError, SYMBOLS_MAX, symbol_of};

@@ -6,17 +6,25 @@
 //!            |             |                   `------------ `-- five digits of a hash of (seed, symbol, n)
 //!            |             `-- the instant at which tick n is due, in milliseconds: n times the period
 //!            `-- the symbol
+//!
+//! {"t":"QUOTE","s":"EURUSD","b":"1.48213","a":"1.48221","ts":"20260101-00:00:00.100","m":"1.0000000001"}     in v2
 //! ```
+//!
+//! Every sixteenth tick of v2 has bare numbers for prices and the suffix `:QUOTE`, as the real feed now and then does.
 //!
 //! Tick n is due at wall-clock time n times the period (counted from [`ORIGIN_US`]). So all instances of a source, and a restarted one, agree on
 //! which tick is due now without talking to one another, as replicas of a market feed do. A receiver reads n from the payload, and one that
 //! knows the seed checks every byte.
+
+mod clock;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use self::clock::V2Time;
+use crate::feed::v2;
 use crate::id::Symbol;
 use crate::net::WallTime;
 
@@ -100,6 +108,30 @@ impl Tick {
         text
     }
 
+    /// The payload in the v2 feed's form.
+    ///
+    /// # Panics
+    /// If `n` passes [`N_MAX`].
+    #[must_use]
+    pub fn encode_v2(&self, seed: u64, schedule: Schedule) -> String {
+        assert!(self.n <= N_MAX, "tick number {} does not fit into a payload", self.n);
+        self.written_v2(seed, schedule.due(self.n))
+    }
+
+    fn written_v2(&self, seed: u64, due: WallTime) -> String {
+        let (bid, ask) = self.prices(seed);
+        let (symbol, ts, n) = (self.symbol, V2Time(due), self.n);
+        let (quote, suffix) = if self.is_bare() { ("", v2::SUFFIX) } else { ("\"", "") };
+        format!(
+            r#"{{"t":"QUOTE","s":"{symbol}{suffix}","b":{quote}1.{bid:05}{quote},"a":{quote}1.{ask:05}{quote},"ts":"{ts}","m":{quote}1.{n:010}{quote}}}"#
+        )
+    }
+
+    /// Whether v2 writes this tick with bare numbers and the suffix.
+    fn is_bare(&self) -> bool {
+        self.n.is_multiple_of(16)
+    }
+
     /// The five digits of the bid and of the ask.
     fn prices(&self, seed: u64) -> (u64, u64) {
         let mut key = [0_u8; crate::id::SYMBOL_BYTES_MAX + 8];
@@ -110,12 +142,19 @@ impl Tick {
         (hash % 100_000, (hash >> 32) % 100_000)
     }
 
-    /// Reads the symbol and the number from a payload, whatever its seed. None where the text is not a tick of ours.
+    /// Reads the symbol and the number from a payload of either form, whatever its seed. None where the text is not a tick of ours.
     #[must_use]
     pub fn decode(payload: &str) -> Option<Self> {
-        let symbol = Symbol::new(payload.strip_prefix(r#"{"symbol":""#)?.split_once('"')?.0).ok()?;
-        let digits = payload.strip_suffix('}')?.rsplit_once(r#""mid":1."#)?.1;
-        if digits.len() != 10 {
+        let rest = payload.strip_suffix('}')?;
+        let (symbol, digits) = match payload.strip_prefix(r#"{"symbol":""#) {
+            Some(named) => (Symbol::new(named.split_once('"')?.0).ok()?, rest.rsplit_once(r#""mid":1."#)?.1),
+            None => {
+                let digits = rest.rsplit_once(r#","m":"#)?.1;
+                let digits = digits.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(digits);
+                (v2::symbol_of(payload)?, digits.strip_prefix("1.")?)
+            }
+        };
+        if digits.len() != 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         Some(Self { symbol, n: digits.parse().ok()? })
@@ -125,12 +164,34 @@ impl Tick {
     #[must_use]
     pub fn verify(payload: &str, seed: u64) -> bool {
         let Some(tick) = Self::decode(payload) else { return false };
+        if payload.starts_with(r#"{"t":"#) {
+            let Some(due) = due_v2(payload) else { return false };
+            return payload == tick.written_v2(seed, due);
+        }
         let (bid, ask) = tick.prices(seed);
         let mut tail = String::with_capacity(64);
         write!(tail, r#""bid":1.{bid:05},"ask":1.{ask:05},"mid":1.{:010}}}"#, tick.n)
             .expect("writing to a string cannot fail");
         payload.ends_with(&tail)
     }
+
+    /// When a tick of ours was due, as its time stamp says (whole milliseconds).
+    #[must_use]
+    pub fn due(payload: &str) -> Option<WallTime> {
+        match payload.strip_prefix(r#"{"symbol":""#) {
+            Some(named) => {
+                let digits = named.split_once(r#"","ts":""#)?.1.split_once('"')?.0;
+                Some(WallTime(digits.parse::<u64>().ok()?.checked_mul(1_000)?))
+            }
+            None => due_v2(payload),
+        }
+    }
+}
+
+/// The instant in a v2 tick's time stamp.
+fn due_v2(payload: &str) -> Option<WallTime> {
+    let stamp = payload.split_once(r#","ts":""#)?.1.split_once('"')?.0;
+    V2Time::parse(stamp).map(|time| time.0)
 }
 
 #[cfg(test)]
@@ -149,6 +210,33 @@ mod tests {
         assert!(!Tick::verify(&text, 2));
         assert!(!Tick::verify(&text.replace("17}", "18}"), 1));
         assert!(!Tick::verify(&text.replace("EURUSD", "EURUSX"), 1));
+    }
+
+    #[test]
+    fn a_v2_tick_survives_the_wire_in_both_spellings() {
+        let schedule = Schedule::every(Duration::from_millis(100)).unwrap();
+        for (n, head, tail) in [
+            (17, r#"{"t":"QUOTE","s":"EURUSD","b":"1."#, r#","ts":"20260101-00:00:01.700","m":"1.0000000017"}"#),
+            (32, r#"{"t":"QUOTE","s":"EURUSD:QUOTE","b":1."#, r#","ts":"20260101-00:00:03.200","m":1.0000000032}"#),
+        ] {
+            let tick = Tick { symbol: Symbol::new("EURUSD").unwrap(), n };
+            let text = tick.encode_v2(1, schedule);
+            assert!(text.starts_with(head) && text.ends_with(tail), "{text}");
+            assert_eq!(v2::symbol_of(&text), Some(tick.symbol));
+            assert_eq!((Tick::decode(&text), Tick::due(&text)), (Some(tick), Some(schedule.due(n))));
+            assert!(Tick::verify(&text, 1) && !Tick::verify(&text, 2));
+            assert!(!Tick::verify(&text.replace(r#""a":"#, r#""a": "#), 1));
+            assert!(!Tick::verify(&text.replace("EURUSD", "EURUSX"), 1));
+        }
+        let v1 = Tick { symbol: Symbol::numbered(0), n: 5 }.encode(1, schedule);
+        assert_eq!(Tick::due(&v1), Some(schedule.due(5)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_reader_panic(text in r#"(\{"(symbol|t)":"(QUOTE","s":"A|A)"(,"ts":"[0-9]{0,21}")?,"(mid|m)":"?1.[0-9]{9,11}"?\}|.{0,30})"#) {
+            let _ = (Tick::decode(&text), Tick::verify(&text, 1), Tick::due(&text));
+        }
     }
 
     #[test]

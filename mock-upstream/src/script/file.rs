@@ -3,15 +3,15 @@
 //! ```toml
 //! [[step]]
 //! at = "5s"          # since the start; ms, s, m
-//! do = "stall"       # stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit
-//! for = "2s"         # stall, refuse, slam, silence
+//! do = "stall"       # stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit, deny, reject-logins, symbol-limit
+//! for = "2s"         # stall, refuse, slam, silence, deny, reject-logins
 //!
 //! [[step]]
 //! at = "10s"
 //! do = "close-all"
 //! code = 1012        # optional
 //! ```
-//! `silence` takes an optional `symbol`, `key-limit` an optional `limit`.
+//! `silence` and `deny` take an optional `symbol`, `key-limit` and `symbol-limit` an optional `limit`.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -85,13 +85,13 @@ fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
     let at = duration(&at)?;
     let word = what.get_ref().as_str();
     let wants = match word {
-        "stall" | "refuse" | "slam" => &["for"][..],
-        "silence" => &["for", "symbol"],
+        "stall" | "refuse" | "slam" | "reject-logins" => &["for"][..],
+        "silence" | "deny" => &["for", "symbol"],
         "close-all" => &["code"],
         "reset-all" | "garbage" => &[],
-        "key-limit" => &["limit"],
+        "key-limit" | "symbol-limit" => &["limit"],
         other => {
-            let known = "stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit";
+            let known = "stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit, deny, reject-logins, symbol-limit";
             return Err((what.span(), format!("unknown action {other:?}: expected one of {known}")));
         }
     };
@@ -117,6 +117,9 @@ fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
         "refuse" => Action::Refuse { for_: span(for_)? },
         "slam" => Action::Slam { for_: span(for_)? },
         "silence" => Action::Silence { symbol: symbol.map(|text| checked(&text)).transpose()?, for_: span(for_)? },
+        "deny" => Action::Deny { symbol: symbol.map(|text| checked(&text)).transpose()?, for_: span(for_)? },
+        "reject-logins" => Action::RejectLogins { for_: span(for_)? },
+        "symbol-limit" => Action::SymbolLimit(limit.map(Spanned::into_inner)),
         "close-all" => Action::CloseAll { code: code.map(|code| lawful(&code)).transpose()? },
         "reset-all" => Action::ResetAll,
         "garbage" => Action::Garbage,
@@ -157,6 +160,14 @@ mod tests {
         check("", Ok(&[]));
         check("[[step]]\nat='1s'\ndo='stall'\nfor='2s'\n", Ok(&[Action::Stall { for_: s(2) }]));
         check("[[step]]\nat='1s'\ndo='close-all'\n", Ok(&[Action::CloseAll { code: None }]));
+        check(
+            "[[step]]\nat='0ms'\ndo='deny'\nfor='1m'\nsymbol='A'\n[[step]]\nat='0s'\ndo='symbol-limit'\nlimit=2\n[[step]]\nat='1s'\ndo='reject-logins'\nfor='2s'",
+            Ok(&[
+                Action::Deny { symbol: Some(Symbol::new("A").unwrap()), for_: s(60) },
+                Action::SymbolLimit(Some(2)),
+                Action::RejectLogins { for_: s(2) },
+            ]),
+        );
         check(
             "[[step]]\nat='0ms'\ndo='silence'\nfor='1m'\nsymbol='A'\n[[step]]\nat='1.5s'\ndo='key-limit'\nlimit=2\n",
             Ok(&[Action::Silence { symbol: Some(Symbol::new("A").unwrap()), for_: s(60) }, Action::KeyLimit(Some(2))]),

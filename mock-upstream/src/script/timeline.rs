@@ -21,6 +21,11 @@ pub(crate) enum Effect {
     Reset,
     Garbage,
     KeyLimit(Option<u32>),
+    /// A span begins (true) or ends, for one symbol or for all.
+    Deny(Option<Symbol>, bool),
+    /// A span begins (true) or ends.
+    RejectLogins(bool),
+    SymbolLimit(Option<u32>),
 }
 
 /// The effects in order of time; of equal instants, in the order of the script.
@@ -44,6 +49,9 @@ impl Timeline {
                 Action::Refuse { for_ } => span(*for_, &Effect::Refuse),
                 Action::Slam { for_ } => span(*for_, &Effect::Slam),
                 Action::Silence { symbol, for_ } => span(*for_, &|on| Effect::Silence(*symbol, on)),
+                Action::Deny { symbol, for_ } => span(*for_, &|on| Effect::Deny(*symbol, on)),
+                Action::RejectLogins { for_ } => span(*for_, &Effect::RejectLogins),
+                Action::SymbolLimit(limit) => rest.push((at, Effect::SymbolLimit(*limit))),
                 Action::CloseAll { code } => rest.push((at, Effect::Close(*code))),
                 Action::ResetAll => rest.push((at, Effect::Reset)),
                 Action::Garbage => rest.push((at, Effect::Garbage)),

@@ -21,7 +21,7 @@ impl Sink for Ledger {
     }
 }
 
-struct Source {
+pub(crate) struct Source {
     net: TokioNet,
     url: String,
     ledger: Arc<Ledger>,
@@ -31,7 +31,7 @@ struct Source {
 }
 
 impl Source {
-    async fn start(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let net = TokioNet::current();
         let mut config = Config::new(SourceId(0), "127.0.0.1:0".parse().unwrap());
         config.period = Duration::from_millis(5);
@@ -47,7 +47,7 @@ impl Source {
         Self { net, url, ledger, counters, shutdown, task }
     }
 
-    async fn connect(&self) -> Result<Session<TokioStream>, ConnectError> {
+    pub(crate) async fn connect(&self) -> Result<Session<TokioStream>, ConnectError> {
         let addr = self.url.trim_start_matches("ws://").trim_end_matches('/').parse().unwrap();
         let stream = self.net.connect(addr, SocketOptions::default()).await.unwrap();
         let ask = Ask { url: self.url.clone(), ..Ask::default() };
@@ -61,7 +61,7 @@ impl Source {
         session
     }
 
-    async fn stop(self) -> Vec<Event> {
+    pub(crate) async fn stop(self) -> Vec<Event> {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
         std::mem::take(&mut self.ledger.0.lock().unwrap())
@@ -73,7 +73,7 @@ fn request(key: &str, symbols: &[&str]) -> Message {
     Message::text(Request::new(key.to_owned(), symbols).encode())
 }
 
-async fn text(session: &mut Session<TokioStream>) -> String {
+pub(crate) async fn text(session: &mut Session<TokioStream>) -> String {
     match session.next().await {
         Some(Ok(Message::Text(text))) => text.to_string(),
         other => panic!("expected a text, got {other:?}"),
@@ -81,7 +81,7 @@ async fn text(session: &mut Session<TokioStream>) -> String {
 }
 
 /// The close code that comes after any number of texts; None where the connection broke.
-async fn close_code(session: &mut Session<TokioStream>) -> Option<u16> {
+pub(crate) async fn close_code(session: &mut Session<TokioStream>) -> Option<u16> {
     loop {
         match session.next().await {
             Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),

@@ -239,7 +239,10 @@ impl Dialect {
             Ok(Said::Error { reason }) => Heard::Complaint(reason.into_owned()),
             Ok(Said::LoginReject { reason }) => {
                 self.progress = Progress::Refused;
-                Heard::Refused(Refusal::Login(reason.into_owned()))
+                Heard::Refused(match reason.as_ref() {
+                    KEY_LIMIT_TEXT => Refusal::KeyLimit,
+                    _ => Refusal::Login(reason.into_owned()),
+                })
             }
             Ok(Said::LoginOk { symbol_limit }) => {
                 if self.progress == Progress::Asked {

@@ -217,7 +217,7 @@ fn ack(text: &str) -> Result<SubAck, SaidError> {
 }
 
 /// A string's content, or a number's digits; None for anything else.
-fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+pub(super) fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
     match raw.as_bytes().first()? {
         b'"' => match raw.get(1..raw.len() - 1) {

@@ -97,6 +97,14 @@ fn v2_takes_refusals_complaints_and_signs_of_life() {
 }
 
 #[test]
+fn a_key_limit_is_told_as_a_text_or_at_the_login() {
+    let mut leg = Dialect::v2("K".to_owned());
+    assert_eq!(leg.hear(KEY_LIMIT_TEXT), Heard::Refused(Refusal::KeyLimit));
+    let reject = Said::LoginReject { reason: KEY_LIMIT_TEXT.into() }.encode();
+    assert_eq!(Dialect::v2("K".to_owned()).hear(&reject), Heard::Refused(Refusal::KeyLimit));
+}
+
+#[test]
 fn raw_messages_have_the_key_where_the_pointer_says() {
     let mut all = Dialect::raw(None);
     all.want(symbols("A"));

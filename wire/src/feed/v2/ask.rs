@@ -187,6 +187,19 @@ impl Guest {
     /// # Errors
     /// [`AskError`]: answer with [`Said::Error`] and close.
     pub fn hear(&mut self, text: &str, symbol_limit: u32) -> Result<Wish, AskError> {
+        self.hear_with(text, symbol_limit, |_| None)
+    }
+
+    /// The same, for a server that denies some symbols: `deny` gives the reason.
+    ///
+    /// # Errors
+    /// As [`Guest::hear`].
+    pub fn hear_with(
+        &mut self,
+        text: &str,
+        symbol_limit: u32,
+        mut deny: impl FnMut(Symbol) -> Option<String>,
+    ) -> Result<Wish, AskError> {
         let ask = Ask::decode(text)?;
         if matches!(ask, Ask::Login { .. }) == self.logged_in && ask != Ask::Ping {
             return Err(AskError::Order(if self.logged_in {
@@ -201,7 +214,9 @@ impl Guest {
             Ask::Subscribe { symbols, invalid } => {
                 let mut ack = SubAck { invalid, ..SubAck::default() };
                 for symbol in symbols {
-                    if self.symbols.contains(&symbol) || (self.symbols.len() as u64) < u64::from(symbol_limit) {
+                    if let Some(reason) = deny(symbol) {
+                        ack.denied.push((symbol, reason));
+                    } else if self.symbols.contains(&symbol) || (self.symbols.len() as u64) < u64::from(symbol_limit) {
                         self.symbols.insert(symbol);
                         ack.accepted.push(symbol);
                     } else {
@@ -271,6 +286,20 @@ mod tests {
         assert_eq!(guest.admit(9), r#"{"type":"login_ok","symbol_limit":9}"#);
         assert!(matches!(guest.hear(login, 9), Err(AskError::Order(_))));
         assert!(matches!(guest.hear(subscribe, 9), Ok(Wish::Want { .. })));
+    }
+
+    #[test]
+    fn a_guest_is_denied_what_its_server_denies() {
+        let mut guest = Guest::new();
+        let _ = guest.admit(9);
+        let deny = |symbol: Symbol| (symbol.as_str() == "B").then(|| "plan".to_owned());
+        let Ok(Wish::Want { symbols, answer }) =
+            guest.hear_with(r#"{"action":"subscribe","symbols":["A","B"]}"#, 9, deny)
+        else {
+            panic!("a want")
+        };
+        assert_eq!(symbols, [symbol("A")]);
+        assert!(answer.unwrap().contains(r#""denied":["B:QUOTE"],"denied_reasons":{"B:QUOTE":"plan"}"#));
     }
 
     #[test]
