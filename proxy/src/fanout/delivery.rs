@@ -58,12 +58,14 @@ impl Delivery {
     }
 
     /// The frame of a plain client: the source's own bytes. Encoded at the first call.
-    pub(super) fn plain(&self) -> Bytes {
+    #[must_use]
+    pub fn plain(&self) -> Bytes {
         self.plain.get_or_init(|| frame::encode(&self.message)).clone()
     }
 
     /// The frame of a `windtunnel.v1` client: the message in its envelope, encoded at the first call. Binary data cannot stand in it and goes as it is.
-    pub(super) fn strong(&self) -> Bytes {
+    #[must_use]
+    pub fn strong(&self) -> Bytes {
         let Message::Text(text) = &self.message else { return self.plain() };
         self.strong
             .get_or_init(|| {

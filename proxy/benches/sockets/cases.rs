@@ -1,0 +1,257 @@
+//! What is measured: each case sets its processes up, lets them run in, and reads the kernel's accounts over a window.
+
+use std::time::{Duration, Instant};
+
+use super::role::{Outcome, Place, Role};
+use super::table::{Figure, Sample, Table};
+
+/// Clients of the cases that compare with the bare loop.
+const CLIENTS: usize = 1_000;
+
+/// Clients of the memory case.
+const CLIENTS_MANY: usize = 5_000;
+
+/// Who hands out the ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    /// The bare loop, a write for each tick.
+    Bare,
+    /// The bare loop, a write for eight ticks.
+    Joined,
+    Proxy,
+}
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Joined => "bare, 8 joined",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+type Case = fn(&Plan, &mut Table) -> Outcome<()>;
+
+/// How often and how long.
+struct Plan {
+    place: Place,
+    repeats: usize,
+    window: Duration,
+}
+
+/// Runs the cases named, or all.
+pub(crate) fn run(words: &[&str]) -> Outcome<()> {
+    let quick = words.contains(&"--quick");
+    let names: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("--")).collect();
+    let plan = Plan {
+        place: Place::find(),
+        repeats: if quick { 1 } else { 3 },
+        window: Duration::from_secs(if quick { 2 } else { 5 }),
+    };
+    // Whatever hangs: children end with their parent.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(30 * 60));
+        eprintln!("sockets: not done after 30 minutes");
+        std::process::exit(1)
+    });
+    super::table::machine(plan.place);
+    let cases: [(&str, Case); 6] = [
+        ("steady", steady),
+        ("burst", burst),
+        ("overload", overload),
+        ("memory", memory),
+        ("stalled", stalled),
+        ("churn", churn),
+    ];
+    if let Some(word) = names.iter().find(|word| cases.iter().all(|(name, _)| name != *word)) {
+        return Err(format!("no case {word}; there are steady, burst, overload, memory, stalled, churn").into());
+    }
+    let mut table = Table::default();
+    for repeat in 1..=plan.repeats {
+        for (name, case) in cases.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+            eprintln!("{name} ({repeat} of {})", plan.repeats);
+            case(&plan, &mut table)?;
+        }
+    }
+    table.print(plan.repeats);
+    Ok(())
+}
+
+/// The processes of one run, the clients connected.
+struct Run {
+    source: Role,
+    server: Role,
+    clients: Role,
+    address: String,
+}
+
+impl Run {
+    fn start(place: Place, kind: Server, clients: usize, symbols: u32) -> Outcome<Self> {
+        let (count, symbols) = (clients.to_string(), symbols.to_string());
+        let mut source = Role::start(place, false, &["source", &symbols])?;
+        let from = source.line()?;
+        let mut server = match kind {
+            Server::Bare => Role::start(place, true, &["bare", &from, &count, "single"])?,
+            Server::Joined => Role::start(place, true, &["bare", &from, &count, "joined"])?,
+            Server::Proxy => Role::start(place, true, &["proxy", &from])?,
+        };
+        let said = server.line()?;
+        // The proxy says more than its address.
+        let address = said.strip_prefix("proxy listening on ws://").unwrap_or(&said);
+        let address = address.split_whitespace().next().unwrap_or_default().to_owned();
+        let clients = Role::start(place, false, &["clients", &address, &count, &symbols])?;
+        let mut run = Self { source, server, clients, address };
+        if run.clients.line()? != "ready" {
+            return Err("the clients are not ready".into());
+        }
+        Ok(run)
+    }
+
+    /// Ends all at once, so that nobody lives to complain of the others.
+    fn end(mut self) {
+        for role in [&mut self.clients, &mut self.source, &mut self.server] {
+            role.kill();
+        }
+    }
+
+    /// Ticks from now on.
+    fn pace(&mut self, bursts_per_s: u32, ticks: u32) -> Outcome<()> {
+        self.source.tell(&format!("pace {bursts_per_s} {ticks}"))
+    }
+
+    /// What the server does from now until the window ends.
+    fn sample(&mut self, window: Duration) -> Outcome<Sample> {
+        let count = |clients: &mut Role| -> Outcome<Vec<f64>> {
+            Ok(clients.ask("count")?.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+        };
+        let (began, cpu, before) = (Instant::now(), self.server.cpu_us()?, count(&mut self.clients)?);
+        std::thread::sleep(window);
+        let (took, cpu, after) = (began.elapsed(), self.server.cpu_us()? - cpu, count(&mut self.clients)?);
+        let &[deliveries, ages, p50, p99] = after.as_slice() else { return Err("a bad count".into()) };
+        let deliveries = deliveries - before.first().copied().unwrap_or(0.0);
+        if ages == 0.0 {
+            return Err("nothing reached the clients".into());
+        }
+        Ok(Sample {
+            per_s: deliveries / took.as_secs_f64(),
+            cpu_us: cpu / deliveries,
+            p50_ms: p50 / 1e3,
+            p99_ms: p99 / 1e3,
+        })
+    }
+}
+
+/// One tick at a time, twenty a second.
+fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    for kind in [Server::Bare, Server::Proxy] {
+        let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
+        run.pace(20, 1)?;
+        std::thread::sleep(Duration::from_secs(1));
+        table.add("1,000 clients x 20 ticks/s", kind.name(), run.sample(plan.window)?);
+        run.end();
+    }
+    Ok(())
+}
+
+/// Eight ticks are due at once, five times a second.
+fn burst(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    for kind in [Server::Bare, Server::Joined, Server::Proxy] {
+        let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
+        run.pace(5, 8)?;
+        std::thread::sleep(Duration::from_secs(1));
+        table.add("1,000 clients x 5/s x 8 ticks at once", kind.name(), run.sample(plan.window)?);
+        run.end();
+    }
+    Ok(())
+}
+
+/// More than anybody can hand out.
+fn overload(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    for kind in [Server::Bare, Server::Joined, Server::Proxy] {
+        let mut run = Run::start(plan.place, kind, CLIENTS, 8)?;
+        run.pace(1, 0)?;
+        std::thread::sleep(Duration::from_secs(8));
+        table.add("overload: 1,000 clients, at 10 s", kind.name(), run.sample(Duration::from_secs(2))?);
+        std::thread::sleep(Duration::from_secs(8));
+        table.add("overload: 1,000 clients, at 20 s", kind.name(), run.sample(Duration::from_secs(2))?);
+        run.end();
+    }
+    Ok(())
+}
+
+/// What clients cost that only listen.
+fn memory(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    let none = {
+        let mut run = Run::start(plan.place, Server::Proxy, 1, 1)?;
+        run.pace(2, 1)?;
+        std::thread::sleep(Duration::from_secs(1));
+        let rss = run.server.rss()?;
+        run.end();
+        rss
+    };
+    let mut run = Run::start(plan.place, Server::Proxy, CLIENTS_MANY, 1)?;
+    let each = |rss: u64| rss.saturating_sub(none) as f64 / CLIENTS_MANY as f64 / 1024.0;
+    std::thread::sleep(Duration::from_millis(500));
+    table.figure(Figure::RssIdle, each(run.server.rss()?));
+    run.pace(2, 1)?;
+    std::thread::sleep(plan.window);
+    table.figure(Figure::RssLight, each(run.server.rss()?));
+    run.end();
+    Ok(())
+}
+
+/// Clients that stop reading while the feed goes on: what they hold beyond those that read it.
+fn stalled(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    const STALLED: usize = 200;
+    let mut rss = Vec::new();
+    for stalled in [0, STALLED] {
+        // More payload in one message of each symbol than the queue holds, so that conflation cannot make it small.
+        let mut run = Run::start(plan.place, Server::Proxy, STALLED, 400)?;
+        run.clients.ask(&format!("stall {stalled}"))?;
+        run.pace(100, 20)?;
+        std::thread::sleep(Duration::from_secs(6));
+        rss.push(run.server.rss()? as f64);
+        if stalled > 0 {
+            match kernel_bytes(&run.address) {
+                Some(bytes) => table.figure(Figure::StalledKernel, bytes as f64 / 1024.0),
+                None => eprintln!("no ss (iproute2): what the kernel holds of a stalled client is not measured"),
+            }
+        }
+        run.end();
+    }
+    table.figure(Figure::StalledUser, (rss[1] - rss[0]) / STALLED as f64 / 1024.0);
+    Ok(())
+}
+
+/// The most that the kernel holds for writing on any connection of the server's port: the `w` of `ss -tm`, which counts its own bookkeeping, too.
+fn kernel_bytes(address: &str) -> Option<u64> {
+    let port = address.rsplit(':').next()?;
+    let filter = format!("sport = :{port}");
+    let out = std::process::Command::new("ss").args(["-tmnH", &filter]).output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let held = |memory: &str| memory.split(',').find_map(|field| field.strip_prefix('w')?.parse::<u64>().ok());
+    text.split("skmem:(").skip(1).filter_map(held).max()
+}
+
+/// Connections that come, upgrade and go.
+fn churn(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    const TIMES: u32 = 3_000;
+    let mut bare = Role::start(plan.place, true, &["bare", "churn"])?;
+    let address = bare.line()?;
+    let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1"])?;
+    clients.line()?;
+    table.figure(Figure::ChurnBare, churn_cpu_us(&bare, &mut clients, TIMES)?);
+    drop((clients, bare));
+    let mut run = Run::start(plan.place, Server::Proxy, 0, 1)?;
+    table.figure(Figure::Churn, churn_cpu_us(&run.server, &mut run.clients, TIMES)?);
+    run.end();
+    Ok(())
+}
+
+fn churn_cpu_us(server: &Role, clients: &mut Role, times: u32) -> Outcome<f64> {
+    clients.ask("churn 200")?;
+    let cpu = server.cpu_us()?;
+    clients.ask(&format!("churn {times}"))?;
+    Ok((server.cpu_us()? - cpu) / f64::from(times))
+}

@@ -1,0 +1,119 @@
+//! Role: the clients. All drain what comes; every so many-th reads the time stamps, too.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+
+use super::frames::{FRAME_LEN, masked, now_ns, request, stamp_of, upgrade};
+use super::role::{Outcome, commands, say};
+
+/// Clients that read the time stamps.
+const SAMPLED: usize = 20;
+
+struct Client {
+    stream: TcpStream,
+    /// The beginning of a frame, of a client that reads.
+    begun: Option<Vec<u8>>,
+}
+
+/// Connects `count` clients that want so many symbols, and obeys: `count`, `stall N`, `churn N`.
+pub(crate) fn run(server: &str, count: usize, symbols: u32) -> Outcome<()> {
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let request = request(symbols);
+    let mut clients = Vec::with_capacity(count);
+    for index in 0..count {
+        let mut stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        upgrade(&mut stream)?;
+        stream.write_all(&request)?;
+        stream.set_nonblocking(true)?;
+        epoll::add(&poll, &stream, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
+        let sampled = index % (count / SAMPLED).max(1) == 0;
+        clients.push(Client { stream, begun: sampled.then(Vec::new) });
+    }
+    say(format_args!("ready"));
+    let (told, commands) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in self::commands() {
+            if told.send(line).is_err() {
+                return;
+            }
+        }
+        std::process::exit(0)
+    });
+    let mut ages = Histogram::<u64>::new_with_bounds(1, 120_000_000, 3)?;
+    let mut bytes = 0_u64;
+    let mut scratch = vec![0; 64 << 10];
+    let mut events = Vec::with_capacity(256);
+    loop {
+        events.clear();
+        epoll::wait(&poll, spare_capacity(&mut events), Some(&Timespec { tv_sec: 0, tv_nsec: 5_000_000 }))?;
+        for event in &events {
+            let client = &mut clients[usize::try_from(event.data.u64())?];
+            let n = match client.stream.read(&mut scratch) {
+                Ok(0) => return Err("the server closed a client".into()),
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            };
+            bytes += n as u64;
+            if let Some(begun) = &mut client.begun {
+                begun.extend_from_slice(&scratch[..n]);
+                observe(begun, &mut ages)?;
+            }
+        }
+        let Ok(line) = commands.try_recv() else { continue };
+        let mut words = line.split_whitespace();
+        let (word, number) = (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse().ok()));
+        match word {
+            "count" => {
+                let at = |quantile| ages.value_at_quantile(quantile);
+                say(format_args!("{} {} {} {}", bytes / FRAME_LEN as u64, ages.len(), at(0.5), at(0.99)));
+                ages.reset();
+            }
+            "stall" => {
+                for client in clients.iter().take(number.unwrap_or(0)) {
+                    epoll::delete(&poll, &client.stream)?;
+                }
+                say(format_args!("done"));
+            }
+            "churn" => {
+                for _ in 0..number.unwrap_or(0) {
+                    come_and_go(server)?;
+                }
+                say(format_args!("done"));
+            }
+            _ => return Err(format!("unknown command {line}").into()),
+        }
+    }
+}
+
+/// Takes whole frames off the front and counts the ages of ticks, in microseconds.
+fn observe(begun: &mut Vec<u8>, ages: &mut Histogram<u64>) -> Outcome<()> {
+    let now = now_ns();
+    let mut at = 0;
+    while let Some(len) = begun.get(at + 1).map(|len| 2 + usize::from(*len))
+        && let Some(frame) = begun.get(at..at + len)
+    {
+        if frame.len() == FRAME_LEN {
+            ages.saturating_record(now.saturating_sub(stamp_of(frame)) / 1000);
+        }
+        at += len;
+    }
+    begun.drain(..at);
+    if begun.len() > FRAME_LEN { Err("a frame longer than a tick".into()) } else { Ok(()) }
+}
+
+/// Connect, upgrade, say goodbye.
+fn come_and_go(server: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    upgrade(&mut stream)?;
+    stream.write_all(&masked(8, &1000_u16.to_be_bytes()))?;
+    while stream.read(&mut [0; 256])? > 0 {}
+    Ok(())
+}

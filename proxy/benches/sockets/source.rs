@@ -1,0 +1,85 @@
+//! Role: a v1 source. It sends ticks of all its symbols in turn to whoever connects, at the pace that it is told.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio_tungstenite::tungstenite;
+
+use super::frames::{FRAME_LEN, QUIET, now_ns, stamp, tick};
+use super::role::{Outcome, commands, say};
+
+/// Ticks in one write when it goes as fast as it can.
+const FLAT_OUT_TICKS: usize = 64;
+
+/// What it is told: `pace BURSTS_PER_SECOND TICKS_PER_BURST`; 0 is silence, and no bound where the ticks are 0.
+#[derive(Default)]
+struct Pace {
+    bursts_per_s: AtomicU64,
+    ticks: AtomicU64,
+}
+
+/// Serves any number of connections, one after the other.
+pub(crate) fn run(symbols: u32) -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    say(format_args!("{}", listener.local_addr()?));
+    let pace = Arc::new(Pace::default());
+    let told = Arc::clone(&pace);
+    std::thread::spawn(move || {
+        for line in commands() {
+            let mut numbers = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok());
+            told.bursts_per_s.store(numbers.next().unwrap_or(0), Relaxed);
+            told.ticks.store(numbers.next().unwrap_or(0), Relaxed);
+        }
+    });
+    loop {
+        let (stream, _) = listener.accept()?;
+        // The server may go at any time: the next one comes.
+        if let Err(error) = serve(stream, symbols, &pace) {
+            eprintln!("source: {error}");
+        }
+    }
+}
+
+fn serve(stream: TcpStream, symbols: u32, pace: &Pace) -> Outcome<()> {
+    stream.set_nodelay(true)?;
+    let mut session = tungstenite::accept(stream)?;
+    session.send(tungstenite::Message::text(wire::feed::GREETING))?;
+    session.read()?;
+    let mut stream = session.get_ref().try_clone()?;
+    let mut said = session.get_ref().try_clone()?;
+    // Later requests change nothing: it always sends all symbols.
+    std::thread::spawn(move || while said.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {});
+    let mut ticks: Vec<_> = (0..symbols).map(tick).collect();
+    let mut quiet = tick(QUIET);
+    let (mut turn, mut chunk) = (0, Vec::with_capacity(FLAT_OUT_TICKS * FRAME_LEN));
+    let mut next = Instant::now();
+    loop {
+        let (bursts_per_s, count) = (pace.bursts_per_s.load(Relaxed), pace.ticks.load(Relaxed));
+        chunk.clear();
+        if bursts_per_s == 0 {
+            stamp(&mut quiet, now_ns());
+            stream.write_all(&quiet)?;
+            let until = Instant::now() + Duration::from_secs(1);
+            while pace.bursts_per_s.load(Relaxed) == 0 && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            next = Instant::now();
+            continue;
+        }
+        let flat_out = count == 0;
+        if !flat_out {
+            next += Duration::from_secs(1) / u32::try_from(bursts_per_s).unwrap_or(u32::MAX);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        let now = now_ns();
+        for _ in 0..if flat_out { FLAT_OUT_TICKS } else { usize::try_from(count)? } {
+            turn = (turn + 1) % ticks.len();
+            stamp(&mut ticks[turn], now);
+            chunk.extend_from_slice(&ticks[turn]);
+        }
+        stream.write_all(&chunk)?;
+    }
+}
