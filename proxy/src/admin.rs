@@ -160,6 +160,7 @@ fn upstreams<N: Network>(context: &Context<N>) -> String {
                 "weight": state.upstream.weight,
                 "leaving": state.leaving,
                 "healthy": state.healthy,
+                "ejected": state.ejected,
                 "open": state.open.saturating_sub(state.dialing),
                 "dialing": state.dialing,
                 "failures": state.failures,

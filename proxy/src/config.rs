@@ -67,6 +67,12 @@ pub struct Health {
     pub stale_after: Duration,
     /// How often relay mode probes each instance with a handshake of its own; None (the default) relies on the clients' legs.
     pub probe_interval: Option<Duration>,
+    /// Failures in turn (dials, legs, probes) after which an instance is unhealthy. Whatever is tried rests after each of them. Default 3, as HAProxy's.
+    pub fall: u32,
+    /// Successes in turn after which an unhealthy instance is healthy again. Default 1: a connection was dialled and the instance let it in.
+    pub rise: u32,
+    /// Where fewer than this many of a hundred instances are healthy, their health is not listened to. Default 50, as Envoy's; 0 switches it off.
+    pub panic_threshold_percent: u32,
 }
 
 impl Default for Health {
@@ -76,6 +82,40 @@ impl Default for Health {
             pong_timeout: Duration::from_secs(2),
             stale_after: Duration::from_secs(2),
             probe_interval: None,
+            fall: 3,
+            rise: 1,
+            panic_threshold_percent: 50,
+        }
+    }
+}
+
+/// When an instance is left out though it works now and then: it fails much more often than its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures of dials and legs for a hundred dials, from which on it may be an outlier, if that is also twice what its siblings together have. Default 50; 0
+    /// switches ejection off.
+    pub failures_percent: u32,
+    /// Over how long failures are counted. Default 30 s.
+    pub window: Duration,
+    /// Dials in that time, its own and its siblings', below which nothing is concluded. Default 10.
+    pub dials_min: u32,
+    /// How long the first ejection lasts; the second twice as long, and so on; each such time without one takes one off again. Default 30 s.
+    pub time_base: Duration,
+    /// The longest ejection. Default 5 min.
+    pub time_max: Duration,
+    /// No instance is ejected where more than this many of a hundred would then be out of use. Default 50.
+    pub ejected_percent_max: u32,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self {
+            failures_percent: 50,
+            window: Duration::from_secs(30),
+            dials_min: 10,
+            time_base: Duration::from_secs(30),
+            time_max: Duration::from_secs(300),
+            ejected_percent_max: 50,
         }
     }
 }
@@ -166,6 +206,8 @@ pub struct Config {
     pub health: Health,
     /// How long a failed instance is left alone.
     pub backoff: Backoff,
+    /// When an instance counts as an outlier.
+    pub ejection: Ejection,
     /// How often a gauge event is recorded. Default 1 s.
     pub gauge_interval: Duration,
     /// From the beginning of a drain, when `/readyz` turns to 503, to the end of accepting: what a load balancer needs to notice. Default 0.
@@ -229,6 +271,7 @@ impl Config {
             limits: Limits::default(),
             health: Health::default(),
             backoff: Backoff::default(),
+            ejection: Ejection::default(),
             gauge_interval: Duration::from_secs(1),
             drain_tell: Duration::ZERO,
             drain_grace: Duration::ZERO,
@@ -295,6 +338,23 @@ impl Config {
         positive("health.pong_timeout", self.health.pong_timeout.is_zero())?;
         positive("health.stale_after", self.health.stale_after.is_zero())?;
         positive("health.probe_interval", self.health.probe_interval.is_some_and(|every| every.is_zero()))?;
+        positive("health.fall", self.health.fall == 0)?;
+        positive("health.rise", self.health.rise == 0)?;
+        positive("ejection.window", self.ejection.window.is_zero())?;
+        positive("ejection.time_base", self.ejection.time_base.is_zero())?;
+        for (name, percent) in [
+            ("health.panic_threshold_percent", self.health.panic_threshold_percent),
+            ("ejection.failures_percent", self.ejection.failures_percent),
+            ("ejection.ejected_percent_max", self.ejection.ejected_percent_max),
+        ] {
+            if percent > 100 {
+                return Err(ConfigError::Value { name, why: format!("is {percent}, and must not pass 100") });
+            }
+        }
+        if self.ejection.time_max < self.ejection.time_base {
+            let why = "must not be below ejection.time_base".into();
+            return Err(ConfigError::Value { name: "ejection.time_max", why });
+        }
         positive("gauge_interval", self.gauge_interval.is_zero())?;
         positive("backoff.base", self.backoff.base.is_zero())?;
         if self.backoff.cap < self.backoff.base {

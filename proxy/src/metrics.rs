@@ -22,6 +22,8 @@ pub(crate) fn render<N: Network>(context: &Context<N>) -> String {
     figures.push(gauge("queue_longest_bytes", "Payload bytes waiting in the longest client queue.", queue_bytes_max));
     figures.push(gauge("draining", "Whether clients are being sent away.", u64::from(context.drain.is_asked())));
     let pending = lock(&context.pool).pending() as u64;
+    let panics = u64::from(lock(&context.pool).panics());
+    figures.push(gauge("upstream_panic", "Whether so few instances are healthy that all are used.", panics));
     figures.push(gauge("pending", "Clients waiting for a place at an instance.", pending));
     let mut page = Page::default();
     figures.iter().for_each(|figure| page.figure(figure));
@@ -125,6 +127,7 @@ mod tests {
             open: 3,
             dialing: 1,
             healthy: true,
+            ejected: false,
             failures: 0,
             rests_until: None,
         };

@@ -1,12 +1,20 @@
 //! The instances of the source: who is usable, who holds how many connections, when to try again.
 //!
 //! ```text
-//!            dial fails, leg breaks              the delay is over: one probe at a time
-//!   healthy ------------------------> resting ---------------------------------------> probing
-//!      ^                                 ^                                               |   |
-//!      |                                 `------------------- fails ---------------------'   |
-//!      `------------------------------------------------ up ---------------------------------'
+//!            dial fails, leg breaks              the delay is over: one at a time
+//!    open ----------------------------> resting --------------------------------> half open
+//!      ^                                 ^                                         |   |
+//!      |                                 `----------------- fails -----------------'   |
+//!      `--------------------------------------------- succeeds ------------------------'
+//!
+//!            `fall` failures in turn, or an outlier among its siblings
+//!   healthy ----------------------------------------------------------> unhealthy: half open at best
+//!      ^                                                                    |
+//!      `------------------------- `rise` successes in turn -----------------'
 //! ```
+//!
+//! The first is what was seen last, and holds always. The second is the opinion, slow to change; where it leaves too few instances (the panic rule), it is not
+//! listened to.
 //!
 //! Whoever finds no place waits in a [`Line`]: first come, first served.
 //!
@@ -14,6 +22,7 @@
 
 mod instance;
 mod line;
+mod outlier;
 mod rules;
 mod slow_start;
 #[cfg(test)]
@@ -30,6 +39,7 @@ use wire::id::SourceId;
 
 use self::instance::{Instance, Usable};
 use self::line::Line;
+use self::outlier::Counts;
 use self::rules::Rules;
 use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, Candidate};
@@ -89,6 +99,8 @@ pub(crate) struct InstanceState {
     pub(crate) open: u32,
     pub(crate) dialing: u32,
     pub(crate) healthy: bool,
+    /// Left out, as it did worse than its siblings.
+    pub(crate) ejected: bool,
     pub(crate) failures: u32,
     pub(crate) rests_until: Option<Instant>,
 }
@@ -185,10 +197,11 @@ impl Pool {
         if let Some(at) = self.dials.ready_at(self.rules.dials_total).filter(|at| *at > now) {
             return Pick::Wait(at);
         }
+        let panic = self.panics();
         let mut soonest: Option<Instant> = None;
         let mut candidates = Vec::with_capacity(self.instances.len());
         for (i, it) in self.instances.iter().enumerate() {
-            match it.usable(now, &self.rules) {
+            match it.usable(now, &self.rules, panic) {
                 Usable::Now => candidates.push(Candidate {
                     source: source(i),
                     open: it.open,
@@ -263,7 +276,7 @@ impl Pool {
     pub(crate) fn up(&mut self, source: SourceId, now: Instant) -> bool {
         let Some(it) = self.instances.get_mut(source.index()) else { return false };
         let was = it.healthy();
-        it.up(now);
+        it.up(now, &self.rules);
         let back = !was && it.healthy();
         self.wake_first();
         back
@@ -276,24 +289,41 @@ impl Pool {
         it.closed(now, up_since, &self.rules);
         match ending {
             Ending::Orderly => {}
-            Ending::Fault => it.failed(now, self.redial.as_mut()),
+            Ending::Fault => it.failed(now, up_since.is_none(), &self.rules, self.redial.as_mut()),
             Ending::Refused => it.refused(now, &mut self.refused),
         }
-        let lost = was && !it.healthy();
+        self.judge(source, now);
+        let lost = was && !self.instances[source.index()].healthy();
         self.wake_first();
         lost
     }
 
-    /// What a probe found. The new opinion of the instance, if it changed. A good probe does not cut a rest short: an instance that answers probes and breaks
-    /// connections is not well.
+    /// Ejects the instance if it is an outlier, unless too many are out of use as it is.
+    fn judge(&mut self, source: SourceId, now: Instant) {
+        let Self { instances, rules, .. } = self;
+        let mut siblings = Counts::default();
+        for (_, it) in named(instances).filter(|(i, _)| *i != source.index()) {
+            siblings += it.lately(now, rules);
+        }
+        let out = 1 + named(instances).filter(|(i, it)| *i != source.index() && !it.healthy()).count();
+        let bearable = out * 100 <= named(instances).count() * rules.ejection.ejected_percent_max as usize;
+        let it = &mut instances[source.index()];
+        if !it.ejected() && bearable && outlier::is_outlier(it.lately(now, rules), siblings, &rules.ejection) {
+            it.eject(now, rules);
+        }
+    }
+
+    /// Whether so few instances are healthy that their health is not listened to: to use a bad one is better than to crush the good ones.
+    pub(crate) fn panics(&self) -> bool {
+        let healthy = named(&self.instances).filter(|(_, it)| it.healthy()).count();
+        healthy * 100 < named(&self.instances).count() * self.rules.panic_threshold_percent as usize
+    }
+
+    /// What a probe found. The new opinion of the instance, if it changed.
     pub(crate) fn probed(&mut self, source: SourceId, now: Instant, well: bool) -> Option<bool> {
         let it = self.instances.get_mut(source.index())?;
         let was = it.healthy();
-        if well {
-            it.proved(now)
-        } else {
-            it.failed(now, self.redial.as_mut())
-        }
+        it.probed(now, well, &self.rules, self.redial.as_mut());
         let is = it.healthy();
         self.wake_first();
         (was != is).then_some(is)
@@ -305,14 +335,14 @@ impl Pool {
         named.map(|(i, it)| it.state(source(i))).collect()
     }
 
-    /// Whether any instance is healthy.
+    /// Whether any instance is healthy, or at least bears a connection.
     pub(crate) fn any_healthy(&self) -> bool {
-        self.instances.iter().any(|it| !it.leaving && it.healthy())
+        self.instances.iter().any(|it| it.carries() || !it.leaving && it.healthy())
     }
 
     /// The instances that may be picked.
     pub(crate) fn sources(&self) -> Vec<SourceId> {
-        self.instances.iter().enumerate().filter(|(_, it)| !it.leaving).map(|(i, _)| source(i)).collect()
+        named(&self.instances).map(|(i, _)| source(i)).collect()
     }
 
     /// The URL of an instance; empty if there is none of this number.
@@ -336,6 +366,11 @@ fn places(instances: &[Instance], upstreams: &[Upstream]) -> Result<Vec<usize>, 
         if place > usize::from(u16::MAX) { Err(NumbersSpent) } else { Ok(place) }
     };
     upstreams.iter().map(place).collect()
+}
+
+/// The instances that the configuration names, with their places.
+fn named(instances: &[Instance]) -> impl Iterator<Item = (usize, &Instance)> {
+    instances.iter().enumerate().filter(|(_, it)| !it.leaving)
 }
 
 fn source(index: usize) -> SourceId {

@@ -143,6 +143,7 @@ pub(crate) struct File {
     limits: Option<Limits>,
     health: Option<Health>,
     backoff: Option<Backoff>,
+    ejection: Option<Ejection>,
 }
 
 macro_rules! section {
@@ -201,7 +202,24 @@ section!(Limits {
     accept_pause: Span,
 });
 
-section!(Health { ping_interval: Span, pong_timeout: Span, stale_after: Span, probe_interval: Span });
+section!(Health {
+    ping_interval: Span,
+    pong_timeout: Span,
+    stale_after: Span,
+    probe_interval: Span,
+    fall: u32,
+    rise: u32,
+    panic_threshold_percent: u32
+});
+
+section!(Ejection {
+    failures_percent: u32,
+    window: Span,
+    dials_min: u32,
+    time_base: Span,
+    time_max: Span,
+    ejected_percent_max: u32,
+});
 
 section!(Backoff { base: Span, cap: Span, stable_after: Span, key_limit_base: Span, key_limit_cap: Span });
 
@@ -302,7 +320,9 @@ impl File {
             unsubscribe_linger, reconcile_delay, client_ping_interval, client_pong_timeout, accept_pause);
         let health = self.health.unwrap_or_default();
         health.probe_interval.map(|span| Some(span.0)).put(&mut config.health.probe_interval);
-        put!(health => config.health, ping_interval, pong_timeout, stale_after);
+        put!(health => config.health, ping_interval, pong_timeout, stale_after, fall, rise, panic_threshold_percent);
+        let ejection = self.ejection.unwrap_or_default();
+        put!(ejection => config.ejection, failures_percent, window, dials_min, time_base, time_max, ejected_percent_max);
         let backoff = self.backoff.unwrap_or_default();
         put!(backoff => config.backoff, base, cap, stable_after, key_limit_base, key_limit_cap);
     }

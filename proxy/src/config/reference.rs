@@ -400,6 +400,34 @@ pub(crate) const KEYS: &[Key] = keys! {
     "health.probe_interval", "time", "above 0", AtOnce,
         "How often relay probes each instance with a handshake of its own; left out: never.",
         |c| c.health.probe_interval.into();
+    "health.fall", "failures", "1 or more", AtOnce,
+        "Failures in turn (dials, legs, probes) after which an instance is unhealthy: it gets one connection at a time, until it has proved itself. After each failure of a dial or a leg it rests, healthy or not.",
+        |c| c.health.fall.into();
+    "health.rise", "successes", "1 or more", AtOnce,
+        "Successes in turn (dials, probes) after which it is healthy again.",
+        |c| c.health.rise.into();
+    "health.panic_threshold_percent", "percent", "0 to 100", AtOnce,
+        "Where fewer than this many of a hundred instances are healthy, their health is not listened to: all that do not rest are used. 0: never.",
+        |c| c.health.panic_threshold_percent.into();
+
+    "ejection.failures_percent", "percent", "0 to 100", AtOnce,
+        "Failures of dials and legs for a hundred dials, from which on an instance is left out, if it is also twice what its siblings together have. 0: never.",
+        |c| c.ejection.failures_percent.into();
+    "ejection.window", "time", "above 0", AtOnce,
+        "Over how long failures are counted.",
+        |c| c.ejection.window.into();
+    "ejection.dials_min", "dials", "0 or more", AtOnce,
+        "Dials in that time, its own and its siblings', below which nothing is concluded.",
+        |c| c.ejection.dials_min.into();
+    "ejection.time_base", "time", "above 0", AtOnce,
+        "How long the first ejection lasts; the second twice as long, and so on. Each such time without one takes one off again.",
+        |c| c.ejection.time_base.into();
+    "ejection.time_max", "time", "`ejection.time_base` or more", AtOnce,
+        "The longest ejection.",
+        |c| c.ejection.time_max.into();
+    "ejection.ejected_percent_max", "percent", "0 to 100", AtOnce,
+        "No instance is ejected where more than this many of a hundred would then be out of use.",
+        |c| c.ejection.ejected_percent_max.into();
 
     "backoff.base", "time", "above 0", AtOnce,
         "Upper bound of the first delay after a failure of an instance; it doubles with each failure in turn, with full jitter.",
@@ -469,8 +497,9 @@ mod tests {
 
     #[test]
     fn the_table_names_the_keys_that_the_file_takes_and_no_other() {
-        let tables = ["limits", "health", "backoff"];
-        let mut known: BTreeSet<String> = ["", "limits", "health", "backoff"].into_iter().flat_map(known).collect();
+        let tables = ["limits", "health", "ejection", "backoff"];
+        let mut known: BTreeSet<String> =
+            ["", "limits", "health", "ejection", "backoff"].into_iter().flat_map(known).collect();
         tables.iter().for_each(|table| assert!(known.remove(*table)));
         let table: BTreeSet<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
         assert_eq!(table, known, "every key needs a row in config/reference.rs, and no other has one");

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use crate::bucket::Rate;
-use crate::config::Config;
+use crate::config::{Config, Ejection};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
+    pub(super) fall: u32,
+    pub(super) rise: u32,
+    pub(super) panic_threshold_percent: u32,
+    pub(super) ejection: Ejection,
     pub(super) stable_after: Duration,
     pub(super) slow_start: Duration,
     pub(super) dials_max: u32,
@@ -24,6 +28,10 @@ impl Rules {
     pub(super) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         Self {
+            fall: config.health.fall,
+            rise: config.health.rise,
+            panic_threshold_percent: config.health.panic_threshold_percent,
+            ejection: config.ejection,
             stable_after: config.backoff.stable_after,
             slow_start: config.slow_start,
             dials_max: limits.dials_max,

@@ -1,5 +1,7 @@
 //! The pool as its callers see it.
 
+mod health;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +16,7 @@ fn pool(n: u64) -> Pool {
 
 fn pool_of(n: u64, adjust: impl FnOnce(&mut Config)) -> Pool {
     let mut config = config((0..n).map(|i| format!("ws://{i}:1")));
+    config.health.fall = 1;
     adjust(&mut config);
     Pool::new(&config, &Policies::default(), |purpose, entity| Draws::new(1, purpose, entity))
 }

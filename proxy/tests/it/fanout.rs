@@ -118,7 +118,7 @@ async fn a_source_that_speaks_only_http_is_unhealthy_and_passed_over() {
         })
         .guard();
     let mut source = Source::v1().await;
-    let proxy = Proxy::start(Mode::Fanout, &[url, source.url()], |_| {}).await;
+    let proxy = Proxy::start(Mode::Fanout, &[url, source.url()], |config| config.health.fall = 1).await;
     let mut client = Client::subscribe(proxy.addr, false, "A").await;
     source.subscribed(&["A"]).await;
     source.tick("A", 1);
