@@ -20,9 +20,9 @@ impl<S: ByteStream> Connection<'_, S> {
         let answer = match self.guest.hear_with(text, limit, |symbol| shared.denies(symbol)) {
             Ok(Wish::Login { key }) => return self.log_in(&key, limit),
             Ok(Wish::Answer(answer)) => Some(answer),
-            Ok(Wish::Want { symbols, answer }) => {
+            Ok(Wish::Want { symbols, ack }) => {
                 self.want(text, &symbols);
-                answer
+                ack.map(|ack| Said::SubAck(ack).encode())
             }
             Err(error) => {
                 let told = self.write(Message::text(Said::Error { reason: error.to_string().into() }.encode()));

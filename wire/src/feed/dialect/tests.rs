@@ -197,7 +197,10 @@ fn a_leg_and_a_guest_understand_one_another() {
     let login = leg.say().unwrap();
     assert_eq!(guest.hear(&login, 1), Ok(Wish::Login { key: "K".to_owned() }));
     assert_eq!(leg.hear(&guest.admit(1)), Heard::Up);
-    let Ok(Wish::Want { symbols: wanted, answer }) = guest.hear(&leg.say().unwrap(), 1) else { panic!("a want") };
+    let Ok(Wish::Want { symbols: wanted, ack }) = guest.hear(&leg.say().unwrap(), 1) else { panic!("a want") };
     assert_eq!(wanted, symbols("A"));
-    assert_eq!(leg.hear(&answer.unwrap()), Heard::Answer { accepted: symbols("A"), denied: Vec::new() });
+    assert_eq!(
+        leg.hear(&Said::SubAck(ack.unwrap()).encode()),
+        Heard::Answer { accepted: symbols("A"), denied: Vec::new() }
+    );
 }

@@ -161,8 +161,8 @@ pub enum Wish {
     Want {
         /// All of them, sorted.
         symbols: Vec<Symbol>,
-        /// What to say to the client, if anything.
-        answer: Option<String>,
+        /// What becomes of those that it asked for just now, as far as its server can tell without asking further; None for an unsubscribe.
+        ack: Option<SubAck>,
     },
     /// To be answered this.
     Answer(String),
@@ -223,7 +223,7 @@ impl Guest {
                         ack.denied.push((symbol, "symbol_limit".to_owned()));
                     }
                 }
-                Ok(self.want(Some(Said::SubAck(ack).encode())))
+                Ok(self.want(Some(ack)))
             }
             Ask::Unsubscribe { symbols } => {
                 for symbol in symbols {
@@ -234,8 +234,8 @@ impl Guest {
         }
     }
 
-    fn want(&self, answer: Option<String>) -> Wish {
-        Wish::Want { symbols: self.symbols.iter().copied().collect(), answer }
+    fn want(&self, ack: Option<SubAck>) -> Wish {
+        Wish::Want { symbols: self.symbols.iter().copied().collect(), ack }
     }
 }
 
@@ -293,13 +293,13 @@ mod tests {
         let mut guest = Guest::new();
         let _ = guest.admit(9);
         let deny = |symbol: Symbol| (symbol.as_str() == "B").then(|| "plan".to_owned());
-        let Ok(Wish::Want { symbols, answer }) =
+        let Ok(Wish::Want { symbols, ack: Some(ack) }) =
             guest.hear_with(r#"{"action":"subscribe","symbols":["A","B"]}"#, 9, deny)
         else {
             panic!("a want")
         };
         assert_eq!(symbols, [symbol("A")]);
-        assert!(answer.unwrap().contains(r#""denied":["B:QUOTE"],"denied_reasons":{"B:QUOTE":"plan"}"#));
+        assert_eq!(ack.denied, [(symbol("B"), "plan".to_owned())]);
     }
 
     #[test]
@@ -307,7 +307,8 @@ mod tests {
         let mut guest = Guest::new();
         let _ = guest.admit(2);
         let mut want = |text| match guest.hear(text, 2) {
-            Ok(Wish::Want { symbols, answer }) => {
+            Ok(Wish::Want { symbols, ack }) => {
+                let answer = ack.map(|ack| Said::SubAck(ack).encode());
                 (symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(","), answer)
             }
             other => panic!("{other:?}"),
