@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use self::changes::{Changed, Frozen};
 pub(crate) use self::file::{File, Span};
 pub use self::pattern::Pattern;
-pub(crate) use self::reference::reference;
+pub(crate) use self::reference::{KEYS, reference};
 pub use self::upstream::{Upstream, WEIGHT_MAX};
 use ipnet::IpNet;
 use wire::feed::Protocol;
@@ -164,6 +164,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/metrics` and the like are served; None serves them nowhere. Default None.
     pub admin: Option<SocketAddr>,
+    /// What requests on the admin address must present as `Authorization: Bearer`, `/healthz` and `/readyz` excepted; None (the default) asks for nothing.
+    pub admin_token: Option<Secret>,
     /// Fan-out or relay.
     pub mode: Mode,
     /// What the sources speak. Default v1.
@@ -253,6 +255,7 @@ impl Config {
             id: ProxyId(0),
             listen,
             admin: None,
+            admin_token: None,
             mode,
             protocol: Protocol::V1,
             upstreams: upstreams.into_iter().map(Upstream::new).collect(),
@@ -309,6 +312,9 @@ impl Config {
                 let why = format!("weight {} is not in 1..={WEIGHT_MAX}", upstream.weight);
                 return Err(ConfigError::Upstream { url: upstream.url.clone(), why });
             }
+        }
+        if self.admin_token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
+            return Err(ConfigError::Value { name: "admin_token", why: "must not be empty".into() });
         }
         let positive = |name: &'static str, zero: bool| {
             if zero { Err(ConfigError::Value { name, why: "must not be zero".into() }) } else { Ok(()) }

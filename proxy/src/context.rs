@@ -1,5 +1,6 @@
 //! What all tasks of one proxy share.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::Notify;
@@ -18,6 +19,17 @@ use crate::meter::Meter;
 use crate::policy::Policies;
 use crate::pool::{Ending, Pool};
 use crate::reload::Reader;
+use crate::roster::Roster;
+
+/// Characters kept of the reason of a failure: a source writes part of it.
+const WHY_MAX: usize = 200;
+
+/// Why an instance failed last.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) at: tokio::time::Instant,
+    pub(crate) why: String,
+}
 
 /// One proxy: what it was told, what it holds, and where it reports.
 #[derive(Debug)]
@@ -39,6 +51,10 @@ pub(crate) struct Context<N: Network> {
     pub(crate) addresses: Arc<Mutex<Addresses>>,
     pub(crate) pool: Mutex<Pool>,
     pub(crate) hub: Hub<N>,
+    /// Who is here.
+    pub(crate) roster: Roster,
+    /// The last failure of each instance that had one.
+    pub(crate) failures: Mutex<BTreeMap<SourceId, Failure>>,
     /// How far a drain has come.
     pub(crate) drain: Drain,
     /// Everything ends now.
@@ -70,6 +86,8 @@ impl<N: Network> Context<N> {
             addresses: Arc::default(),
             pool: Mutex::new(pool),
             hub,
+            roster: Roster::default(),
+            failures: Mutex::default(),
             drain: Drain::default(),
             stop,
         }
@@ -89,6 +107,12 @@ impl<N: Network> Context<N> {
             forwarded: self.meter.forwarded.get(),
             dropped: self.meter.dropped.get(),
         }
+    }
+
+    /// Keeps why an instance failed, for those who ask.
+    pub(crate) fn failed(&self, source: SourceId, why: impl std::fmt::Display) {
+        let why = why.to_string().chars().take(WHY_MAX).collect();
+        lock(&self.failures).insert(source, Failure { at: tokio::time::Instant::now(), why });
     }
 
     /// The leg to a source is up.

@@ -65,13 +65,8 @@ impl Drain {
         self.cut.is_cancelled()
     }
 
-    /// Whether clients leave one after the other now.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_cancelled()
-    }
-
-    /// Waits for the drain, and in it for the slot of the one who waits. `late` draws for who comes after the slots were given away.
-    pub(crate) async fn turn(&self, late: impl FnOnce() -> Draws) {
+    /// Waits for the drain, and in it for the slot of the one who waits. `late` draws for who comes after the slots were given away, by its number.
+    pub(crate) async fn turn(&self, late: impl FnOnce(u64) -> Draws) {
         let place = Place { slots: &self.slots, number: lock(&self.slots).enter(Instant::now(), late) };
         self.leaving.cancelled().await;
         let at = lock(&self.slots).at(place.number);
@@ -104,10 +99,10 @@ struct Slots {
 }
 
 impl Slots {
-    fn enter(&mut self, now: Instant, late: impl FnOnce() -> Draws) -> u64 {
+    fn enter(&mut self, now: Instant, late: impl FnOnce(u64) -> Draws) -> u64 {
         let number = self.next;
         self.next += 1;
-        let at = self.end.map(|end| now + late().jitter(end.saturating_duration_since(now)));
+        let at = self.end.map(|end| now + late(number).jitter(end.saturating_duration_since(now)));
         self.here.insert(number, at);
         number
     }
@@ -176,7 +171,7 @@ mod tests {
     fn slots(count: u64, seed: u64) -> Vec<u128> {
         let now = Instant::now();
         let mut slots = Slots::default();
-        let numbers: Vec<u64> = (0..count).map(|_| slots.enter(now, || unreachable!("nobody is late"))).collect();
+        let numbers: Vec<u64> = (0..count).map(|_| slots.enter(now, |_| unreachable!("nobody is late"))).collect();
         slots.draw(now, Duration::from_secs(10), draws(seed));
         numbers.iter().map(|number| (slots.at(*number).unwrap() - now).as_micros()).collect()
     }
@@ -208,17 +203,17 @@ mod tests {
     fn who_left_before_holds_no_slot_and_who_comes_late_leaves_within_the_time() {
         let now = Instant::now();
         let mut slots = Slots::default();
-        let [gone, stays] = [(); 2].map(|()| slots.enter(now, || draws(1)));
+        let [gone, stays] = [(); 2].map(|()| slots.enter(now, |_| draws(1)));
         slots.here.remove(&gone);
         slots.draw(now, Duration::from_secs(10), draws(1));
         assert_eq!((slots.at(gone), slots.at(stays)), (None, Some(now)));
         let later = now + Duration::from_secs(9);
         for seed in 0..100 {
-            let late = slots.enter(later, || draws(seed));
+            let late = slots.enter(later, |_| draws(seed));
             assert!((later..now + Duration::from_secs(10)).contains(&slots.at(late).unwrap()));
         }
         let too_late = now + Duration::from_secs(11);
-        let last = slots.enter(too_late, || draws(1));
+        let last = slots.enter(too_late, |_| draws(1));
         assert_eq!(slots.at(last), Some(too_late));
     }
 }

@@ -73,13 +73,7 @@ pub(crate) async fn carry_out<N: Network, S: ByteStream>(
                 context.client_closed(peer, None, why);
                 false
             }
-            Farewell::Close { mut frame, why } => {
-                if let Some(frame) = &mut frame
-                    && why == Why::Shutdown
-                    && context.drain.is_leaving()
-                {
-                    frame.code = config.drain_code.into();
-                }
+            Farewell::Close { frame, why } => {
                 context.client_closed(peer, frame.as_ref().map(|frame| frame.code.into()), why);
                 session.send(Message::Close(frame)).await.is_ok() && drain(&mut session).await
             }
@@ -125,9 +119,14 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> std::io::R
     Ok(())
 }
 
-/// Waits for a drain, and in it for this client's own slot. `entity` is the key of what is drawn for a client that comes late.
-pub(crate) async fn drained<N: Network>(context: &Context<N>, entity: u64) {
-    context.drain.turn(|| context.net.draws("drain-late", entity)).await;
+/// Waits until a client must go, though nothing is wrong with it: its slot in a drain has come, or an operator sends it away.
+pub(crate) async fn dismissed<N: Network>(context: &Context<N>, peer: SocketAddr) -> Farewell {
+    wire::select! {
+        code = context.roster.dismissed(peer) => Farewell::close(code, "closed by an operator", Why::Operator),
+        () = context.drain.turn(|number| context.net.draws("drain-late", number)) => {
+            Farewell::close(context.config().drain_code, "proxy drains", Why::Shutdown)
+        }
+    }
 }
 
 #[cfg(test)]

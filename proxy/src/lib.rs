@@ -13,6 +13,7 @@
 //!   reload              going over to another configuration
 //!   drain               how the proxy leaves
 //!   farewell, liveness  how client sessions end
+//!   roster              who is here
 //!   admin               /metrics, /healthz, /readyz, /upstreams, POST /drain
 //!   meter, metrics      what is counted, and its text for Prometheus
 //!   program             the command line
@@ -57,6 +58,7 @@ mod pool;
 pub mod program;
 mod relay;
 mod reload;
+mod roster;
 mod secret;
 mod serve;
 mod shares;

@@ -156,6 +156,7 @@ async fn handshake<N: Network>(
     // From here on it counts as a client, not as a handshake.
     let client = Held::new(&context.meter, |meter| &meter.clients);
     drop(held);
+    let listed = context.roster.enter(peer, Instant::now());
     context.meter.admitted.add(1);
     context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
     let Accepted { session, subprotocol, .. } = accepted;
@@ -165,7 +166,7 @@ async fn handshake<N: Network>(
             None => fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await,
             Some(introduction) => relay::serve_client(context, session, peer, introduction, first).await,
         }
-        drop((client, address));
+        drop((client, address, listed));
     });
 }
 

@@ -124,6 +124,7 @@ mod tests {
             source: SourceId(7),
             upstream: Upstream::new("ws://a/\"x\\"),
             leaving: false,
+            held: false,
             open: 3,
             dialing: 1,
             healthy: true,

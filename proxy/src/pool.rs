@@ -96,6 +96,8 @@ pub(crate) struct InstanceState {
     pub(crate) upstream: Upstream,
     /// The configuration names it no more: its connections last as long as they last, and no new ones are made.
     pub(crate) leaving: bool,
+    /// An operator wants no new connections to it.
+    pub(crate) held: bool,
     pub(crate) open: u32,
     pub(crate) dialing: u32,
     pub(crate) healthy: bool,
@@ -337,12 +339,27 @@ impl Pool {
 
     /// Whether any instance is healthy, or at least bears a connection.
     pub(crate) fn any_healthy(&self) -> bool {
-        self.instances.iter().any(|it| it.carries() || !it.leaving && it.healthy())
+        self.instances.iter().any(|it| it.carries() || !it.leaving && !it.held && it.healthy())
     }
 
     /// The instances that may be picked.
     pub(crate) fn sources(&self) -> Vec<SourceId> {
         named(&self.instances).map(|(i, _)| source(i)).collect()
+    }
+
+    /// Whether an operator wants no new connections to an instance.
+    pub(crate) fn hold(&mut self, source: SourceId, held: bool) {
+        if let Some(it) = self.instances.get_mut(source.index()) {
+            it.held = held;
+        }
+        self.wake_first();
+    }
+
+    /// Gives an instance another weight, until the configuration gives it one again.
+    pub(crate) fn weigh(&mut self, source: SourceId, weight: u16) {
+        if let Some(it) = self.instances.get_mut(source.index()) {
+            it.upstream.weight = weight;
+        }
     }
 
     /// The URL of an instance; empty if there is none of this number.
@@ -368,9 +385,9 @@ fn places(instances: &[Instance], upstreams: &[Upstream]) -> Result<Vec<usize>, 
     upstreams.iter().map(place).collect()
 }
 
-/// The instances that the configuration names, with their places.
+/// The instances that the configuration names and no operator holds back, with their places.
 fn named(instances: &[Instance]) -> impl Iterator<Item = (usize, &Instance)> {
-    instances.iter().enumerate().filter(|(_, it)| !it.leaving)
+    instances.iter().enumerate().filter(|(_, it)| !it.leaving && !it.held)
 }
 
 fn source(index: usize) -> SourceId {

@@ -27,7 +27,7 @@ mod probe;
 mod turn;
 
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -84,6 +84,7 @@ pub(crate) async fn serve_client<N: Network>(
         legs: 0,
         lost_at: None,
         moves: 0,
+        dismissed: Box::pin(dismissed(Arc::clone(&context), peer)),
     };
     let (end, leg) = client.run().await;
     let patience = context.config().limits.close_timeout;
@@ -93,6 +94,10 @@ pub(crate) async fn serve_client<N: Network>(
         }
     };
     futures_util::future::join(farewell::carry_out(&context, client.session, peer, end), goodbye).await;
+}
+
+async fn dismissed<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Farewell {
+    farewell::dismissed(&context, peer).await
 }
 
 /// A client, with or without a leg.
@@ -112,7 +117,11 @@ struct Client<N: Network> {
     lost_at: Option<Instant>,
     /// Legs in turn that broke soon after they opened.
     moves: u32,
+    /// Resolves when it must go: one slot in a drain, however many legs it has had.
+    dismissed: Dismissed,
 }
+
+type Dismissed = Pin<Box<dyn Future<Output = Farewell> + Send>>;
 
 /// A leg to a source, for one client.
 pub(crate) struct ClientLeg<N: Network> {
@@ -165,6 +174,7 @@ impl<N: Network> Client<N> {
             match end {
                 BridgeEnd::LegLost(why, parting) => {
                     tracing::info!(%source, client = %self.peer, ?why, "lost a client's leg");
+                    context.failed(source, format_args!("lost a leg: {why:?}"));
                     down(why);
                     self.lost_at.get_or_insert_with(Instant::now);
                     // The key is the client's own: a source that refuses it is well, and may take the next client.
@@ -216,6 +226,7 @@ impl<N: Network> Client<N> {
                 () = &mut stop => {
                     return Err(Farewell::close(close::GOING_AWAY, "proxy stops", Why::Shutdown));
                 }
+                end = &mut self.dismissed => return Err(end),
                 leg = &mut search => return leg,
                 () = tokio::time::sleep_until(give_up_at) => {
                     return Err(Farewell::close(close::TRY_AGAIN_LATER, "no source can be reached", Why::NoSource));
@@ -274,6 +285,7 @@ async fn search<N: Network>(
             }
             Err(error) => {
                 tracing::warn!(%source, %error, "failed to reach a source");
+                context.failed(source, &error);
                 context.meter.dials_failed.add(1);
                 context.observer.record(|| Event::ProxyLegDown { proxy, source, local: None, why: error.why });
                 place.fault = true;

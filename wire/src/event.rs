@@ -406,6 +406,8 @@ pub enum Why {
     Scripted,
     /// The leg was given up for a better one.
     Superseded,
+    /// An operator asked for it.
+    Operator,
     /// We failed.
     Internal,
 }

@@ -115,6 +115,9 @@ pub(crate) struct File {
     id: Option<u16>,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    admin_token: Option<Secret>,
+    admin_token_file: Option<PathBuf>,
+    admin_token_env: Option<String>,
     mode: Option<Mode>,
     protocol: Option<Protocol>,
     upstreams: Option<Vec<Upstream>>,
@@ -294,6 +297,13 @@ impl File {
             env: self.user_key_env.take(),
         };
         self.user_key = places.key(base, &variable)?;
+        let places = Places {
+            name: "admin_token",
+            here: self.admin_token.take().map(|token| vec![token]),
+            file: self.admin_token_file.take(),
+            env: self.admin_token_env.take(),
+        };
+        self.admin_token = places.key(base, &variable)?;
         Ok(())
     }
 
@@ -303,6 +313,7 @@ impl File {
         self.admin.map(Some).put(&mut config.admin);
         self.trusted_proxies.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.trusted_proxies);
         self.forward_headers.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.forward_headers);
+        self.admin_token.map(Some).put(&mut config.admin_token);
         self.preamble_match.map(Some).put(&mut config.preamble_match);
         put!(self => config, listen, mode, protocol, upstreams, balance, slow_start, user_key, client_keys, origins,
             preamble_messages, failover, move_on_close, forward_path, gauge_interval, drain_tell, drain_grace, drain_time, drain_code, drain_deadline);

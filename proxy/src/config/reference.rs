@@ -179,6 +179,15 @@ pub(crate) const KEYS: &[Key] = keys! {
     "admin", "address", "", Restart,
         "Where the admin endpoints are served; left out: nowhere.",
         |c| c.admin.map(|addr| Value::Text(addr.to_string())).into();
+    "admin_token", "", "not empty", AtOnce,
+        "What requests on the admin address must present as `Authorization: Bearer`, except for `/healthz` and `/readyz`; left out: nothing.",
+        |c| c.admin_token.as_ref().map(|token| secrets(std::slice::from_ref(token))).into();
+    "admin_token_file", "path", "one of the three", AtOnce,
+        "A file that holds `admin_token`; a relative path counts from the configuration file. Read again at a reload.",
+        |_| Value::None;
+    "admin_token_env", "variable", "one of the three", AtOnce,
+        "An environment variable that holds `admin_token`.",
+        |_| Value::None;
     "mode", "", "`fanout`, `relay`", Restart,
         "One upstream leg for all clients, or one for each client, balanced over the instances.",
         |c| word(c.mode);

@@ -46,11 +46,11 @@ impl Books {
         self.waiting.load(Relaxed)
     }
 
-    /// A message does not reach a client that wanted it.
-    pub(super) fn dropped(&self, peer: SocketAddr, gone: &Delivery, why: Why) {
+    /// A message does not reach a client that wanted it. True if that is a loss.
+    pub(super) fn dropped(&self, peer: SocketAddr, gone: &Delivery, why: Why) -> bool {
         if gone.kind == Kind::Snapshot {
             // It stands for a message that the client never missed.
-            return;
+            return false;
         }
         if why == Why::Conflated {
             self.meter.conflated.add(1);
@@ -64,5 +64,6 @@ impl Books {
             seq: gone.seq,
             why,
         });
+        true
     }
 }

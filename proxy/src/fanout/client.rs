@@ -32,6 +32,7 @@ pub(crate) async fn serve<N: Network>(
     let queue = (context.policies.queue)(&context.config());
     let seat = Seat::take(&context, shard, context.hub.key(), Conn::new(peer, strong, session, queue));
     let conn = Arc::clone(&seat.conn);
+    context.roster.held_by(peer, &conn);
     let end = Client { context: &context, seat: &seat, asked: false, key: None }.run().await;
     // Nothing more is queued for it while it says goodbye.
     drop(seat);
@@ -59,7 +60,7 @@ async fn finish<N: Network>(
             () = context.drain.cut() => false,
         }
     };
-    if why == Some(Why::Shutdown) {
+    if matches!(why, Some(Why::Shutdown | Why::Operator)) {
         // It did nothing wrong: it gets all that waits for it.
         write().await;
     }
@@ -101,12 +102,12 @@ impl<N: Network> Client<'_, N> {
         let first_message_by = Instant::now() + config.limits.first_message_timeout;
         drop(config);
         let mut stop = pin!(context.stop.cancelled());
-        let mut drain = pin!(farewell::drained(context, self.seat.key));
+        let mut dismissed = pin!(farewell::dismissed(context, conn.peer));
         let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             wire::select! {
                 () = &mut stop => return Farewell::close(close::GOING_AWAY, "proxy stops", Why::Shutdown),
-                () = &mut drain => return Farewell::close(close::GOING_AWAY, "proxy drains", Why::Shutdown),
+                end = &mut dismissed => return end,
                 () = &mut alarm => {
                     let now = Instant::now();
                     if !self.asked && now >= first_message_by {
@@ -173,9 +174,12 @@ impl<N: Network> Client<'_, N> {
 
     /// Replaces the set of symbols; what waits for others is forgotten.
     fn subscribe(&mut self, request: Request) -> Result<(), Farewell> {
+        let symbols = request.symbols.len();
         self.context
             .hub
             .subscribe(self.seat, request, &self.context.config())
-            .map_err(|error| Farewell::close(close::TRY_AGAIN_LATER, &error.to_string(), Why::Admission))
+            .map_err(|error| Farewell::close(close::TRY_AGAIN_LATER, &error.to_string(), Why::Admission))?;
+        self.seat.conn.wants(symbols);
+        Ok(())
     }
 }

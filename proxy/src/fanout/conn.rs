@@ -30,6 +30,7 @@ use super::gaps::Narrator;
 use super::outgoing::Outgoing;
 use super::queue::{Dropped, Pressure, Pushed, Queue};
 use crate::lock::lock;
+use crate::roster::{Holder, Holds};
 
 /// Bytes that are handed to one write; beyond it messages wait in the queue, where they can still give way.
 const WRITE_BYTES: usize = 8 << 10;
@@ -62,6 +63,10 @@ struct Inner<S> {
     /// The queue overflowed under a policy that disconnects.
     overflowed: bool,
     broken: Option<io::Error>,
+    /// Symbols that it subscribed to.
+    symbols: usize,
+    /// Messages that it was to get and did not.
+    dropped: u64,
     /// The client's task.
     task: Waker,
 }
@@ -91,6 +96,8 @@ impl<S: ByteStream> Conn<S> {
             listed: false,
             overflowed: false,
             broken: None,
+            symbols: 0,
+            dropped: 0,
             task: Waker::noop().clone(),
         };
         Self { peer, strong, inner: Mutex::new(inner) }
@@ -160,6 +167,11 @@ impl<S: ByteStream> Conn<S> {
         }
     }
 
+    /// It subscribes to so many symbols from now on.
+    pub(super) fn wants(&self, symbols: usize) {
+        lock(&self.inner).symbols = symbols;
+    }
+
     /// Payload bytes in the queue.
     pub(super) fn queue_bytes(&self) -> usize {
         lock(&self.inner).queue.bytes()
@@ -226,7 +238,7 @@ impl<S: ByteStream> Conn<S> {
         let before = inner.queue.bytes();
         while let Some(gone) = inner.queue.pop() {
             if let Some(why) = why {
-                books.dropped(self.peer, &gone, why);
+                inner.dropped += u64::from(books.dropped(self.peer, &gone, why));
             }
         }
         books.moved(before, inner.queue.bytes());
@@ -239,6 +251,13 @@ impl<S: ByteStream> Conn<S> {
         let mut session = inner.session.take()?;
         session.get_mut().open();
         Some(session)
+    }
+}
+
+impl<S: ByteStream> Holder for Conn<S> {
+    fn holds(&self) -> Holds {
+        let inner = lock(&self.inner);
+        Holds { symbols: inner.symbols, queue_bytes: inner.queue.bytes(), dropped: inner.dropped }
     }
 }
 
@@ -258,7 +277,7 @@ impl<S: ByteStream> Inner<S> {
             if let Some(narrator) = &mut self.narrator {
                 narrator.lost(delivery.symbol, why);
             }
-            books.dropped(conn.peer, &delivery, why);
+            self.dropped += u64::from(books.dropped(conn.peer, &delivery, why));
         }
         if pushed == Pushed::Overflow {
             self.overflowed = true;

@@ -70,6 +70,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
     match dialled {
         Err(error) => {
             tracing::warn!(%source, %error, "failed to reach a source");
+            context.failed(source, &error);
             context.meter.dials_failed.add(1);
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: None, why: error.why });
             context.leg_closed(source, None, true);
@@ -104,6 +105,9 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
             tracing::warn!(%source, url, ?why, "lost the leg to a source");
+            if !matches!(why, Why::Shutdown | Why::Superseded) {
+                context.failed(source, format_args!("lost the leg: {why:?}"));
+            }
             context.meter.legs_lost.add(1);
             context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: Some(local), why });
             match why {

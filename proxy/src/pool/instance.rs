@@ -16,6 +16,8 @@ use crate::config::Upstream;
 pub(super) struct Instance {
     pub(super) upstream: Upstream,
     pub(super) leaving: bool,
+    /// An operator wants no new connections to it.
+    pub(super) held: bool,
     /// Since when it is healthy again; None if it always was. Its weight rises from there.
     pub(super) back_since: Option<Instant>,
     /// Connections, dials under way included.
@@ -52,6 +54,7 @@ impl Instance {
         Self {
             upstream,
             leaving: false,
+            held: false,
             back_since,
             open: 0,
             dialing: 0,
@@ -88,7 +91,7 @@ impl Instance {
         // Half open: as long as nothing has succeeded since a failure, one at a time finds out.
         let half_open = self.rests_until.is_some() || !(panic || self.healthy());
         let dials_max = if half_open { 1 } else { rules.dials_max };
-        if self.leaving || self.dialing >= dials_max || self.open >= rules.connections_max {
+        if self.leaving || self.held || self.dialing >= dials_max || self.open >= rules.connections_max {
             return Usable::OnNews;
         }
         let ejected_until = self.ejections.until().filter(|_| !panic);
@@ -213,6 +216,7 @@ impl Instance {
             source,
             upstream: self.upstream.clone(),
             leaving: self.leaving,
+            held: self.held,
             open: self.open,
             dialing: self.dialing,
             healthy: self.healthy(),

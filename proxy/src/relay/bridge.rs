@@ -15,7 +15,7 @@ use wire::net::Network;
 use wire::ws::{Bytes, CloseFrame, Error, Message, is_disconnect};
 
 use super::ending::{Parting, client_lost, lawful, reproach, source_lost};
-use super::{Client, ClientLeg};
+use super::{Client, ClientLeg, Dismissed};
 use crate::context::Context;
 use crate::dial;
 use crate::farewell::{self, Farewell};
@@ -104,26 +104,28 @@ impl<'b, N: Network> Bridge<'b, N> {
     }
 
     pub(super) async fn run(mut self) -> BridgeEnd {
-        match self.run_inner().await {
+        let mut dismissed = std::mem::replace(&mut self.client.dismissed, Box::pin(std::future::pending()));
+        let ended = self.run_inner(&mut dismissed).await;
+        self.client.dismissed = dismissed;
+        match ended {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn run_inner(&mut self) -> Result<std::convert::Infallible, BridgeEnd> {
+    async fn run_inner(&mut self, dismissed: &mut Dismissed) -> Result<std::convert::Infallible, BridgeEnd> {
         let context = Arc::clone(&self.context);
         if self.said_anything {
             self.judge.subscribed(Instant::now(), true);
         }
         let first_message_by = Instant::now() + context.config().limits.first_message_timeout;
         let mut stop = pin!(context.stop.cancelled());
-        let mut drain = pin!(farewell::drained(&context, u64::from(self.client.peer.port())));
         let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
         loop {
             let before = (self.had_data, self.breach.is_some());
             wire::select! {
                 () = &mut stop => return Err(closing(close::GOING_AWAY, "proxy stops", Why::Shutdown)),
-                () = &mut drain => return Err(closing(close::GOING_AWAY, "proxy drains", Why::Shutdown)),
+                end = &mut *dismissed => return Err(client_ends(end, Some(client_closed()))),
                 () = &mut alarm => {
                     let mut next = self.on_alarm()?;
                     if self.v1 && !self.said_anything {
@@ -382,8 +384,11 @@ fn client_ends(end: Farewell, frame: Option<CloseFrame>) -> BridgeEnd {
 }
 
 fn closing(code: u16, reason: &str, why: Why) -> BridgeEnd {
-    let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: "client closed".into() };
-    client_ends(Farewell::close(code, reason, why), Some(frame))
+    client_ends(Farewell::close(code, reason, why), Some(client_closed()))
+}
+
+fn client_closed() -> CloseFrame {
+    CloseFrame { code: close::GOING_AWAY.into(), reason: "client closed".into() }
 }
 
 fn leg_broke(error: &Error) -> BridgeEnd {

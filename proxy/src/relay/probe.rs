@@ -45,6 +45,7 @@ async fn keep_one<N: Network>(context: Arc<Context<N>>, source: SourceId) {
             Ok(()) => None,
             Err(error) => {
                 tracing::debug!(%source, %error, "probe failed");
+                context.failed(source, &error);
                 Some(error)
             }
         };

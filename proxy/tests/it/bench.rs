@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Sink};
 use wire::feed::Request;
-use wire::net::{ListenOptions, Listener, Network, SocketOptions, TaskGuard, TokioNet, TokioStream};
+use wire::net::{ByteStream, ListenOptions, Listener, Network, SocketOptions, TaskGuard, TokioNet, TokioStream};
 use wire::ws::{self, Answer, Ask, Message, Session};
 
 /// Far beyond anything that a test waits for: it fails instead of hanging.
@@ -226,6 +226,11 @@ impl Client {
         assert_eq!(client.text().await, "Connected");
         client.say(&format!(r#"{{"userKey":"K","symbol":"{symbols}"}}"#)).await;
         client
+    }
+
+    /// Its own address.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.session.get_ref().local_addr().unwrap()
     }
 
     pub(crate) async fn say(&mut self, text: &str) {
