@@ -51,7 +51,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         Backoff::new(policy, draws)
     });
     let mut lengths = crowd.net.draws("session length", u64::from(client.0));
-    let mut book = Book::new(if crowd.config.protocol == Protocol::V1 { &symbols } else { &[] });
+    let mut book = Book::new(if crowd.config.protocol == Protocol::Raw { &[] } else { &symbols });
     // The peer ended the last session, and the client has not come again yet.
     let mut away = false;
     let mut target = client.index() % crowd.targets.len();

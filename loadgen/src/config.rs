@@ -24,18 +24,19 @@ pub struct Config {
     pub start_after: Duration,
     /// From the first planned arrival until every client closes with 1000. Default 30 s.
     pub duration: Duration,
-    /// What to subscribe to (v1). Default: `S0000` to `S0009`.
+    /// What to subscribe to (v1 and v2). Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
     /// Each client draws this many of the symbols, by key. Default None: all.
     pub symbols_per_client: Option<u32>,
-    /// What the target speaks. Default v1. With [`Protocol::Raw`] nothing is asked for.
+    /// What the target speaks. Default v1. With [`Protocol::V2`] plain clients log in and then subscribe; strong ones have one form of request, whatever the
+    /// source speaks. With [`Protocol::Raw`] nothing is asked for.
     pub protocol: Protocol,
     /// The share of clients that offer `windtunnel.v1`, 0 to 1, spread evenly over the numbers. Default 0.
     pub strong: f64,
     /// Whether a strong client that comes again goes on where it stood: it names its last (epoch, seq) of each symbol, and what it misses from there on counts,
     /// unless it is told of. Says nothing without [`Config::reconnect`]. Default false.
     pub resume: bool,
-    /// The v1 user key. Default `load`.
+    /// The user key of v1 and v2. Default `load`.
     pub user_key: String,
     /// The feed's seed, to check every payload byte. Default None: payloads are only read.
     pub seed: Option<u64>,

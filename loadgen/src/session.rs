@@ -1,5 +1,7 @@
 //! One open connection of one client: reads, checks, sends requests, and ends.
 
+mod hear;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -8,15 +10,15 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::close;
-use wire::event::{Event, Observer, Side, Stamp};
-use wire::feed::{KEY_LIMIT_TEXT, Kind, Protocol, Request, Strong};
+use wire::event::{Event, Observer, Side};
+use wire::feed::v2;
+use wire::feed::{Protocol, Request};
 use wire::id::{ClientId, SessionId, Symbol};
 use wire::net::Network;
-use wire::tick::Tick;
 use wire::ws::{self, CloseFrame, Error, Message};
 
 use crate::config::{Config, Requests};
-use crate::order::{Arrived, Book, Stamped};
+use crate::order::Book;
 use crate::summary::{Meter, Shard, Tally};
 use crate::throttle::Throttled;
 
@@ -59,6 +61,8 @@ pub(crate) struct Talk<'a, N: Network> {
     /// The first message, which may be a greeting, came.
     greeted: bool,
     unflushed: bool,
+    /// What to subscribe to once the login is answered (v2).
+    after_login: Vec<Symbol>,
     requests: Option<Plan>,
 }
 
@@ -122,6 +126,7 @@ impl<'a, N: Network> Talk<'a, N> {
             useful: false,
             greeted: false,
             unflushed: false,
+            after_login: Vec::new(),
             requests,
         }
     }
@@ -156,23 +161,8 @@ impl<'a, N: Network> Talk<'a, N> {
         enough: Option<Instant>,
         mut over: impl Future<Output = ()> + Unpin,
     ) -> Ended {
-        // With an echo there is nothing to subscribe to.
-        if self.config.protocol == Protocol::V1 && self.config.requests.is_none() {
-            let request =
-                Request { user_key: self.config.user_key.clone(), symbols: symbols.to_vec(), resume: positions };
-            if let Err(error) = self.session.start_send_unpin(Message::text(request.encode())) {
-                return self.lost(&error);
-            }
-            self.unflushed = true;
-            for &symbol in symbols {
-                let (client, session) = (self.client, self.session_id);
-                self.observer.record(|| Event::ClientSubscribe { client, session, symbol });
-            }
-            self.tally.counts.resumes += request.resume.len() as u64;
-            for &(symbol, epoch, seq) in &request.resume {
-                let (client, session) = (self.client, self.session_id);
-                self.observer.record(|| Event::ClientResume { client, session, symbol, epoch, seq });
-            }
+        if let Err(error) = self.ask(symbols, positions) {
+            return self.lost(&error);
         }
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
@@ -199,6 +189,39 @@ impl<'a, N: Network> Talk<'a, N> {
                     Io::Ended(ended) => return ended,
                 },
             }
+        }
+    }
+
+    /// Says what it wants; with an echo there is nothing to subscribe to.
+    fn ask(&mut self, symbols: &[Symbol], resume: Vec<(Symbol, u64, u64)>) -> Result<(), Error> {
+        if self.config.protocol == Protocol::Raw || self.requests.is_some() {
+            return Ok(());
+        }
+        let user_key = self.config.user_key.clone();
+        if self.config.protocol == Protocol::V2 && !self.strong {
+            self.after_login = symbols.to_vec();
+            return self.write(v2::Ask::Login { key: user_key }.encode());
+        }
+        let request = Request { user_key, symbols: symbols.to_vec(), resume };
+        self.write(request.encode())?;
+        self.subscribed(symbols);
+        self.tally.counts.resumes += request.resume.len() as u64;
+        for &(symbol, epoch, seq) in &request.resume {
+            let (client, session) = (self.client, self.session_id);
+            self.observer.record(|| Event::ClientResume { client, session, symbol, epoch, seq });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, text: String) -> Result<(), Error> {
+        self.unflushed = true;
+        self.session.start_send_unpin(Message::text(text))
+    }
+
+    fn subscribed(&self, symbols: &[Symbol]) {
+        for &symbol in symbols {
+            let (client, session) = (self.client, self.session_id);
+            self.observer.record(|| Event::ClientSubscribe { client, session, symbol });
         }
     }
 
@@ -262,8 +285,7 @@ impl<'a, N: Network> Talk<'a, N> {
         match message {
             Message::Text(text) => {
                 self.tally.counts.bytes += text.len() as u64;
-                self.hear_text(text.as_str());
-                None
+                self.hear_text(text.as_str()).err().map(|error| self.lost(&error))
             }
             Message::Binary(bytes) => {
                 self.tally.counts.bytes += bytes.len() as u64;
@@ -275,104 +297,6 @@ impl<'a, N: Network> Talk<'a, N> {
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
         }
-    }
-
-    fn hear_text(&mut self, text: &str) {
-        let first = !std::mem::replace(&mut self.greeted, true);
-        if self.requests.is_some() && self.hear_echo(text) {
-            return;
-        }
-        if self.strong {
-            match Strong::decode(text) {
-                Ok(Strong::Data { kind, symbol, epoch, seq, data }) => {
-                    return match Tick::decode(&data) {
-                        Some(tick) if tick.symbol == symbol => {
-                            self.hear_tick(tick, &data, Some(Stamp { epoch, seq, kind }));
-                        }
-                        _ => self.garbled(text.len()),
-                    };
-                }
-                Ok(Strong::Gap { symbol, epoch, from, to, reason }) => {
-                    if to.is_some_and(|to| to < from) {
-                        return self.garbled(text.len());
-                    }
-                    self.useful = true;
-                    self.tally.counts.gaps_told += 1;
-                    self.tally.counts.gap_messages_told += to.map_or(0, |to| (to - from).saturating_add(1));
-                    if let Some(row) = self.book.row(symbol) {
-                        let stamped = row.stamps.gap(epoch, from, to, reason);
-                        // A gap that names what was passed already is no duplicate of a message.
-                        if let Stamped::Unannounced(missing) = stamped {
-                            self.tally.counts.unannounced += missing;
-                        }
-                    }
-                    let (client, session) = (self.client, self.session_id);
-                    self.observer.record(|| Event::ClientGap { client, session, symbol, epoch, from, to, reason });
-                    return;
-                }
-                Ok(Strong::Resumed { symbol, epoch, seq, recovered }) => {
-                    self.useful = true;
-                    self.tally.counts.resumes_recovered += u64::from(recovered);
-                    let (client, session) = (self.client, self.session_id);
-                    self.observer.record(|| Event::ClientResumed { client, session, symbol, epoch, seq, recovered });
-                    return;
-                }
-                Err(_) => {}
-            }
-        } else if let Some(tick) = Tick::decode(text) {
-            return self.hear_tick(tick, text, None);
-        }
-        if text == KEY_LIMIT_TEXT {
-            self.tally.counts.key_limited += 1;
-        } else if !(first && self.config.protocol == Protocol::V1 && !text.starts_with('{')) {
-            // A v1 source's first text is its greeting, whatever it says.
-            self.garbled(text.len());
-        }
-    }
-
-    fn hear_tick(&mut self, tick: Tick, payload: &str, stamp: Option<Stamp>) {
-        self.useful = true;
-        let Tick { symbol, n } = tick;
-        let intact = self.config.seed.is_none_or(|seed| Tick::verify(payload, seed));
-        let counts = &mut self.tally.counts;
-        counts.delivered += 1;
-        counts.garbled += u64::from(!intact);
-        let kind = stamp.map_or(Kind::Live, |stamp| stamp.kind);
-        counts.snapshots += u64::from(kind == Kind::Snapshot);
-        counts.replayed += u64::from(kind == Kind::Replay);
-        // What comes from the proxy's memory is as old as it is.
-        if kind == Kind::Live
-            && let Some(due) = Tick::due(payload)
-        {
-            self.shard.record(Meter::Tick, self.net.wall_clock().since(due));
-        }
-        if let Some(row) = self.book.row(symbol) {
-            counts.unasked += u64::from(!row.asked && self.config.protocol == Protocol::V1);
-            let arrived = row.numbers.take(n);
-            match arrived {
-                Arrived::Next => {}
-                // A strong session is told of its gaps: its stamps decide.
-                Arrived::Ahead(missing) => counts.missing += if stamp.is_some() { 0 } else { missing },
-                Arrived::Duplicate => counts.duplicates += 1,
-                Arrived::Late { filled } => {
-                    counts.out_of_order += 1;
-                    counts.missing -= u64::from(filled && stamp.is_none());
-                }
-            }
-            if let Some(stamp) = stamp {
-                match row.stamps.data(stamp.epoch, stamp.seq) {
-                    Stamped::Unannounced(missing) => counts.unannounced += missing,
-                    // A stamp used again, or from an epoch that is over, is a fault of its own only where the number did not tell already.
-                    Stamped::Lawful => {}
-                    Stamped::Repeated | Stamped::Stale
-                        if matches!(arrived, Arrived::Duplicate | Arrived::Late { .. }) => {}
-                    Stamped::Repeated => counts.duplicates += 1,
-                    Stamped::Stale => counts.out_of_order += 1,
-                }
-            }
-        }
-        let (client, session) = (self.client, self.session_id);
-        self.observer.record(|| Event::ClientDeliver { client, session, symbol, n, stamp, intact });
     }
 
     /// Whether the text is an answer to one of our requests.

@@ -53,6 +53,10 @@ pub struct Summary {
     pub came_back: u64,
     /// Sessions that were told that their key has too many connections.
     pub key_limited: u64,
+    /// Sessions whose v2 login was rejected for another cause.
+    pub logins_rejected: u64,
+    /// Symbols that v2 subscriptions were denied.
+    pub denied: u64,
     /// Requests sent.
     pub requests: u64,
     /// Planned requests that were left out, because too many were unanswered already.
@@ -176,6 +180,8 @@ impl Tally {
         mine.resumes_recovered += theirs.resumes_recovered;
         mine.came_back += theirs.came_back;
         mine.key_limited += theirs.key_limited;
+        mine.logins_rejected += theirs.logins_rejected;
+        mine.denied += theirs.denied;
         mine.requests += theirs.requests;
         mine.requests_skipped += theirs.requests_skipped;
         mine.echoes += theirs.echoes;

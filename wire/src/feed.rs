@@ -29,6 +29,8 @@ pub enum Protocol {
     /// TraderMade-style v1: greeting, one subscription message, JSON ticks with a `symbol`.
     #[default]
     V1,
-    /// Any message; everything to everyone.
+    /// TraderMade-style v2: login, subscriptions that say what changes and are acknowledged, JSON ticks with `t` and `s`.
+    V2,
+    /// Any message; everything to everyone, or by a key in each message.
     Raw,
 }

@@ -42,8 +42,11 @@ pub(super) struct Args {
     /// Share of clients that ask for the strong contract (windtunnel.v1), 0 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     strong: f64,
+    /// What the target speaks: v1 or v2.
+    #[arg(long, value_name = "v1|v2", default_value = "v1", value_parser = ["v1", "v2"])]
+    protocol: String,
     /// Read ticks without asking for symbols.
-    #[arg(long, conflicts_with = "rate")]
+    #[arg(long, conflicts_with_all = ["rate", "protocol"])]
     raw: bool,
     /// The feed's seed: check every byte.
     #[arg(long, value_name = "N")]
@@ -69,7 +72,7 @@ pub(super) struct Args {
     /// The number of the first client.
     #[arg(long, value_name = "N", default_value_t = 0)]
     first_client: u32,
-    /// The v1 user key.
+    /// The user key.
     #[arg(long, value_name = "K", default_value = "load")]
     user_key: String,
 }
@@ -85,7 +88,11 @@ impl Args {
         config.requests = self.rate.map(|per_s| Requests { per_s, bytes: self.bytes });
         config.arrival = self.ramp.map_or(Arrival::Burst, |over| Arrival::Ramp { over });
         config.strong = self.strong;
-        config.protocol = if self.raw { Protocol::Raw } else { Protocol::V1 };
+        config.protocol = match (self.raw, self.protocol.as_str()) {
+            (true, _) => Protocol::Raw,
+            (false, "v2") => Protocol::V2,
+            _ => Protocol::V1,
+        };
         config.seed = self.seed;
         config.reconnect = self.reconnect.then(Reconnect::default);
         config.session = self.session;

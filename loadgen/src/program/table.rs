@@ -28,6 +28,9 @@ pub(super) fn render(summary: &Summary) -> String {
         let Summary { resumes, resumes_recovered, replayed, .. } = summary;
         row("resumes", format!("{resumes} asked, {resumes_recovered} recovered with {replayed} ticks replayed"));
     }
+    if summary.logins_rejected + summary.denied > 0 {
+        row("denied", format!("{} symbols, {} logins", summary.denied, summary.logins_rejected));
+    }
     if summary.requests > 0 {
         let Summary { requests, echoes, unanswered, requests_skipped, .. } = summary;
         row("requests", format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped"));

@@ -9,6 +9,7 @@ use loadgen::{Arrival, Closes, Config, Reader, Reconnect, Requests, Summary};
 use mock_upstream::{Action, Mode, Script, Step};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Side, Sink, Why};
+use wire::feed::Protocol;
 use wire::id::{ClientId, SessionId, SourceId};
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
 
@@ -77,6 +78,25 @@ async fn fifty_clients_get_every_tick_in_order() {
     assert_eq!(count(|event| matches!(event, Event::ClientSubscribe { .. })), 150);
     assert_eq!(count(|event| matches!(event, Event::ClientOpen { strong: false, .. })), 50);
     assert_eq!(count(|event| matches!(event, Event::ClientClose { .. })), 50);
+}
+
+#[tokio::test]
+async fn v2_clients_log_in_get_every_tick_and_count_what_is_denied() {
+    let (url, _) = source(|config| {
+        config.mode = Mode::V2;
+        config.denied = vec![config.symbols[3]];
+        config.heartbeat = Some(Duration::from_millis(50));
+    })
+    .await;
+    let (summary, events) = load(&url, |config| (config.clients, config.protocol) = (5, Protocol::V2)).await;
+    assert!(!summary.is_flawed() && summary.unasked == 0, "{summary:?}");
+    assert_eq!((summary.denied, summary.logins_rejected, summary.opened), (5, 0, 5));
+    assert!(summary.delivered > 5 * 9, "{summary:?}");
+    assert_eq!(summary.tick_latency.count, summary.delivered);
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::ClientSubscribe { .. })).count(), 50);
+    let (url, _) = source(|config| (config.mode, config.user_keys) = (Mode::V2, vec!["other".to_owned()])).await;
+    let (summary, _) = load(&url, |config| config.protocol = Protocol::V2).await;
+    assert_eq!((summary.logins_rejected, summary.delivered), (1, 0), "{summary:?}");
 }
 
 #[tokio::test]
