@@ -16,7 +16,7 @@ pub use self::pattern::Pattern;
 pub(crate) use self::reference::{KEYS, reference};
 pub use self::upstream::{Upstream, WEIGHT_MAX};
 use ipnet::IpNet;
-use wire::feed::Protocol;
+use wire::feed::{Pointer, Protocol};
 use wire::id::ProxyId;
 use wire::ws::http::HeaderName;
 
@@ -32,6 +32,19 @@ pub enum Mode {
     Fanout,
     /// One upstream connection for each client, balanced over the instances.
     Relay,
+}
+
+/// Which instances of the source fan-out takes its messages from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sources {
+    /// From one; the others are spares, dialled when it fails.
+    #[default]
+    Active,
+    /// From several that send the same, at once: each tick is passed on once, by symbol, time stamp and bytes, and the death of one is not seen.
+    Hot,
+    /// From all, each of which delivers its share of the symbols.
+    Sharded,
 }
 
 impl std::fmt::Display for Mode {
@@ -174,6 +187,14 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// How an instance is chosen for a connection. Default [`Balancing::LeastConnections`].
     pub balance: Balancing,
+    /// Which instances fan-out takes its messages from. Default [`Sources::Active`].
+    pub sources: Sources,
+    /// Instances that are consumed at once with [`Sources::Hot`]. Default 2.
+    pub hot_legs: usize,
+    /// Symbols that move in a second from an instance that delivers them to another, with [`Sources::Sharded`]; 0 sets no bound. Default 50.
+    pub moves_per_second: u32,
+    /// Raw: where the key stands that a text message is routed by; None sends everything to everyone. Default None.
+    pub route_by: Option<Pointer>,
     /// Over how long the weight of an instance that came back rises from a tenth to the whole. Zero (the default) gives it the whole at once.
     pub slow_start: Duration,
     /// The key that fan-out presents to the source. Default empty.
@@ -260,6 +281,10 @@ impl Config {
             protocol: Protocol::V1,
             upstreams: upstreams.into_iter().map(Upstream::new).collect(),
             balance: Balancing::default(),
+            sources: Sources::Active,
+            hot_legs: 2,
+            moves_per_second: 50,
+            route_by: None,
             slow_start: Duration::ZERO,
             user_key: Secret::default(),
             client_keys: Vec::new(),
@@ -304,6 +329,19 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.upstreams.is_empty() {
             return Err(ConfigError::NoUpstream);
+        }
+        let bad = |name: &'static str, why: &str| Err(ConfigError::Value { name, why: why.to_owned() });
+        if self.hot_legs < 2 {
+            return bad("hot_legs", "must be 2 or more: one leg is sources = \"active\"");
+        }
+        if self.sources != Sources::Active && (self.protocol == Protocol::Raw || self.mode == Mode::Relay) {
+            return bad("sources", "must be \"active\" here: only the ticks of a v1 or v2 feed can be merged");
+        }
+        if self.route_by.is_some() && (self.protocol != Protocol::Raw || self.mode == Mode::Relay) {
+            return bad(
+                "route_by",
+                "needs mode = \"fanout\" and protocol = \"raw\": v1 and v2 say themselves where their symbols stand",
+            );
         }
         for upstream in &self.upstreams {
             crate::dial::Target::parse(&upstream.url)

@@ -1,7 +1,7 @@
-//! Fan-out: one upstream leg in all, its messages to the clients that subscribed to them.
+//! Fan-out: one upstream leg in all, or a few, their messages to the clients that subscribed to them.
 //!
 //! ```text
-//!            leg (one task)             hub (a lock)              shards (a loop each)                  client (a task each)
+//!            legs (a task each)            hub (a lock)              shards (a loop each)                  client (a task each)
 //!   source ---> read, judge ---> stamp (epoch, seq), fan out ---> route, queue, write in batches ---> client
 //!      ^                            |  union of subscriptions <------------------------------------- requests, pings
 //!      `---- reconcile the union <--'
@@ -19,7 +19,9 @@ mod frame;
 mod gaps;
 mod hub;
 mod leg;
+mod legs;
 mod memory;
+mod merge;
 mod outgoing;
 mod queue;
 mod reconcile;
@@ -33,11 +35,11 @@ use std::sync::Arc;
 use wire::id::Symbol;
 use wire::net::{Network, TaskGuard};
 
-pub(crate) use self::client::serve as serve_client;
+pub(crate) use self::client::{routed, serve as serve_client};
 pub use self::conflate::Conflating;
 pub use self::delivery::Delivery;
 pub(crate) use self::hub::Hub;
-pub(crate) use self::leg::keep as keep_leg;
+pub(crate) use self::leg::keep_all as keep_legs;
 pub use self::queue::{Bounded, Dropped, Pressure, Pushed, Queue};
 pub use self::stamp::{Stamp, Stamps};
 pub use self::subscriptions::{

@@ -67,7 +67,8 @@ pub use self::admission::{Admission, Admit, Caps, Load, Refusal};
 pub use self::backoff::{FullJitter, Redial};
 pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
 pub use self::config::{
-    Backoff, Balancing, Changed, Config, ConfigError, Ejection, Frozen, Health, Mode, Pattern, Upstream, WEIGHT_MAX,
+    Backoff, Balancing, Changed, Config, ConfigError, Ejection, Frozen, Health, Mode, Pattern, Sources, Upstream,
+    WEIGHT_MAX,
 };
 pub use self::fanout::{
     Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure, Pushed, Queue, Replaced, Route, Slot,

@@ -159,11 +159,12 @@ async fn handshake<N: Network>(
     let listed = context.roster.enter(peer, Instant::now());
     context.meter.admitted.add(1);
     context.observer.record(|| Event::ProxyAdmit { proxy: context.id, peer });
-    let Accepted { session, subprotocol, .. } = accepted;
+    let Accepted { session, asked, subprotocol } = accepted;
+    let symbols = fanout::routed(&config, &asked.target);
     let net = context.net.clone();
     net.spawn_on(shard, "client", async move {
         match introduction {
-            None => fanout::serve_client(context, shard, session, peer, subprotocol.is_some()).await,
+            None => fanout::serve_client(context, shard, session, peer, symbols, subprotocol.is_some()).await,
             Some(introduction) => relay::serve_client(context, session, peer, introduction, first).await,
         }
         drop((client, address, listed));

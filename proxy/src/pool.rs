@@ -46,6 +46,7 @@ use crate::balance::{Balance, Candidate};
 use crate::bucket::Bucket;
 use crate::config::{Config, Upstream};
 use crate::policy::Policies;
+use crate::shares::Shares;
 
 /// What to do about a connection that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,13 +197,18 @@ impl Pool {
 
     /// Picks an instance and takes a place there, before anybody in the line: for the connections that all clients share.
     pub(crate) fn pick(&mut self, now: Instant) -> Pick {
+        self.pick_among(now, &|_| true)
+    }
+
+    /// As [`Pool::pick`], among the instances that are `free`.
+    pub(crate) fn pick_among(&mut self, now: Instant, free: &dyn Fn(SourceId) -> bool) -> Pick {
         if let Some(at) = self.dials.ready_at(self.rules.dials_total).filter(|at| *at > now) {
             return Pick::Wait(at);
         }
         let panic = self.panics();
         let mut soonest: Option<Instant> = None;
         let mut candidates = Vec::with_capacity(self.instances.len());
-        for (i, it) in self.instances.iter().enumerate() {
+        for (i, it) in self.instances.iter().enumerate().filter(|(i, _)| free(source(*i))) {
             match it.usable(now, &self.rules, panic) {
                 Usable::Now => candidates.push(Candidate {
                     source: source(i),
@@ -340,6 +346,12 @@ impl Pool {
     /// Whether any instance is healthy, or at least bears a connection.
     pub(crate) fn any_healthy(&self) -> bool {
         self.instances.iter().any(|it| it.carries() || !it.leaving && !it.held && it.healthy())
+    }
+
+    /// How symbols are shared out among the instances that may be picked.
+    pub(crate) fn shares(&self) -> Shares {
+        let named = self.instances.iter().enumerate().filter(|(_, it)| !it.leaving);
+        Shares::new(named.map(|(i, it)| (source(i), &it.upstream)))
     }
 
     /// The instances that may be picked.

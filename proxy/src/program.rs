@@ -56,7 +56,7 @@ struct Args {
     #[arg(long)]
     config_keys: bool,
     /// What the sources speak [default: v1]
-    #[arg(long, value_name = "v1|raw", value_parser = protocol)]
+    #[arg(long, value_name = "v1|v2|raw", value_parser = protocol)]
     protocol: Option<Protocol>,
     /// The key that fan-out presents to the source
     #[arg(long, value_name = "KEY")]
@@ -95,8 +95,9 @@ fn mode(text: &str) -> Result<Mode, String> {
 fn protocol(text: &str) -> Result<Protocol, String> {
     match text {
         "v1" => Ok(Protocol::V1),
+        "v2" => Ok(Protocol::V2),
         "raw" => Ok(Protocol::Raw),
-        _ => Err("expected v1 or raw".into()),
+        _ => Err("expected v1, v2 or raw".into()),
     }
 }
 

@@ -180,7 +180,7 @@ impl<N: Network> Server<N> {
         let net = context.net.clone();
         let config = context.config();
         let _shards = if context.is_fanout() { fanout::start_shards(&context) } else { Vec::new() };
-        let leg = context.is_fanout().then(|| net.spawn("leg", fanout::keep_leg(Arc::clone(&context))).guard());
+        let leg = context.is_fanout().then(|| net.spawn("legs", fanout::keep_legs(Arc::clone(&context))).guard());
         let _gauge = net.spawn("gauge", gauge(Arc::clone(&context))).guard();
         let _admin = admin.map(|listener| net.spawn("admin", admin::run(Arc::clone(&context), listener)).guard());
         let _probes =

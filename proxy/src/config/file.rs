@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
-use wire::feed::Protocol;
+use wire::feed::{Pointer, Protocol};
 use wire::id::ProxyId;
 use wire::ws::http::HeaderName;
 
 use super::keys::{KeysError, Places};
-use super::{Balancing, Config, Mode, Pattern, Upstream};
+use super::{Balancing, Config, Mode, Pattern, Sources, Upstream};
 use crate::limits::SlowClient;
 use crate::secret::Secret;
 
@@ -122,6 +122,10 @@ pub(crate) struct File {
     protocol: Option<Protocol>,
     upstreams: Option<Vec<Upstream>>,
     balance: Option<Balancing>,
+    sources: Option<Sources>,
+    hot_legs: Option<usize>,
+    moves_per_second: Option<u32>,
+    route_by: Option<Pointer>,
     slow_start: Option<Span>,
     user_key: Option<Secret>,
     user_key_file: Option<PathBuf>,
@@ -315,7 +319,8 @@ impl File {
         self.forward_headers.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.forward_headers);
         self.admin_token.map(Some).put(&mut config.admin_token);
         self.preamble_match.map(Some).put(&mut config.preamble_match);
-        put!(self => config, listen, mode, protocol, upstreams, balance, slow_start, user_key, client_keys, origins,
+        self.route_by.map(Some).put(&mut config.route_by);
+        put!(self => config, listen, mode, protocol, upstreams, balance, sources, hot_legs, moves_per_second, slow_start, user_key, client_keys, origins,
             preamble_messages, failover, move_on_close, forward_path, gauge_interval, drain_tell, drain_grace, drain_time, drain_code, drain_deadline);
         let limits = self.limits.unwrap_or_default();
         limits.client_send_buffer.map(Some).put(&mut config.limits.client_send_buffer);

@@ -191,9 +191,12 @@ pub(crate) const KEYS: &[Key] = keys! {
     "mode", "", "`fanout`, `relay`", Restart,
         "One upstream leg for all clients, or one for each client, balanced over the instances.",
         |c| word(c.mode);
-    "protocol", "", "`v1`, `raw`", Restart,
-        "What the sources speak. `raw`: any message, to everyone.",
+    "protocol", "", "`v1`, `v2`, `raw`", Restart,
+        "What the sources and the clients speak. `raw`: any message, to everyone, or by a key in it (`route_by`).",
         |c| word(c.protocol);
+    "route_by", "JSON Pointer", "with `raw` only", Restart,
+        "Where the key of a text message stands, such as `/data/symbol`: a client gets the keys that it names in its URL, `?symbols=A,B`, and messages without a key go to nobody. Left out: everything to everyone.",
+        |c| c.route_by.as_ref().map(|pointer| Value::Text(pointer.to_string())).into();
     "id", "", "0 to 65535", Restart,
         "The proxy's number in records.",
         |c| c.id.0.into();
@@ -203,6 +206,15 @@ pub(crate) const KEYS: &[Key] = keys! {
     "balance", "", "`least-connections`, `p2c`", AtOnce,
         "The fewest connections for the weight; or the better of two instances drawn by weight, for many proxies in front of the same instances.",
         |c| word(c.balance);
+    "sources", "", "`active`, `hot`, `sharded`", Restart,
+        "Which instances fan-out takes its messages from. `active`: one, the others are spares. `hot`: `hot_legs` that send the same, at once: each tick is passed on once, by symbol, time stamp and bytes, so that the death of one is not seen. `sharded`: all, each its share of the symbols.",
+        |c| word(c.sources);
+    "hot_legs", "instances", "2 or more", AtOnce,
+        "Instances that are consumed at once with `hot`. More come at a reload; fewer as legs end.",
+        |c| c.hot_legs.into();
+    "moves_per_second", "symbols", "0 or more", Restart,
+        "Symbols that move in a second from an instance that delivers them to one that came up, with `sharded`; 0: all at once.",
+        |c| c.moves_per_second.into();
     "slow_start", "time", "0 or more", AtOnce,
         "Over how long the weight of an instance that came back rises from a tenth to the whole; 0: at once.",
         |c| c.slow_start.into();

@@ -9,31 +9,36 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::close;
 use wire::event::Why;
+use wire::feed::v2::{Guest, Said, SubAck, Wish};
 use wire::feed::{GREETING, Protocol, Request};
+use wire::id::Symbol;
 use wire::net::{ByteStream, Network};
 use wire::ws::{Message, Session, Tap};
 
 use super::conn::{Conn, Turn};
 use super::shard::Seat;
 use super::{frame, raw_symbol};
+use crate::config::Config;
 use crate::context::Context;
 use crate::farewell::{self, Farewell};
 use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
 
-/// Serves a client of a shard from its handshake to its end.
+/// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`].
 pub(crate) async fn serve<N: Network>(
     context: Arc<Context<N>>,
     shard: usize,
     session: Session<Tap<N::Stream>>,
     peer: SocketAddr,
+    symbols: Option<Vec<Symbol>>,
     strong: bool,
 ) {
     let queue = (context.policies.queue)(&context.config());
     let seat = Seat::take(&context, shard, context.hub.key(), Conn::new(peer, strong, session, queue));
     let conn = Arc::clone(&seat.conn);
     context.roster.held_by(peer, &conn);
-    let end = Client { context: &context, seat: &seat, asked: false, key: None }.run().await;
+    let end =
+        Client { context: &context, seat: &seat, asked: false, key: None, guest: Guest::new() }.run(symbols).await;
     // Nothing more is queued for it while it says goodbye.
     drop(seat);
     if let Some(session) = finish(&context, &conn, &end).await {
@@ -64,7 +69,9 @@ async fn finish<N: Network>(
         // It did nothing wrong: it gets all that waits for it.
         write().await;
     }
-    conn.give_up(why, books, !matches!(end, Farewell::Answer));
+    // The slow one gets nothing more; another hears why it is sent away.
+    let nothing_more = why == Some(Why::Slow) || matches!(end, Farewell::Gone | Farewell::Drop(_));
+    conn.give_up(why, books, nothing_more);
     // The rest of a frame that is begun, and the answer to a close.
     if !matches!(end, Farewell::Gone | Farewell::Drop(_)) && !write().await {
         // A Close frame would land in the middle of another.
@@ -84,18 +91,41 @@ struct Client<'c, N: Network> {
     asked: bool,
     /// Its place under the key that it presented.
     key: Option<KeySeat>,
+    /// What it said so far (v2, and not the strong contract).
+    guest: Guest,
+}
+
+/// What a client of a raw feed gets: what its URL asks for where messages have keys, else everything. None with other protocols, whose clients say it themselves.
+pub(crate) fn routed(config: &Config, target: &str) -> Option<Vec<Symbol>> {
+    if config.protocol != Protocol::Raw {
+        return None;
+    }
+    if config.route_by.is_none() {
+        return Some(vec![raw_symbol()]);
+    }
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let mut symbols: Vec<Symbol> = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "symbols")
+        .flat_map(|(_, list)| list.split(',').filter_map(|word| Symbol::new(word.trim()).ok()).collect::<Vec<_>>())
+        .take(config.limits.symbols_max)
+        .collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    Some(symbols)
 }
 
 impl<N: Network> Client<'_, N> {
-    async fn run(&mut self) -> Farewell {
+    /// Serves it to its end. `symbols` is what it wants, where it says that by its URL.
+    async fn run(&mut self, symbols: Option<Vec<Symbol>>) -> Farewell {
         let (context, conn) = (self.context, &self.seat.conn);
         let config = context.config();
-        if config.protocol == Protocol::V1 {
-            conn.say(frame::text(GREETING));
-        } else {
-            self.asked = true;
-            if let Err(end) = self.subscribe(Request::new(String::new(), vec![raw_symbol()])) {
-                return end;
+        match symbols {
+            None => conn.say(frame::text(GREETING)),
+            Some(symbols) => {
+                self.asked = true;
+                if let Err(end) = self.subscribe(Request::new(String::new(), symbols)) {
+                    return end;
+                }
             }
         }
         let mut liveness = Liveness::new(&config.limits, Instant::now());
@@ -149,27 +179,70 @@ impl<N: Network> Client<'_, N> {
         let text = match message {
             Message::Text(text) => text.as_str(),
             Message::Close(_) => return Err(Farewell::Answer),
-            Message::Binary(_) if self.context.config().protocol == Protocol::V1 => {
+            Message::Binary(_) if self.context.config().protocol != Protocol::Raw => {
                 return Err(Farewell::close(close::UNSUPPORTED_DATA, "requests are text", Why::Protocol));
             }
             _ => return Ok(()),
         };
         let config = self.context.config();
-        if config.protocol != Protocol::V1 {
-            // Raw clients have nothing to say to a fan-out.
-            return Ok(());
+        match config.protocol {
+            // Its clients have nothing to say to a fan-out.
+            Protocol::Raw => Ok(()),
+            Protocol::V2 if !self.seat.conn.strong => self.on_wish(&config, text),
+            // The strong contract has one form of request, whatever the source speaks.
+            Protocol::V1 | Protocol::V2 => self.on_request(&config, text),
         }
-        let request = Request::decode(text)
-            .map_err(|error| Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol))?;
-        self.context.keys.admit(&config, &request.user_key, &mut self.key).map_err(|refused| {
-            self.context.meter.keys_refused.add(1);
-            Farewell::close(close::POLICY_VIOLATION, &refused.to_string(), Why::Admission)
-        })?;
+    }
+
+    fn on_request(&mut self, config: &Config, text: &str) -> Result<(), Farewell> {
+        let request = Request::decode(text).map_err(|error| rude(&error))?;
+        self.admit(config, &request.user_key)?;
         if request.symbols.len() > config.limits.symbols_max {
-            return Err(Farewell::close(close::POLICY_VIOLATION, "too many symbols", Why::Protocol));
+            return Err(rude(&"too many symbols"));
         }
         self.asked = true;
         self.subscribe(request)
+    }
+
+    /// A v2 client's message.
+    fn on_wish(&mut self, config: &Config, text: &str) -> Result<(), Farewell> {
+        let limit = u32::try_from(config.limits.symbols_max).unwrap_or(u32::MAX);
+        let conn = &self.seat.conn;
+        match self.guest.hear(text, limit) {
+            Err(error) => {
+                conn.say(frame::text(&Said::Error { reason: error.to_string().into() }.encode()));
+                Err(rude(&error))
+            }
+            Ok(Wish::Answer(answer)) => {
+                conn.say(frame::text(&answer));
+                Ok(())
+            }
+            Ok(Wish::Login { key }) => {
+                self.admit(config, &key).inspect_err(|_| {
+                    conn.say(frame::text(&Said::LoginReject { reason: "key refused".into() }.encode()));
+                })?;
+                self.asked = true;
+                conn.say(frame::text(&self.guest.admit(limit)));
+                Ok(())
+            }
+            Ok(Wish::Want { symbols, ack }) => {
+                self.subscribe(Request::new(String::new(), symbols))?;
+                if let Some(mut ack) = ack {
+                    self.context.hub.sort(self.seat, &mut ack);
+                    if ack != SubAck::default() {
+                        conn.say(frame::text(&Said::SubAck(ack).encode()));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(&mut self, config: &Config, key: &str) -> Result<(), Farewell> {
+        self.context.keys.admit(config, key, &mut self.key).map_err(|refused| {
+            self.context.meter.keys_refused.add(1);
+            Farewell::close(close::POLICY_VIOLATION, &refused.to_string(), Why::Admission)
+        })
     }
 
     /// Replaces the set of symbols; what waits for others is forgotten.
@@ -182,4 +255,9 @@ impl<N: Network> Client<'_, N> {
         self.seat.conn.wants(symbols);
         Ok(())
     }
+}
+
+/// The farewell of a client that does not keep to its protocol.
+fn rude(error: &dyn std::fmt::Display) -> Farewell {
+    Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol)
 }

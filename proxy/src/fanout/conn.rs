@@ -9,6 +9,7 @@
 //! The shard's loop writes into the socket itself, so a message costs no wake-up of a task. Only where the socket takes no more does the client's own task take over: it waits until
 //! there is room, and hands the socket back when nothing is left. Both hold the lock for as long as they touch anything; neither waits while it does.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 use wire::event::Why;
 use wire::feed::Strong;
+use wire::feed::v2::{Said, SubAck};
 use wire::id::Symbol;
 use wire::net::ByteStream;
 use wire::ws::{Bytes, Error, Message, Session, Tap};
@@ -54,6 +56,8 @@ struct Inner<S> {
     queue: Box<dyn Queue>,
     out: Outgoing,
     narrator: Option<Box<Narrator>>,
+    /// Symbols that a v2 client asked for and that the source has not answered; None where there are none.
+    awaited: Option<BTreeSet<Symbol>>,
     /// The socket took no more: the client's task waits for room, and the loop keeps its hands off.
     blocked: bool,
     /// The socket's buffer may hold something that a flush would send (TLS).
@@ -91,6 +95,7 @@ impl<S: ByteStream> Conn<S> {
             queue,
             out: Outgoing::default(),
             narrator: strong.then(Box::default),
+            awaited: None,
             blocked: false,
             flushing: false,
             listed: false,
@@ -151,6 +156,27 @@ impl<S: ByteStream> Conn<S> {
         }
     }
 
+    /// A v2 client asked for these, and the source has not answered yet.
+    pub(super) fn awaits(&self, symbols: Vec<Symbol>) {
+        if !symbols.is_empty() {
+            lock(&self.inner).awaited.get_or_insert_default().extend(symbols);
+        }
+    }
+
+    /// The source answered: the client is told of what it awaits, and of what was taken from it. True if it is to be pumped and stands in no list yet.
+    pub(super) fn answer(&self, mut ack: SubAck, revoked: &[Symbol]) -> bool {
+        let mut inner = lock(&self.inner);
+        let mut awaited = inner.awaited.take().unwrap_or_default();
+        ack.accepted.retain(|symbol| awaited.remove(symbol));
+        ack.denied.retain(|(symbol, _)| awaited.remove(symbol) || !self.strong && revoked.contains(symbol));
+        inner.awaited = Some(awaited).filter(|awaited| !awaited.is_empty());
+        if ack == SubAck::default() || inner.broken.is_some() {
+            return false;
+        }
+        inner.out.push(frame::text(&Said::SubAck(ack).encode()));
+        !inner.blocked && !std::mem::replace(&mut inner.listed, true)
+    }
+
     /// Payload bytes that would fit into the queue without anything giving way.
     pub(super) fn room(&self, bytes_max: usize) -> usize {
         bytes_max.saturating_sub(lock(&self.inner).queue.bytes())
@@ -162,6 +188,9 @@ impl<S: ByteStream> Conn<S> {
         let before = inner.queue.bytes();
         inner.queue.retain(&mut |delivery| symbols.binary_search(&delivery.symbol).is_err());
         books.moved(before, inner.queue.bytes());
+        if let Some(awaited) = &mut inner.awaited {
+            awaited.retain(|symbol| symbols.binary_search(symbol).is_err());
+        }
         if let Some(narrator) = &mut inner.narrator {
             symbols.iter().for_each(|symbol| narrator.forget(*symbol));
         }

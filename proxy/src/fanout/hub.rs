@@ -1,42 +1,49 @@
-//! Where the leg and the shards meet: who wants what in all, and the stamps.
+//! Where the legs and the shards meet: who wants what in all, and the stamps.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::event::Observer;
-use wire::feed::Request;
-use wire::id::Symbol;
+use wire::feed::v2::SubAck;
+use wire::feed::{Identity, Protocol, Request};
+use wire::id::{SourceId, Symbol};
 use wire::net::Network;
 use wire::ws::Message;
 
 use super::books::Books;
 use super::delivery::Delivery;
-use super::reconcile::Reconcile;
-use super::shard::{News, Seat, Shard};
+use super::legs::{LegKey, Legs, Opened};
+use super::merge::{Identify, Merge, Merged};
+use super::shard::{Answers, News, Seat, Shard};
 use super::stamp::Stamp;
 use super::subscriptions::{Change, ClientKey, Slot, UnionFull};
 use super::union::Union;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::lock::lock;
 use crate::meter::Meter;
 use crate::policy::Policies;
+use crate::pool::Pick;
+use crate::shares::Shares;
 
 /// The fan-out of one proxy. Locks are taken in the order hub, shard, client; none is held while anything waits.
 pub(crate) struct Hub<N: Network> {
     state: Mutex<State>,
     pub(super) shards: Vec<Shard<N::Stream>>,
     pub(super) books: Books,
-    /// The union changed, or something else that the leg should look at.
-    pub(super) wake_leg: Notify,
     /// A shard took news.
     pub(super) room: Notify,
 }
 
 struct State {
     union: Union,
-    reconcile: Reconcile,
+    legs: Legs,
+    /// Where a symbol may come by several legs.
+    merge: Option<Merge>,
+    /// What the source says to each symbol, with v2: nothing if it takes it, else why not.
+    answers: FxHashMap<Symbol, Option<String>>,
     stamp: Box<dyn Stamp>,
     epochs: Epochs,
     next_key: ClientKey,
@@ -66,6 +73,14 @@ impl Epochs {
     }
 }
 
+fn identify(protocol: Protocol) -> Identify {
+    match protocol {
+        Protocol::V1 => Identity::v1,
+        Protocol::V2 => Identity::v2,
+        Protocol::Raw => |_| None,
+    }
+}
+
 /// What the source is to be told, and when to look again.
 pub(super) struct Due {
     pub(super) told: Option<Vec<Symbol>>,
@@ -77,7 +92,10 @@ impl<N: Network> Hub<N> {
         let limits = &config.limits;
         let state = State {
             union: Union::default(),
-            reconcile: Reconcile::new(limits.reconcile_delay, limits.unsubscribe_linger, limits.symbols_total_max),
+            legs: Legs::new(config),
+            merge: (config.sources != Sources::Active)
+                .then(|| Merge::new(config.health.stale_after, identify(config.protocol))),
+            answers: FxHashMap::default(),
             stamp: (policies.stamp)(config),
             epochs: Epochs::new(net, u64::from(config.id.0)),
             next_key: 0,
@@ -87,7 +105,6 @@ impl<N: Network> Hub<N> {
             state: Mutex::new(state),
             shards: (0..net.shards().max(1)).map(shard).collect(),
             books: Books::new(meter, observer, config.id, limits.queue_bytes_total_max),
-            wake_leg: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -122,64 +139,167 @@ impl<N: Network> Hub<N> {
     fn reconcile(&self, state: &mut State, change: Change) {
         let change = state.union.apply(change);
         if change != Change::default() {
-            state.reconcile.changed(Instant::now(), &change);
-            self.wake_leg.notify_one();
+            state.legs.changed(Instant::now(), &change);
+            self.forget_left(state, change.removed);
         }
     }
 
-    /// A leg was dialled: the union, which it is to be told.
-    pub(super) fn union(&self) -> Vec<Symbol> {
+    /// Picks a source for a leg, with `pick`, which is told which ones are free, and claims it.
+    pub(super) fn claim(&self, pick: impl FnOnce(&dyn Fn(SourceId) -> bool) -> Pick) -> Pick {
         let mut state = lock(&self.state);
-        let State { union, reconcile, .. } = &mut *state;
-        let told = reconcile.leg_up(union.symbols());
-        self.forget_left(&mut state);
-        told
+        let legs = &state.legs;
+        let picked = pick(&|source| legs.is_free(source));
+        if let Pick::Dial(source) = picked {
+            state.legs.claim(source);
+        }
+        picked
     }
 
-    /// What the source is to be told by now. While it has not taken the last request (`busy`), nothing: a source that stalls gets one at a time.
-    pub(super) fn due(&self, now: Instant, busy: bool, delay: Duration) -> Due {
+    /// The leg to a source, or its dial, is over.
+    pub(super) fn release(&self, source: SourceId) {
+        lock(&self.state).legs.release(source);
+    }
+
+    /// A leg was dialled.
+    pub(super) fn open_leg(&self, source: SourceId) -> Opened {
         let mut state = lock(&self.state);
-        if busy && state.reconcile.next().is_some() {
+        let State { union, legs, .. } = &mut *state;
+        legs.open(source, union.symbols())
+    }
+
+    /// A leg delivers from now on: the epoch that begins where it brings something new.
+    pub(super) fn leg_up(&self, key: LegKey, shares: Shares) -> u64 {
+        let mut state = lock(&self.state);
+        let number = state.stamp.leg_up();
+        state.legs.up(Instant::now(), key, number, shares);
+        state.epochs.of(number)
+    }
+
+    /// A source's answer to symbols that it was asked for (v2): it goes to the clients that asked, and to no other.
+    pub(super) fn answered(&self, answer: SubAck) {
+        let mut state = lock(&self.state);
+        let known = |answers: &FxHashMap<_, Option<String>>, symbol| answers.get(&symbol).is_some_and(Option::is_none);
+        let mut revoked = Vec::new();
+        for (symbol, reason) in &answer.denied {
+            if known(&state.answers, *symbol) {
+                revoked.push(*symbol);
+            }
+            state.answers.insert(*symbol, Some(reason.clone()));
+        }
+        for symbol in &answer.accepted {
+            state.answers.insert(*symbol, None);
+        }
+        let answers = Arc::new(Answers { answer, revoked });
+        for shard in &self.shards {
+            shard.post(std::iter::once(News::Answers(Arc::clone(&answers))));
+        }
+    }
+
+    /// Sorts what a client has just asked for by what the source said to it. What it has not answered yet is taken out: the client awaits it.
+    pub(super) fn sort(&self, seat: &Seat<N>, ack: &mut SubAck) {
+        let state = lock(&self.state);
+        let mut open = Vec::new();
+        let SubAck { accepted, denied, .. } = ack;
+        accepted.retain(|symbol| match state.answers.get(symbol) {
+            Some(None) => true,
+            Some(Some(reason)) => {
+                denied.push((*symbol, reason.clone()));
+                false
+            }
+            None => {
+                open.push(*symbol);
+                false
+            }
+        });
+        // Under the hub's lock, so that no answer falls between.
+        seat.conn.awaits(open);
+    }
+
+    /// A leg is gone. What others had ahead of it goes to the clients.
+    pub(super) fn close_leg(&self, key: LegKey) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let (number, told) = state.legs.close(now, key);
+        let mut merged = Vec::new();
+        let State { merge, stamp, .. } = &mut *state;
+        if let (Some(merge), Some(number)) = (merge, number) {
+            merge.leg_down(now, number, &mut || stamp.leg_up(), &mut merged);
+        }
+        self.post(&mut state, merged);
+        // The next leg asks again.
+        let State { legs, answers, .. } = &mut *state;
+        answers.retain(|symbol, _| legs.any_knows(*symbol));
+        self.forget_left(&mut state, told);
+    }
+
+    /// What a source is to be told by now. While it has not taken the last request (`busy`), nothing: a source that stalls gets one at a time.
+    pub(super) fn due(&self, key: LegKey, now: Instant, busy: bool, delay: Duration) -> Due {
+        let mut state = lock(&self.state);
+        if busy && state.legs.next(key).is_some() {
             return Due { told: None, again: Some(now + delay.max(Duration::from_millis(1))) };
         }
-        let told = state.reconcile.due(now);
-        self.forget_left(&mut state);
-        Due { told, again: state.reconcile.next() }
+        let State { legs, merge, stamp, .. } = &mut *state;
+        let mut merged = Vec::new();
+        legs.settle(now, |number, symbol| merge.as_ref().is_some_and(|merge| merge.carries(number, symbol)));
+        let (told, left) = legs.due(now, key);
+        if let (Some(merge), Some(number)) = (merge, legs.number(key)) {
+            for symbol in &left {
+                merge.leave(now, number, *symbol, &mut || stamp.leg_up(), &mut merged);
+            }
+        }
+        self.post(&mut state, merged);
+        self.forget_left(&mut state, left);
+        Due { told, again: state.legs.next(key) }
     }
 
     /// What is no longer received must not be taken for the newest value of anything.
-    fn forget_left(&self, state: &mut State) {
-        let left = state.reconcile.take_left();
+    fn forget_left(&self, state: &mut State, mut left: Vec<Symbol>) {
+        left.retain(|symbol| !state.union.wants(*symbol) && !state.legs.any_knows(*symbol));
         if left.is_empty() {
             return;
         }
         for symbol in &left {
             state.stamp.forget(*symbol);
+            state.answers.remove(symbol);
+            if let Some(merge) = &mut state.merge {
+                merge.forget(*symbol);
+            }
         }
         for shard in &self.shards {
             shard.post(left.iter().copied().map(News::Forget));
         }
     }
 
-    /// A new leg delivers from now on: its number for [`Hub::publish`], and the epoch that begins.
-    pub(super) fn leg_up(&self) -> (u64, u64) {
+    /// Messages of a leg that is up, in order: stamps them and leaves them with the shards. What it was not asked for is not passed on. Never waits.
+    pub(super) fn publish(&self, key: LegKey, messages: &mut Vec<(Symbol, Message)>) {
+        let now = Instant::now();
         let mut state = lock(&self.state);
-        let leg = state.stamp.leg_up();
-        (leg, state.epochs.of(leg))
+        let State { legs, merge, stamp, .. } = &mut *state;
+        let Some(number) = legs.number(key) else { return messages.clear() };
+        let mut merged = Vec::with_capacity(messages.len());
+        for (symbol, message) in messages.drain(..).filter(|(symbol, _)| legs.knows(key, *symbol)) {
+            match merge {
+                None => merged.push(Merged { symbol, chain: number, message }),
+                Some(merge) => merge.offer(now, number, symbol, message, &mut || stamp.leg_up(), &mut merged),
+            }
+        }
+        if let Some(merge) = merge {
+            legs.settle(now, |number, symbol| merge.carries(number, symbol));
+        }
+        self.post(&mut state, merged);
     }
 
-    /// Messages of the leg, in order: stamps them and leaves them with the shards. What nobody asked for is not passed on. Never waits.
-    pub(super) fn publish(&self, leg: u64, messages: &mut Vec<(Symbol, Message)>) {
-        let mut state = lock(&self.state);
-        let State { reconcile, stamp, epochs, .. } = &mut *state;
-        let mut deliveries: Vec<Arc<Delivery>> = Vec::with_capacity(messages.len());
-        for (symbol, message) in messages.drain(..).filter(|(symbol, _)| reconcile.knows(*symbol)) {
-            let (epoch, seq) = stamp.stamp(leg, symbol);
-            deliveries.push(Arc::new(Delivery::new(symbol, (epochs.of(epoch), seq), message)));
-        }
-        if deliveries.is_empty() {
+    fn post(&self, state: &mut State, merged: Vec<Merged>) {
+        if merged.is_empty() {
             return;
         }
+        let deliveries: Vec<Arc<Delivery>> = merged
+            .into_iter()
+            .map(|Merged { symbol, chain, message }| {
+                let (epoch, seq) = state.stamp.stamp(chain, symbol);
+                Arc::new(Delivery::new(symbol, (state.epochs.of(epoch), seq), message))
+            })
+            .collect();
         // Under the hub's lock, so that every shard sees the stamps in their order.
         for shard in &self.shards {
             shard.post(deliveries.iter().map(|delivery| News::Data(Arc::clone(delivery))));

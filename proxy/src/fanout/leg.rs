@@ -1,4 +1,4 @@
-//! The one upstream leg: dial, subscribe, read, and move to another instance when it dies.
+//! The upstream legs: dial, subscribe, read, and move to another instance when one dies.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -9,13 +9,16 @@ use futures_util::{Sink, SinkExt, Stream};
 use tokio::time::Instant;
 use wire::close;
 use wire::event::{Event, Why};
-use wire::feed::{KEY_LIMIT_TEXT, Protocol, Request, symbol_of};
+use wire::feed::v2::SubAck;
+use wire::feed::{Dialect, Heard as Meant, Protocol, Refusal};
 use wire::id::{SourceId, Symbol};
 use wire::net::Network;
 use wire::ws::{Ask, CloseFrame, Message, Session};
 
 use super::hub::Due;
+use super::legs::{LegKey, Opened};
 use super::raw_symbol;
+use crate::config::{Config, Sources};
 use crate::context::Context;
 use crate::dial::{self, Leg};
 use crate::health::{Heard, Judge, Opening, Verdict};
@@ -32,11 +35,39 @@ struct Memory {
     lost_at: Option<Instant>,
 }
 
+/// Keeps as many legs up as the configuration wants, until the proxy stops.
+pub(crate) async fn keep_all<N: Network>(context: Arc<Context<N>>) {
+    let net = context.net.clone();
+    let mut keepers = Vec::new();
+    loop {
+        let reloaded = context.reloaded.notified();
+        let config = context.config();
+        let wanted = match config.sources {
+            Sources::Active => 1,
+            Sources::Hot => config.hot_legs.min(config.upstreams.len()),
+            Sources::Sharded => config.upstreams.len(),
+        };
+        // Where fewer are wanted than before, those too many find no instance that is free.
+        while keepers.len() < wanted {
+            keepers.push(net.spawn("leg", keep(Arc::clone(&context))).guard());
+        }
+        wire::select! {
+            () = context.stop.cancelled() => break,
+            () = reloaded => {}
+        }
+    }
+    // Each says goodbye, within the close timeout.
+    for keeper in keepers {
+        let _ = keeper.await;
+    }
+}
+
 /// Keeps a leg up, on one instance or another, until the proxy stops.
-pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
+async fn keep<N: Network>(context: Arc<Context<N>>) {
     let mut memory = Memory::default();
     loop {
-        let pick = lock(&context.pool).pick(Instant::now());
+        let now = Instant::now();
+        let pick = context.hub.claim(|free| lock(&context.pool).pick_among(now, free));
         let source = match pick {
             Pick::Dial(source) => source,
             Pick::Wait(until) => {
@@ -47,6 +78,7 @@ pub(crate) async fn keep<N: Network>(context: Arc<Context<N>>) {
             }
         };
         attempt(&context, source, &mut memory).await;
+        context.hub.release(source);
         if context.stop.is_cancelled() {
             return;
         }
@@ -94,13 +126,14 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
                 flushing: false,
                 had_data: false,
                 lost_at: memory.lost_at,
-                raw: context.config().protocol == Protocol::Raw,
-                number: 0,
+                dialect: dialect(&config),
+                key: 0,
                 read: Vec::new(),
                 news: Vec::new(),
                 _held: Held::new(&context.meter, |meter| &meter.legs),
             };
             let why = life.run().await;
+            context.hub.close_leg(life.key);
             let (up_since, had_data) = (life.up_since, life.had_data);
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
@@ -123,6 +156,16 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
     }
 }
 
+/// How to speak with a source.
+fn dialect(config: &Config) -> Dialect {
+    let key = || config.user_key.reveal().to_owned();
+    match config.protocol {
+        Protocol::V1 => Dialect::v1(key()),
+        Protocol::V2 => Dialect::v2(key()),
+        Protocol::Raw => Dialect::raw(config.route_by.clone()),
+    }
+}
+
 /// An open leg.
 struct Life<'c, N: Network> {
     context: &'c Context<N>,
@@ -135,9 +178,9 @@ struct Life<'c, N: Network> {
     flushing: bool,
     had_data: bool,
     lost_at: Option<Instant>,
-    raw: bool,
-    /// Its number for the hub, once it is up.
-    number: u64,
+    dialect: Dialect,
+    /// Its place in the hub.
+    key: LegKey,
     /// What one turn brought.
     read: Vec<Option<Result<Message, wire::ws::Error>>>,
     /// What of it goes to the clients.
@@ -156,12 +199,17 @@ impl<N: Network> Life<'_, N> {
 
     async fn run_inner(&mut self) -> Result<std::convert::Infallible, Why> {
         let context = self.context;
-        if self.raw {
-            // There is no greeting to wait for, and nothing to subscribe to: data may always be expected.
+        let Opened { key, bell, told } = context.hub.open_leg(self.source);
+        self.key = key;
+        if self.dialect.is_up() {
+            // There is no greeting to wait for.
             self.up();
-            self.judge.subscribed(Instant::now(), true);
+        }
+        if context.config().sources == Sources::Sharded {
+            // It says nothing of symbols before it has its share.
+            self.judge.subscribed(Instant::now(), self.dialect.expects_data());
         } else {
-            self.tell(context.hub.union())?;
+            self.tell(told)?;
         }
         let mut stop = pin!(context.stop.cancelled());
         let mut leaves = pin!(context.leaves(self.source));
@@ -180,7 +228,7 @@ impl<N: Network> Life<'_, N> {
                     let next = self.on_alarm()?;
                     alarm.as_mut().reset(next);
                 }
-                () = context.hub.wake_leg.notified() => alarm.as_mut().reset(Instant::now()),
+                () = bell.notified() => alarm.as_mut().reset(Instant::now()),
                 () = poll_fn(|cx| self.turn(cx)) => {
                     let had_data = self.had_data;
                     let read = std::mem::take(&mut self.read);
@@ -192,7 +240,7 @@ impl<N: Network> Life<'_, N> {
                         }
                     }
                     // Also what came before the end.
-                    context.hub.publish(self.number, &mut self.news);
+                    context.hub.publish(self.key, &mut self.news);
                     end?;
                     if self.had_data != had_data {
                         // The first data makes silence mean something sooner than planned.
@@ -244,11 +292,8 @@ impl<N: Network> Life<'_, N> {
             }
             next = next.min(self.up_deadline);
         }
-        if self.raw {
-            return Ok(next);
-        }
         let delay = self.context.config().limits.reconcile_delay;
-        let Due { told, again } = self.context.hub.due(now, self.flushing, delay);
+        let Due { told, again } = self.context.hub.due(self.key, now, self.flushing, delay);
         if let Some(told) = told {
             self.tell(told)?;
         }
@@ -272,18 +317,32 @@ impl<N: Network> Life<'_, N> {
                 let _ = self.session.flush().now_or_never();
                 return Err(Why::Closed);
             }
-            Message::Text(text) if !self.raw => {
-                if text.as_str() == KEY_LIMIT_TEXT {
-                    return Err(Why::KeyLimit);
+            Message::Text(text) => {
+                let meant = self.dialect.hear(text.as_str());
+                match meant {
+                    Meant::Refused(Refusal::KeyLimit) => return Err(Why::KeyLimit),
+                    Meant::Refused(Refusal::Login(reason)) => {
+                        tracing::warn!(source = %self.source, reason, "a source refuses the key");
+                        return Err(Why::Refused);
+                    }
+                    Meant::Complaint(ref reason) => tracing::warn!(source = %self.source, reason, "a source complains"),
+                    _ => {}
                 }
-                self.up();
-                let Some(symbol) = symbol_of(text.as_str()) else {
-                    self.judge.heard(now, Heard::Sign);
-                    return Ok(());
-                };
-                self.on_data(now, symbol, message);
+                if self.dialect.is_up() {
+                    self.up();
+                }
+                // An answer may have made room for more.
+                self.say()?;
+                match meant {
+                    Meant::Data(symbol) => self.on_data(now, symbol, message),
+                    Meant::Answer { accepted, denied } => {
+                        self.judge.heard(now, Heard::Sign);
+                        self.context.hub.answered(SubAck { accepted, denied, invalid: Vec::new() });
+                    }
+                    _ => self.judge.heard(now, Heard::Sign),
+                }
             }
-            Message::Text(_) | Message::Binary(_) if self.raw => self.on_data(now, raw_symbol(), message),
+            Message::Binary(_) if self.dialect.takes_binary() => self.on_data(now, raw_symbol(), message),
             _ => self.judge.heard(now, Heard::Sign),
         }
         Ok(())
@@ -305,19 +364,27 @@ impl<N: Network> Life<'_, N> {
             return;
         }
         self.up_since = Some(Instant::now());
-        let (number, epoch) = self.context.hub.leg_up();
-        self.number = number;
+        let shares = lock(&self.context.pool).shares();
+        let epoch = self.context.hub.leg_up(self.key, shares);
         let (proxy, source, local) = (self.context.id, self.source, self.local);
         tracing::info!(%source, url = self.context.url(source), epoch, "leg is up");
         self.context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch, client: None });
         self.context.leg_up(source);
     }
 
-    /// Tells the source the whole set of symbols that is wanted.
+    /// Tells the source which symbols are wanted.
     fn tell(&mut self, symbols: Vec<Symbol>) -> Result<(), Why> {
-        self.judge.subscribed(Instant::now(), !symbols.is_empty());
-        let request = Request::new(self.context.config().user_key.reveal().to_owned(), symbols);
-        self.send(Message::text(request.encode()))
+        self.dialect.want(symbols);
+        self.say()
+    }
+
+    /// Says what there is to say.
+    fn say(&mut self) -> Result<(), Why> {
+        while let Some(text) = self.dialect.say() {
+            self.send(Message::text(text))?;
+        }
+        self.judge.subscribed(Instant::now(), self.dialect.expects_data());
+        Ok(())
     }
 
     /// Hands a message to the session's bounded buffer; it goes out as the socket takes it.

@@ -68,8 +68,8 @@ impl Reconcile {
         std::mem::take(&mut self.left)
     }
 
-    /// A new leg: it is told this union at once.
-    pub(crate) fn leg_up(&mut self, union: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
+    /// A new beginning: the source is told this union at once.
+    pub(crate) fn begin(&mut self, union: impl Iterator<Item = Symbol>) -> Vec<Symbol> {
         let told = std::mem::replace(&mut self.told, union.collect());
         self.left.extend(told.into_iter().filter(|symbol| !self.told.contains(symbol)));
         self.wanted.clear();
@@ -144,7 +144,7 @@ mod tests {
     fn a_symbol_that_comes_back_within_the_linger_causes_no_churn() {
         let start = Instant::now();
         let mut reconcile = Reconcile::new(5 * MS, 1000 * MS, 100);
-        assert_eq!(reconcile.leg_up(symbols(0..2).into_iter()), symbols(0..2));
+        assert_eq!(reconcile.begin(symbols(0..2).into_iter()), symbols(0..2));
         reconcile.changed(start, &removed(0..1));
         reconcile.changed(start + MS, &added(0..1));
         assert_eq!(reconcile.next(), None);
@@ -158,7 +158,7 @@ mod tests {
     fn what_lingers_gives_way_to_what_is_wanted() {
         let start = Instant::now();
         let mut reconcile = Reconcile::new(5 * MS, 1000 * MS, 3);
-        reconcile.leg_up(symbols(0..3).into_iter());
+        reconcile.begin(symbols(0..3).into_iter());
         reconcile.changed(start, &removed(0..2));
         reconcile.changed(start, &added(5..7));
         let told = reconcile.due(start + 5 * MS).unwrap();

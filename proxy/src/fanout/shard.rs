@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use rustc_hash::FxHashMap;
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use slab::Slab;
 use tokio::sync::Notify;
 use wire::feed::Kind;
+use wire::feed::v2::SubAck;
 use wire::id::Symbol;
 use wire::net::{ByteStream, Network};
 
@@ -28,6 +30,15 @@ pub(super) enum News {
     Data(Arc<Delivery>),
     /// A symbol is no longer received.
     Forget(Symbol),
+    /// What the source says to symbols that it was asked for.
+    Answers(Arc<Answers>),
+}
+
+/// A source's answer to symbols (v2).
+pub(super) struct Answers {
+    pub(super) answer: SubAck,
+    /// Those denied that it had accepted before: all who have them are told, not only those who wait for an answer.
+    pub(super) revoked: Vec<Symbol>,
 }
 
 /// News that may wait for a shard; beyond it the source is read no further.
@@ -145,6 +156,16 @@ impl<S: ByteStream> Shard<S> {
                     memory.forget(symbol);
                     continue;
                 }
+                News::Answers(answers) => {
+                    for (slot, ack) in addressed(table, &answers) {
+                        if let Some(conn) = conns.get(slot.0)
+                            && conn.answer(ack, &answers.revoked)
+                        {
+                            list.push(Arc::clone(conn));
+                        }
+                    }
+                    continue;
+                }
             };
             memory.push(&delivery);
             let Some(members) = route.receivers(table, delivery.symbol).filter(|members| !members.is_empty()) else {
@@ -161,6 +182,23 @@ impl<S: ByteStream> Shard<S> {
         }
         more
     }
+}
+
+/// Each client's part of a source's answer.
+fn addressed(table: &Table, answers: &Answers) -> impl Iterator<Item = (Slot, SubAck)> {
+    let mut parts: IndexMap<ClientKey, (Slot, SubAck), FxBuildHasher> = IndexMap::default();
+    let SubAck { accepted, denied, .. } = &answers.answer;
+    let accepted = accepted.iter().map(|symbol| (*symbol, None));
+    for (symbol, denied) in accepted.chain(denied.iter().map(|(symbol, reason)| (*symbol, Some(reason)))) {
+        for (key, slot) in table.members(symbol).into_iter().flatten() {
+            let (_, ack) = parts.entry(*key).or_insert_with(|| (*slot, SubAck::default()));
+            match denied {
+                None => ack.accepted.push(symbol),
+                Some(reason) => ack.denied.push((symbol, reason.clone())),
+            }
+        }
+    }
+    parts.into_values()
 }
 
 /// What a strong client gets of a symbol that is new to it.

@@ -42,6 +42,11 @@ impl Union {
         Change { added, removed }
     }
 
+    /// Whether anybody wants a symbol.
+    pub(super) fn wants(&self, symbol: Symbol) -> bool {
+        self.shards.contains_key(&symbol)
+    }
+
     /// All symbols that anybody wants.
     pub(super) fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
         self.shards.keys().copied()

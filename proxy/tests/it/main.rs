@@ -13,3 +13,5 @@ mod reload;
 #[cfg(unix)]
 mod signals;
 mod slow_client;
+mod sources;
+mod v2;

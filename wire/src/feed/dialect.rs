@@ -192,6 +192,12 @@ impl Dialect {
         matches!(self.tongue, Tongue::Raw(_)) || !self.told.is_empty()
     }
 
+    /// Whether a binary message is data: raw, where no text is looked into.
+    #[must_use]
+    pub fn takes_binary(&self) -> bool {
+        matches!(self.tongue, Tongue::Raw(None))
+    }
+
     /// Whether the source has taken us.
     #[must_use]
     pub fn is_up(&self) -> bool {

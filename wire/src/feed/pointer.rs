@@ -13,7 +13,8 @@ use crate::id::Symbol;
 pub const STEPS_MAX: usize = 16;
 
 /// Where in a JSON message its key stands: `/data/symbol`, `/0/s`. An array is entered by its index, an object by its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Pointer {
     steps: Vec<Box<str>>,
 }
@@ -46,6 +47,14 @@ impl FromStr for Pointer {
             })
             .collect::<Result<Vec<_>, _>>()?;
         if steps.len() > STEPS_MAX { Err(PointerError::TooDeep) } else { Ok(Self { steps }) }
+    }
+}
+
+impl TryFrom<String> for Pointer {
+    type Error = PointerError;
+
+    fn try_from(text: String) -> Result<Self, PointerError> {
+        text.parse()
     }
 }
 
