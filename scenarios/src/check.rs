@@ -21,6 +21,7 @@ mod isolation;
 mod latency;
 mod ledger;
 mod legs;
+mod metrics_truth;
 mod no_client_close;
 mod no_duplicates;
 mod no_leakage;

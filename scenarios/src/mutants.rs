@@ -102,7 +102,7 @@ const ALL: &[Mutant] = &[
         about: "Now and then a client's queue hands out a symbol's newer message before the older one.",
         scenario: "steady-fanout",
         must: &["symbol-order"],
-        may: &["no-silent-gap"],
+        may: &["metrics-truth", "no-silent-gap"],
         plant: queues::swaps_neighbours,
     },
     Mutant {
@@ -114,11 +114,19 @@ const ALL: &[Mutant] = &[
         plant: queues::repeats,
     },
     Mutant {
+        name: "counts-what-nobody-gets",
+        about: "Every fifth message of a client is counted twice as forwarded, and written once.",
+        scenario: "steady-fanout",
+        must: &["metrics-truth"],
+        may: &["no-silent-gap"],
+        plant: queues::counts_what_nobody_gets,
+    },
+    Mutant {
         name: "skips-silently",
         about: "Every two-hundredth message of a client vanishes, uncounted and untold: what a lagging broadcast channel does that resubscribes by itself.",
         scenario: "steady-fanout",
         must: &["no-silent-gap"],
-        may: &[],
+        may: &["metrics-truth"],
         plant: queues::skips,
     },
     Mutant {

@@ -10,6 +10,7 @@ use super::delivery_latency::Delivery;
 use super::even_spread::Spread;
 use super::failover_time::Failover;
 use super::isolation::Isolated;
+use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
 use super::no_duplicates::Once;
 use super::no_leakage::Private;
@@ -56,6 +57,8 @@ pub struct Objectives {
     pub even_spread: Option<EvenSpread>,
     /// What the proxy holds for its clients.
     pub client_memory: Option<ClientMemory>,
+    /// What the proxy counts is what the wire shows.
+    pub metrics_truth: Option<Plain>,
     /// Latency of the others while slow clients are there.
     pub isolation: Option<Isolation>,
     /// All is well again at the end.
@@ -323,6 +326,9 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.client_memory {
         bench.add("client-memory", bound.checked_min, Box::new(ClientQueues::new(bound)));
+    }
+    if let Some(plain) = objectives.metrics_truth {
+        bench.add("metrics-truth", plain.checked_min, Box::new(Truth::new(facts)));
     }
     if let Some(bound) = objectives.isolation {
         let floor = bound.checked_min.max(bound.samples_min);

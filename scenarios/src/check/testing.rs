@@ -232,6 +232,20 @@ impl Tape {
         self.push(Event::FaultStop { fault })
     }
 
+    pub(super) fn counts(self, clients: u64, received: u64, forwarded: u64, dropped: u64) -> Self {
+        self.push(Event::ProxyGauge {
+            proxy: ProxyId(0),
+            clients,
+            handshakes: 0,
+            legs: 1,
+            queue_bytes: 0,
+            queue_bytes_max: 0,
+            received,
+            forwarded,
+            dropped,
+        })
+    }
+
     pub(super) fn gauge(self, clients: u64, queue_bytes: u64, queue_bytes_max: u64) -> Self {
         self.push(Event::ProxyGauge {
             proxy: ProxyId(0),

@@ -159,6 +159,7 @@ pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
         (check.payload_intact.is_some(), "payload-intact: payloads are the source's, byte for byte"),
         (check.snapshot_then_live.is_some(), "snapshot-then-live: strong clients get the newest value first"),
         (check.resume_all_or_nothing.is_some(), "resume-all-or-nothing: a resume is served in full or not at all"),
+        (check.metrics_truth.is_some(), "metrics-truth: what the proxy counts is what sources and clients saw"),
     ];
     let mut lines: Vec<String> = plain.iter().filter(|(asked, _)| *asked).map(|(_, line)| (*line).to_owned()).collect();
     lines.extend(bounds(check));

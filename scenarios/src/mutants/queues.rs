@@ -164,6 +164,22 @@ pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
     })
 }
 
+pub(super) fn counts_what_nobody_gets(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || {
+        Every(
+            5,
+            |right, delivery, pressure, dropped| {
+                // A pong reaches the socket and is counted; no client sees a message.
+                let stamp = (delivery.epoch, delivery.seq);
+                let nothing = Delivery::new(delivery.symbol, stamp, Message::Pong(Default::default()));
+                right.push(delivery, pressure, dropped);
+                right.push(Arc::new(nothing), pressure, dropped)
+            },
+            0,
+        )
+    })
+}
+
 pub(super) fn skips(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || Every(200, |_, _, _, _| Pushed::Queued, 0))
 }

@@ -66,6 +66,13 @@ pub static CHECK: Table = Table {
         objective("upstream-connections", &UPSTREAM_CONNECTIONS),
         objective("even-spread", &EVEN_SPREAD),
         objective("client-memory", &CLIENT_MEMORY),
+        objective(
+            "metrics-truth",
+            &Table {
+                about: "What the proxy counts is what sources and clients saw. For one proxy.",
+                keys: &[CHECKED_MIN],
+            },
+        ),
         objective("isolation", &ISOLATION),
         objective("convergence", &CONVERGENCE),
         objective("admission", &ADMISSION),
