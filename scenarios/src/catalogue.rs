@@ -40,6 +40,7 @@ static ALL: &[Entry] = entries![
     "steady-fanout",
     "upstream-crash-mid-fanout",
     "upstream-silent-stall",
+    "hot-sources-crash",
     "connection-flood",
     "slow-consumers",
     "slow-consumers-conflated",

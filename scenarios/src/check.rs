@@ -25,6 +25,7 @@ mod metrics_truth;
 mod no_client_close;
 mod no_duplicates;
 mod no_leakage;
+mod no_loss;
 mod no_silent_gap;
 mod objectives;
 mod payload_intact;

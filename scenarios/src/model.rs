@@ -162,6 +162,9 @@ pub struct Proxy {
     pub count: u16,
     /// `fanout` or `relay`.
     pub mode: ProxyMode,
+    /// Which of the sources fan-out consumes; none: the proxy's default.
+    #[serde(default)]
+    pub sources: Option<Consumed>,
     /// Open client sessions admitted; none: the proxy's default.
     #[serde(default)]
     pub clients_max: Option<u32>,
@@ -188,6 +191,18 @@ pub enum ProxyMode {
     Fanout,
     /// One upstream leg for each client.
     Relay,
+}
+
+/// Which sources a proxy consumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consumed {
+    /// One; the others are spares.
+    Active,
+    /// Two at once, merged.
+    Hot,
+    /// All, each its share of the symbols.
+    Sharded,
 }
 
 /// The policy for slow clients.

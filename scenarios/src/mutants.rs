@@ -170,6 +170,14 @@ const ALL: &[Mutant] = &[
         plant: queues::closes_at_failover,
     },
     Mutant {
+        name: "one-source-at-a-time",
+        about: "Of the sources that should be consumed at once, one is; the next is dialled when it has died.",
+        scenario: "hot-sources-crash",
+        must: &["no-loss"],
+        may: &[],
+        plant: rules::one_source_at_a_time,
+    },
+    Mutant {
         name: "one-leg-for-each-client",
         about: "Fan-out is not done: each client gets a connection to the source of its own.",
         scenario: "steady-fanout",

@@ -14,6 +14,7 @@ use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
 use super::no_duplicates::Once;
 use super::no_leakage::Private;
+use super::no_loss::Complete;
 use super::no_silent_gap::Accounted;
 use super::payload_intact::Intact;
 use super::resume_all_or_nothing::AllOrNothing;
@@ -35,6 +36,8 @@ pub struct Objectives {
     pub no_duplicates: Option<Plain>,
     /// Each missing tick is told of (strong) or charged to a cause (plain).
     pub no_silent_gap: Option<Plain>,
+    /// No tick is missing, told or not.
+    pub no_loss: Option<Plain>,
     /// Clients get only what they asked for.
     pub no_leakage: Option<Plain>,
     /// Payloads are the source's, byte for byte, and none is invented.
@@ -292,6 +295,9 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(plain) = objectives.no_silent_gap {
         bench.add("no-silent-gap", plain.checked_min, Box::new(Accounted::new(facts)));
+    }
+    if let Some(plain) = objectives.no_loss {
+        bench.add("no-loss", plain.checked_min, Box::new(Complete::default()));
     }
     if let Some(plain) = objectives.no_leakage {
         bench.add("no-leakage", plain.checked_min, Box::new(Private::default()));

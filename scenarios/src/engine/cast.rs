@@ -12,7 +12,7 @@ use wire::id::{ProxyId, SourceId};
 use wire::net::SocketOptions;
 
 use crate::engine::Options;
-use crate::model::{self, Fault, FaultKind, ProxyMode, SlowClient, SourceMode};
+use crate::model::{self, Consumed, Fault, FaultKind, ProxyMode, SlowClient, SourceMode};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, SOURCE_PORT, proxy_host, source_host};
 use crate::recorder::Recorder;
 
@@ -99,6 +99,13 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
         SourceMode::V1 => wire::feed::Protocol::V1,
         SourceMode::Echo => wire::feed::Protocol::Raw,
     });
+    if let Some(consumed) = said.sources {
+        config.sources = match consumed {
+            Consumed::Active => proxy::Sources::Active,
+            Consumed::Hot => proxy::Sources::Hot,
+            Consumed::Sharded => proxy::Sources::Sharded,
+        };
+    }
     if let Some(most) = said.clients_max {
         config.limits.clients_max = most as _;
     }

@@ -2,7 +2,7 @@
 
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::model::{
-    Arrival, Clients, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
+    Arrival, Clients, Consumed, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
 };
 
 pub(super) use crate::parse::arrived_us;
@@ -39,6 +39,11 @@ fn proxy(scenario: &Scenario) -> String {
         ProxyMode::Relay => "relay (one leg a client)",
     };
     let mut text = format!("{}, {mode}", proxy.count);
+    match proxy.sources {
+        None | Some(Consumed::Active) => {}
+        Some(Consumed::Hot) => text += ", two sources at once",
+        Some(Consumed::Sharded) => text += ", the symbols shared out among the sources",
+    }
     if let Some(most) = proxy.clients_max {
         text += &format!(", {most} clients at most");
     }
@@ -155,6 +160,7 @@ pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
         (check.symbol_order.is_some(), "symbol-order: ticks of a symbol reach a session in order"),
         (check.no_duplicates.is_some(), "no-duplicates: no tick reaches a session twice"),
         (check.no_silent_gap.is_some(), "no-silent-gap: each missing tick is told of or charged to a cause"),
+        (check.no_loss.is_some(), "no-loss: no tick is missing, told or not"),
         (check.no_leakage.is_some(), "no-leakage: clients get only what they asked for"),
         (check.payload_intact.is_some(), "payload-intact: payloads are the source's, byte for byte"),
         (check.snapshot_then_live.is_some(), "snapshot-then-live: strong clients get the newest value first"),

@@ -40,6 +40,11 @@ pub(super) fn never_gives_back(_: &mut Policies, mut config: Config) -> Config {
     config
 }
 
+pub(super) fn one_source_at_a_time(_: &mut Policies, mut config: Config) -> Config {
+    config.sources = proxy::Sources::Active;
+    config
+}
+
 pub(super) fn one_leg_for_each_client(_: &mut Policies, mut config: Config) -> Config {
     config.mode = Mode::Relay;
     config

@@ -151,6 +151,12 @@ static PROXY: Table = Table {
         ),
         key("mode", Kind::OneOf(PROXY_MODE), Without::Wrong, "How it serves."),
         key(
+            "sources",
+            Kind::OneOf(CONSUMED),
+            Without::Means("the proxy's default"),
+            "Which of the sources fan-out consumes.",
+        ),
+        key(
             "clients-max",
             Kind::Whole(1, u32::MAX as u64),
             Without::Means("the proxy's default"),
@@ -179,6 +185,12 @@ static PROXY: Table = Table {
 
 const PROXY_MODE: &[Choice] =
     &[word("fanout", "One upstream leg for all clients."), word("relay", "One upstream leg for each client.")];
+
+const CONSUMED: &[Choice] = &[
+    word("active", "One; the others are spares."),
+    word("hot", "Two at once; each tick is passed on once."),
+    word("sharded", "All, each its share of the symbols."),
+];
 
 const SLOW_CLIENT: &[Choice] = &[
     word("conflate", "Once behind, it gets the newest of each symbol, and each in its turn."),

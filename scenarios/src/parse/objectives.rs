@@ -40,6 +40,7 @@ pub static CHECK: Table = Table {
                 keys: &[CHECKED_MIN],
             },
         ),
+        objective("no-loss", &Table { about: "No tick is missing, told or not.", keys: &[CHECKED_MIN] }),
         objective("no-leakage", &Table { about: "Clients get only what they asked for.", keys: &[CHECKED_MIN] }),
         objective(
             "payload-intact",
@@ -256,6 +257,7 @@ fn ticks(rules: &mut Rules<'_>) {
         ("symbol-order", check.symbol_order.is_some()),
         ("no-duplicates", check.no_duplicates.is_some()),
         ("no-silent-gap", check.no_silent_gap.is_some()),
+        ("no-loss", check.no_loss.is_some()),
         ("no-leakage", check.no_leakage.is_some()),
         ("payload-intact", check.payload_intact.is_some()),
         ("subscription-dedup", check.subscription_dedup.is_some()),

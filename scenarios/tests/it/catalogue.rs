@@ -79,6 +79,7 @@ all_pass! {
     steady_fanout_passes: "steady-fanout",
     upstream_crash_mid_fanout_passes: "upstream-crash-mid-fanout",
     upstream_silent_stall_passes: "upstream-silent-stall",
+    hot_sources_crash_passes: "hot-sources-crash",
     connection_flood_passes: "connection-flood",
     slow_consumers_passes: "slow-consumers",
     slow_consumers_conflated_passes: "slow-consumers-conflated",
