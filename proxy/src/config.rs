@@ -8,6 +8,7 @@ mod reference;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::changes::{Changed, Frozen};
@@ -201,6 +202,14 @@ pub struct Config {
     pub user_key: Secret,
     /// Keys that clients must present in their first message (fan-out, v1); empty accepts any. Default empty.
     pub client_keys: Vec<Secret>,
+    /// The certificate that clients are shown, and those that vouch for it, in PEM; with it clients speak TLS (`wss://`) and nothing else. Default None.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Authorities in PEM that may vouch for a `wss://` source, beside `tls_roots`. Default None.
+    pub tls_ca: Option<PathBuf>,
+    /// The other authorities that may. Default Mozilla's.
+    pub tls_roots: Roots,
     /// Values of `Origin` that a client's handshake may carry, compared without regard to case; any other is answered HTTP 403. A handshake without the header
     /// passes: only browsers send it, and only they need it checked (RFC 6455 section 10.2). Empty accepts any. Default empty.
     pub origins: Vec<String>,
@@ -243,6 +252,18 @@ pub struct Config {
     pub drain_code: u16,
     /// From the beginning of a drain to its end: who is still here is cut. Default 30 s.
     pub drain_deadline: Duration,
+}
+
+/// The authorities that a `wss://` source's certificate may come from, beside `tls_ca`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// Mozilla's list, compiled in.
+    #[default]
+    Webpki,
+    /// No others.
+    None,
+    /// A file of certificates in PEM, such as the platform's `/etc/ssl/certs/ca-certificates.crt`.
+    File(PathBuf),
 }
 
 /// A configuration that cannot be served. The operator's fault.
@@ -288,6 +309,10 @@ impl Config {
             slow_start: Duration::ZERO,
             user_key: Secret::default(),
             client_keys: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_ca: None,
+            tls_roots: Roots::default(),
             origins: Vec::new(),
             preamble_messages: 1,
             preamble_match: None,
@@ -353,6 +378,12 @@ impl Config {
         }
         if self.admin_token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
             return Err(ConfigError::Value { name: "admin_token", why: "must not be empty".into() });
+        }
+        let alone = |name, other| ConfigError::Value { name, why: format!("is of no use without {other}") };
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return Err(alone("tls_cert", "tls_key")),
+            (None, Some(_)) => return Err(alone("tls_key", "tls_cert")),
+            _ => {}
         }
         let positive = |name: &'static str, zero: bool| {
             if zero { Err(ConfigError::Value { name, why: "must not be zero".into() }) } else { Ok(()) }

@@ -20,6 +20,7 @@ use crate::policy::Policies;
 use crate::pool::{Ending, Pool};
 use crate::reload::Reader;
 use crate::roster::Roster;
+use crate::tls::{Loaded, Tls};
 
 /// Characters kept of the reason of a failure: a source writes part of it.
 const WHY_MAX: usize = 200;
@@ -45,6 +46,8 @@ pub(crate) struct Context<N: Network> {
     pub(crate) policies: Policies,
     pub(crate) observer: Observer,
     pub(crate) meter: Arc<Meter>,
+    /// Certificates and roots.
+    pub(crate) tls: Tls,
     /// Clients by key.
     pub(crate) keys: Keys,
     /// Client connections by address.
@@ -68,7 +71,14 @@ impl std::fmt::Debug for Pool {
 }
 
 impl<N: Network> Context<N> {
-    pub(crate) fn new(config: Config, policies: Policies, net: N, stop: CancellationToken, observer: Observer) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        tls: Loaded,
+        policies: Policies,
+        net: N,
+        stop: CancellationToken,
+        observer: Observer,
+    ) -> Self {
         let chance = net.clone();
         let pool = Pool::new(&config, &policies, move |purpose, entity| chance.draws(purpose, entity));
         let meter: Arc<Meter> = Arc::default();
@@ -82,6 +92,7 @@ impl<N: Network> Context<N> {
             policies,
             observer,
             meter,
+            tls: Tls::new(tls),
             keys: Keys::default(),
             addresses: Arc::default(),
             pool: Mutex::new(pool),

@@ -68,14 +68,16 @@ pub(crate) async fn carry_out<N: Network, S: ByteStream>(
     let last_words = async {
         match end {
             Farewell::Gone => true,
-            Farewell::Answer => drain(&mut session).await,
+            Farewell::Answer => drain(&mut session).await && tidy_end(&mut session).await,
             Farewell::Close { why, .. } if context.drain.is_cut() => {
                 context.client_closed(peer, None, why);
                 false
             }
             Farewell::Close { frame, why } => {
                 context.client_closed(peer, frame.as_ref().map(|frame| frame.code.into()), why);
-                session.send(Message::Close(frame)).await.is_ok() && drain(&mut session).await
+                session.send(Message::Close(frame)).await.is_ok()
+                    && drain(&mut session).await
+                    && tidy_end(&mut session).await
             }
             Farewell::Drop(why) => {
                 context.client_closed(peer, None, why);
@@ -117,6 +119,12 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> std::io::R
     let mut chunk = [0; 1024];
     while stream.read(&mut chunk).await? > 0 {}
     Ok(())
+}
+
+/// Ends what lies below the session in order: TLS says so before the connection does. True: there is nothing more to say.
+async fn tidy_end<S: ByteStream>(session: &mut Session<S>) -> bool {
+    let _ = session.get_mut().shutdown().await;
+    true
 }
 
 /// Waits until a client must go, though nothing is wrong with it: its slot in a drain has come, or an operator sends it away.

@@ -29,7 +29,7 @@
 //! - **Close codes that cross the wire are lawful** ([`wire::close::is_lawful`]).
 //! - **Nothing that a peer sends may panic us.**
 //!
-//! It speaks no TLS: that belongs in front of it.
+//! TLS is spoken on both legs where it is asked for, below the sessions: nothing above `tls` knows of it.
 
 mod addresses;
 mod admin;
@@ -62,13 +62,14 @@ mod roster;
 mod secret;
 mod serve;
 mod shares;
+mod tls;
 
 pub use self::admission::{Admission, Admit, Caps, Load, Refusal};
 pub use self::backoff::{FullJitter, Redial};
 pub use self::balance::{Balance, Candidate, LeastConnections, PowerOfTwo};
 pub use self::config::{
-    Backoff, Balancing, Changed, Config, ConfigError, Ejection, Frozen, Health, Mode, Pattern, Sources, Upstream,
-    WEIGHT_MAX,
+    Backoff, Balancing, Changed, Config, ConfigError, Ejection, Frozen, Health, Mode, Pattern, Roots, Sources,
+    Upstream, WEIGHT_MAX,
 };
 pub use self::fanout::{
     Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure, Pushed, Queue, Replaced, Route, Slot,
@@ -81,3 +82,4 @@ pub use self::reload::ReloadError;
 pub use self::secret::Secret;
 pub use self::serve::{Handle, ServeError, Server, serve, serve_with};
 pub use self::shares::{Move, Moves, Rebalance, Shares};
+pub use self::tls::TlsError;

@@ -7,6 +7,7 @@
 //!   on its way into the socket               8,192     and what one message has beyond; frames are shared between all clients
 //!   queue                                   24,576     queue_bytes_max: payloads, shared between all clients that wait for them
 //!   queue slots                              8 each    pointers; a payload of 100 bytes costs 8 % more
+//!   with TLS                     ~20,000 and more    rustls: its state and one record each way (16,384), not measured
 //!   task, subscriptions, bookkeeping        ~3,000     grows by ~100 for each symbol subscribed
 //!   kernel send buffer          2 x client_send_buffer Linux doubles the figure: 32,768
 //! ```

@@ -79,7 +79,12 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
                 let net = context.net.clone();
                 net.spawn("refusal", async move {
                     let deadline = context.config().limits.handshake_timeout;
-                    let _ = tokio::time::timeout(deadline, refuse(stream, why, retry_after_s)).await;
+                    let refusal = async {
+                        // A client that speaks TLS would not understand a no without it.
+                        let stream = context.tls.accept(stream).await?;
+                        refuse(stream, why, retry_after_s).await
+                    };
+                    let _ = tokio::time::timeout(deadline, refusal).await;
                     drop(held);
                 });
             }
@@ -121,7 +126,7 @@ async fn handshake<N: Network>(
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };
     let handshake = async {
-        let asking = ws::hear(Tap::new(stream)).await?;
+        let asking = ws::hear(Tap::new(context.tls.accept(stream).await.map_err(NoHandshake::Tls)?)).await?;
         let mut answer = decide(&asking.asked);
         let introduction = (!fanout).then(|| relay::Introduction::new(&config, peer.ip(), &asking.asked));
         let mut first = None;
@@ -139,7 +144,7 @@ async fn handshake<N: Network>(
             }
         }
         let accepted = asking.answer(limits.client_session(), answer).await?;
-        Ok((accepted, introduction, first))
+        Ok::<_, NoHandshake>((accepted, introduction, first))
     };
     let (accepted, introduction, first) = wire::select! {
         () = context.stop.cancelled() => return,
@@ -147,8 +152,7 @@ async fn handshake<N: Network>(
             Err(_) => return shed(&context, peer, Why::Deadline),
             Ok(Err(error)) => {
                 tracing::debug!(%peer, %error, "handshake failed");
-                let why = if ws::is_disconnect(&error) { Why::Reset } else { Why::Protocol };
-                return shed(&context, peer, why);
+                return shed(&context, peer, error.why());
             }
             Ok(Ok(accepted)) => accepted,
         },
@@ -169,6 +173,25 @@ async fn handshake<N: Network>(
         }
         drop((client, address, listed));
     });
+}
+
+/// Why a handshake failed.
+#[derive(Debug, thiserror::Error)]
+enum NoHandshake {
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
+    #[error("{0}")]
+    WebSocket(#[from] ws::Error),
+}
+
+impl NoHandshake {
+    fn why(&self) -> Why {
+        match self {
+            Self::Tls(error) if error.kind() == std::io::ErrorKind::InvalidData => Why::Protocol,
+            Self::WebSocket(error) if !ws::is_disconnect(error) => Why::Protocol,
+            _ => Why::Reset,
+        }
+    }
 }
 
 /// Whether a handshake with this `Origin` is let in. See [`Config::origins`](crate::Config::origins).

@@ -22,6 +22,7 @@ use crate::limits::SlowClient;
 use crate::policy::Policies;
 use crate::secret::Secret;
 use crate::serve::{Handle, ServeError, Server};
+use crate::tls::Loaded;
 
 /// Bad usage or configuration (BSD's `EX_USAGE`).
 const EX_USAGE: u8 = 64;
@@ -150,6 +151,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     let mut config = configuration(&args)?;
     if args.check_config {
+        Loaded::check(&config).map_err(|error| Failure::usage(format!("TLS: {error}")))?;
         say(&format!("configuration is fine ({}, {})", config.mode, upstreams(config.upstreams.len())));
         return Ok(());
     }
@@ -178,16 +180,21 @@ async fn serve(config: Config, net: TokioNet, args: Args, stop: CancellationToke
         }
     };
     let (mode, instances) = (config.mode, config.upstreams.len());
+    let scheme = if config.tls_cert.is_some() { "wss" } else { "ws" };
     let mut server =
         Server::bind(config, Policies::default(), net.clone(), observer).await.map_err(|error| match error {
-            ServeError::Config(_) => Failure::usage(error),
+            ServeError::Config(_) | ServeError::Tls(_) => Failure::usage(error),
             ServeError::Bind { .. } => Failure::io(error),
         })?;
     if args.config.is_some() {
         // The flags win over the file again.
-        server = server.reload_with(move || configuration(&args).map_err(|failure| failure.message));
+        server = server.reload_with(move || {
+            let mut config = configuration(&args).map_err(|failure| failure.message)?;
+            descriptors::fit(&mut config).map_err(|error| error.to_string())?;
+            Ok(config)
+        });
     }
-    say(&format!("proxy listening on ws://{} ({mode}, {})", server.local_addr(), upstreams(instances)));
+    say(&format!("proxy listening on {scheme}://{} ({mode}, {})", server.local_addr(), upstreams(instances)));
     if let Some(admin) = server.admin_addr() {
         say(&format!("proxy admin on http://{admin}"));
     }
@@ -316,7 +323,7 @@ fn configuration(args: &Args) -> Result<Config, Failure> {
                 std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {name}: {error}")))?;
             let mut file = File::parse(&name, &text).map_err(Failure::usage)?;
             let base = path.parent().unwrap_or(std::path::Path::new(""));
-            file.read_keys(base, |variable| std::env::var(variable).ok()).map_err(|error| {
+            file.follow(base, |variable| std::env::var(variable).ok()).map_err(|error| {
                 let message = format!("{name}: {error}");
                 if error.is_io() { Failure::io(message) } else { Failure::usage(message) }
             })?;

@@ -48,6 +48,7 @@ use crate::context::Context;
 use crate::dial::{self, Leg};
 use crate::farewell::{self, Farewell};
 use crate::meter::Held;
+use crate::tls::NetStream;
 
 /// Finds the first leg of a client that cannot be answered before: its source chooses the subprotocol. None where none is found in time to say so.
 pub(crate) async fn first_leg<N: Network>(
@@ -65,7 +66,7 @@ pub(crate) async fn first_leg<N: Network>(
 /// Serves a client from its handshake to its end. `first` is its leg where it already has one.
 pub(crate) async fn serve_client<N: Network>(
     context: Arc<Context<N>>,
-    session: Session<Tap<N::Stream>>,
+    session: Session<Tap<NetStream<N>>>,
     peer: SocketAddr,
     mut introduction: Introduction,
     first: Option<ClientLeg<N>>,
@@ -103,7 +104,7 @@ async fn dismissed<N: Network>(context: Arc<Context<N>>, peer: SocketAddr) -> Fa
 /// A client, with or without a leg.
 struct Client<N: Network> {
     context: Arc<Context<N>>,
-    session: Session<Tap<N::Stream>>,
+    session: Session<Tap<NetStream<N>>>,
     peer: SocketAddr,
     introduction: Arc<Introduction>,
     /// The leg that it had before its session.
@@ -125,7 +126,7 @@ type Dismissed = Pin<Box<dyn Future<Output = Farewell> + Send>>;
 
 /// A leg to a source, for one client.
 pub(crate) struct ClientLeg<N: Network> {
-    session: Session<N::Stream>,
+    session: Session<NetStream<N>>,
     local: SocketAddr,
     /// What its source chose.
     subprotocol: Option<String>,
@@ -260,7 +261,7 @@ async fn search<N: Network>(
         context.observer.record(|| Event::ProxyDial { proxy, source });
         let started = Instant::now();
         let ask = introduction.ask(&context.url(source));
-        match dial::dial(&context.net, &ask, limits).await {
+        match dial::dial(&context, &ask, limits).await {
             Ok(Leg { session, local, subprotocol }) => {
                 place.up_since = Some(Instant::now());
                 context.meter.dial.observe(started.elapsed());

@@ -10,6 +10,7 @@ use crate::config::{Changed, Config, ConfigError, Frozen};
 use crate::context::Context;
 use crate::lock::lock;
 use crate::pool::NumbersSpent;
+use crate::tls::Loaded;
 
 /// Why the old configuration stays. All are the operator's to mend; trying again helps once they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum ReloadError {
     /// It changes what cannot change.
     #[error(transparent)]
     Frozen(#[from] Frozen),
+    /// Its certificates or roots cannot be used.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// It names too many instances.
     #[error("{0}")]
     Upstreams(String),
@@ -85,10 +89,13 @@ impl<N: Network> Context<N> {
 
     fn exchange(&self, new: Config) -> Result<Vec<Changed>, ReloadError> {
         new.check()?;
+        // Read in any case: a file may hold another certificate under the same name.
+        let tls = Loaded::read(&new, &self.net).map_err(|error| ReloadError::Tls(error.to_string()))?;
         let mut current = lock(&self.config);
         let changes = current.changes_to(&new)?;
         // Nothing holds the pool's lock and asks for the configuration's.
         lock(&self.pool).reconfigure(&new, &self.policies, Some(Instant::now()))?;
+        self.tls.exchange(tls);
         *current = Arc::new(new);
         drop(current);
         self.reloaded.notify_waiters();

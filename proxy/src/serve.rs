@@ -14,6 +14,7 @@ use crate::config::{Changed, Config, ConfigError};
 use crate::context::Context;
 use crate::policy::Policies;
 use crate::reload::{Reader, ReloadError};
+use crate::tls::{Loaded, TlsError};
 use crate::{admin, drain, fanout, listener, relay};
 
 /// Why the proxy could not serve.
@@ -22,6 +23,9 @@ pub enum ServeError {
     /// The configuration makes no sense: the operator's fault.
     #[error("bad configuration: {0}")]
     Config(#[from] ConfigError),
+    /// Certificates or roots cannot be used: the operator's fault.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// An address cannot be listened on. Trying again helps once whoever holds it is gone.
     #[error("cannot listen on {addr} ({what}): {source}{}", hint(.source))]
     Bind {
@@ -125,6 +129,7 @@ impl<N: Network> Server<N> {
     /// [`ServeError`].
     pub async fn bind(config: Config, policies: Policies, net: N, observer: Observer) -> Result<Self, ServeError> {
         config.check()?;
+        let tls = Loaded::read(&config, &net)?;
         let accepted = SocketOptions {
             send_buffer: config.limits.client_send_buffer,
             recv_buffer: None,
@@ -143,7 +148,7 @@ impl<N: Network> Server<N> {
                 (Some(listener), Some(local))
             }
         };
-        let context = Context::new(config, policies, net, CancellationToken::new(), observer);
+        let context = Context::new(config, tls, policies, net, CancellationToken::new(), observer);
         Ok(Self { context: Arc::new(context), listener, admin, local_addr, admin_addr })
     }
 

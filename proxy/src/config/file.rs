@@ -25,7 +25,7 @@ use wire::id::ProxyId;
 use wire::ws::http::HeaderName;
 
 use super::keys::{KeysError, Places};
-use super::{Balancing, Config, Mode, Pattern, Sources, Upstream};
+use super::{Balancing, Config, Mode, Pattern, Roots, Sources, Upstream};
 use crate::limits::SlowClient;
 use crate::secret::Secret;
 
@@ -133,6 +133,10 @@ pub(crate) struct File {
     client_keys: Option<Vec<Secret>>,
     client_keys_file: Option<PathBuf>,
     client_keys_env: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
+    tls_roots: Option<String>,
     origins: Option<Vec<String>>,
     preamble_messages: Option<usize>,
     preamble_match: Option<Pattern>,
@@ -281,12 +285,14 @@ impl File {
         self.listen
     }
 
-    /// Reads the keys that stand elsewhere: in files (a relative path counts from `base`) and in the environment.
-    pub(crate) fn read_keys(
-        &mut self,
-        base: &Path,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<(), KeysError> {
+    /// Follows what stands elsewhere: a relative path counts from `base`; keys are read from files and the environment.
+    pub(crate) fn follow(&mut self, base: &Path, variable: impl Fn(&str) -> Option<String>) -> Result<(), KeysError> {
+        for path in [&mut self.tls_cert, &mut self.tls_key, &mut self.tls_ca].into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+        if let Some(roots) = self.tls_roots.as_mut().filter(|roots| !["webpki", "none"].contains(&roots.as_str())) {
+            *roots = base.join(&*roots).to_string_lossy().into_owned();
+        }
         let places = Places {
             name: "client_keys",
             here: self.client_keys.take(),
@@ -314,6 +320,16 @@ impl File {
     /// Lays the file over a configuration.
     pub(crate) fn apply(self, config: &mut Config) {
         self.id.map(ProxyId).put(&mut config.id);
+        self.tls_cert.map(Some).put(&mut config.tls_cert);
+        self.tls_key.map(Some).put(&mut config.tls_key);
+        self.tls_ca.map(Some).put(&mut config.tls_ca);
+        self.tls_roots
+            .map(|roots| match roots.as_str() {
+                "webpki" => Roots::Webpki,
+                "none" => Roots::None,
+                path => Roots::File(path.into()),
+            })
+            .put(&mut config.tls_roots);
         self.admin.map(Some).put(&mut config.admin);
         self.trusted_proxies.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.trusted_proxies);
         self.forward_headers.map(|list| list.into_iter().map(|it| it.0).collect()).put(&mut config.forward_headers);

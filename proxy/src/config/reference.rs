@@ -4,11 +4,12 @@
 //! which a test writes from here. Another test holds it against the keys that the file reader knows.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Config, Mode, Upstream};
+use super::{Config, Mode, Roots, Upstream};
 use crate::secret::Secret;
 
 /// From when a changed value counts. Nobody is closed by a change.
@@ -141,6 +142,10 @@ fn secrets(secrets: &[Secret]) -> Value {
     Value::Masked { whole: whole.join("\n"), shown }
 }
 
+fn path(path: Option<&Path>) -> Value {
+    path.map_or(Value::None, |path| Value::Text(path.display().to_string()))
+}
+
 fn instance(upstream: &Upstream) -> Value {
     let Upstream { url, weight } = upstream;
     let shown = upstream.shown();
@@ -236,6 +241,22 @@ pub(crate) const KEYS: &[Key] = keys! {
     "client_keys_env", "variable", "one of the three", AtOnce,
         "An environment variable that holds `client_keys`, likewise.",
         |_| Value::None;
+    "tls_cert", "path", "with `tls_key`", NewClients,
+        "The certificate that clients are shown, and those that vouch for it, in PEM; with it clients speak TLS (`wss://`) and nothing else. A relative path counts from the configuration file. Read again at a reload.",
+        |c| path(c.tls_cert.as_deref());
+    "tls_key", "path", "with `tls_cert`", NewClients,
+        "Its private key, in PEM. Read again at a reload.",
+        |c| path(c.tls_key.as_deref());
+    "tls_ca", "path", "", NewLegs,
+        "Authorities in PEM that may vouch for a `wss://` source, beside `tls_roots`. Read again at a reload.",
+        |c| path(c.tls_ca.as_deref());
+    "tls_roots", "", "`webpki`, `none` or a path", NewLegs,
+        "The other authorities that may: Mozilla's list, none, or a file in PEM such as `/etc/ssl/certs/ca-certificates.crt`.",
+        |c| match &c.tls_roots {
+            Roots::Webpki => Value::Text("webpki".to_owned()),
+            Roots::None => Value::Text("none".to_owned()),
+            Roots::File(file) => path(Some(file)),
+        };
     "origins", "", "", NewClients,
         "Values of `Origin` that a handshake may carry, without regard to case; any other is answered HTTP 403. A handshake without the header passes. Empty: any.",
         |c| c.origins.as_slice().into();

@@ -23,12 +23,13 @@ use crate::context::Context;
 use crate::farewell::{self, Farewell};
 use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
+use crate::tls::NetStream;
 
 /// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`].
 pub(crate) async fn serve<N: Network>(
     context: Arc<Context<N>>,
     shard: usize,
-    session: Session<Tap<N::Stream>>,
+    session: Session<Tap<NetStream<N>>>,
     peer: SocketAddr,
     symbols: Option<Vec<Symbol>>,
     strong: bool,
@@ -49,9 +50,9 @@ pub(crate) async fn serve<N: Network>(
 /// Writes what belongs before the goodbye, within the close timeout. What is not written then is accounted for.
 async fn finish<N: Network>(
     context: &Context<N>,
-    conn: &Conn<N::Stream>,
+    conn: &Conn<NetStream<N>>,
     end: &Farewell,
-) -> Option<Session<Tap<N::Stream>>> {
+) -> Option<Session<Tap<NetStream<N>>>> {
     let books = &context.hub.books;
     let why = match end {
         Farewell::Close { why, .. } => Some(*why),

@@ -27,11 +27,12 @@ use crate::meter::Meter;
 use crate::policy::Policies;
 use crate::pool::Pick;
 use crate::shares::Shares;
+use crate::tls::NetStream;
 
 /// The fan-out of one proxy. Locks are taken in the order hub, shard, client; none is held while anything waits.
 pub(crate) struct Hub<N: Network> {
     state: Mutex<State>,
-    pub(super) shards: Vec<Shard<N::Stream>>,
+    pub(super) shards: Vec<Shard<NetStream<N>>>,
     pub(super) books: Books,
     /// A shard took news.
     pub(super) room: Notify,

@@ -25,6 +25,7 @@ use crate::health::{Heard, Judge, Opening, Verdict};
 use crate::lock::lock;
 use crate::meter::Held;
 use crate::pool::Pick;
+use crate::tls::NetStream;
 
 /// What the legs before the next one showed.
 #[derive(Default)]
@@ -97,7 +98,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
     let started = Instant::now();
     let dialled = wire::select! {
         () = context.stop.cancelled() => return,
-        dialled = dial::dial(&context.net, &ask, limits) => dialled,
+        dialled = dial::dial(context, &ask, limits) => dialled,
     };
     match dialled {
         Err(error) => {
@@ -169,7 +170,7 @@ fn dialect(config: &Config) -> Dialect {
 /// An open leg.
 struct Life<'c, N: Network> {
     context: &'c Context<N>,
-    session: Session<N::Stream>,
+    session: Session<NetStream<N>>,
     source: SourceId,
     local: std::net::SocketAddr,
     judge: Box<dyn Judge>,

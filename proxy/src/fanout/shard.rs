@@ -23,6 +23,7 @@ use super::memory::Memory;
 use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
 use crate::context::Context;
 use crate::lock::lock;
+use crate::tls::NetStream;
 
 /// News for a shard, in order.
 pub(super) enum News {
@@ -270,7 +271,7 @@ async fn give_way() {
 /// A client's place in its shard; gives it up when dropped.
 pub(super) struct Seat<N: Network> {
     context: Arc<Context<N>>,
-    pub(super) conn: Arc<Conn<N::Stream>>,
+    pub(super) conn: Arc<Conn<NetStream<N>>>,
     pub(super) key: ClientKey,
     shard: usize,
     slot: Slot,
@@ -278,7 +279,7 @@ pub(super) struct Seat<N: Network> {
 
 impl<N: Network> Seat<N> {
     /// A client joins a shard; it wants nothing yet.
-    pub(super) fn take(context: &Arc<Context<N>>, shard: usize, key: ClientKey, conn: Conn<N::Stream>) -> Self {
+    pub(super) fn take(context: &Arc<Context<N>>, shard: usize, key: ClientKey, conn: Conn<NetStream<N>>) -> Self {
         let conn = Arc::new(conn);
         let shard = shard % context.hub.shards.len();
         let slot = context.hub.shards[shard].join(key, Arc::clone(&conn));

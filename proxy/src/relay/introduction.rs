@@ -37,7 +37,8 @@ pub(crate) struct Introduction {
 impl Introduction {
     pub(crate) fn new(config: &Config, peer: IpAddr, asked: &Asked) -> Self {
         let target = (config.forward_path && asked.target.starts_with('/')).then(|| asked.target.as_str().into());
-        let mut headers = origin(&config.trusted_proxies, peer.to_canonical(), asked);
+        let own = if config.tls_cert.is_some() { "https" } else { "http" };
+        let mut headers = origin(&config.trusted_proxies, peer.to_canonical(), own, asked);
         for name in &config.forward_headers {
             headers.extend(asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
         }
@@ -83,8 +84,8 @@ fn without_path(url: &str) -> &str {
     &url[..end]
 }
 
-/// The headers that say where the client comes from.
-fn origin(trusted: &[IpNet], peer: IpAddr, asked: &Asked) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers that say where the client comes from. `own` is what it speaks with us.
+fn origin(trusted: &[IpNet], peer: IpAddr, own: &str, asked: &Asked) -> Vec<(HeaderName, HeaderValue)> {
     let trusts = |addr: &IpAddr| trusted.iter().any(|net| net.contains(addr));
     let claims = |name: HeaderName| {
         let values = asked.headers.get_all(name).iter().filter(|_| trusts(&peer));
@@ -96,7 +97,7 @@ fn origin(trusted: &[IpNet], peer: IpAddr, asked: &Asked) -> Vec<(HeaderName, He
     // The nearest that no trusted proxy vouches for as one of its own kind.
     let real = hops.iter().rev().find(|hop| !trusts(hop)).unwrap_or(&hops[0]);
     let proto = claims(FORWARDED_PROTO).next().filter(|proto| ["http", "https", "ws", "wss"].contains(proto));
-    let proto = proto.unwrap_or("http");
+    let proto = proto.unwrap_or(own);
 
     let node = match peer {
         IpAddr::V4(addr) => addr.to_string(),
@@ -167,6 +168,13 @@ mod tests {
         assert_eq!(says(&FORWARDED_PROTO), proto);
         assert_eq!(says(&REAL_IP), real);
         assert_eq!(says(&FORWARDED), format!("{forwarded};host=\"feed.example:8080\""));
+    }
+
+    #[test]
+    fn a_client_that_speaks_tls_with_us_comes_by_https() {
+        let secure = config(|config| config.tls_cert = Some("cert.pem".into()));
+        let ask = introduce(&secure, "192.0.2.7", &[]);
+        assert_eq!(ask.headers[FORWARDED_PROTO], "https");
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn probe<N: Network>(context: &Context<N>, source: SourceId) -> Result<(),
     let config = context.config();
     let limits = &config.limits;
     let ask = Ask { url: context.url(source).to_owned(), ..Ask::default() };
-    let Leg { mut session, .. } = dial::dial(&context.net, &ask, limits).await?;
+    let Leg { mut session, .. } = dial::dial(context, &ask, limits).await?;
     let answered = async {
         session.send(Message::Ping(Bytes::from_static(b"probe"))).await.is_ok()
             && loop {

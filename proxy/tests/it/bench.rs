@@ -202,8 +202,8 @@ impl Proxy {
 }
 
 /// A client of the proxy.
-pub(crate) struct Client {
-    pub(crate) session: Session<TokioStream>,
+pub(crate) struct Client<S = TokioStream> {
+    pub(crate) session: Session<S>,
 }
 
 impl Client {
@@ -232,7 +232,9 @@ impl Client {
     pub(crate) fn local(&self) -> SocketAddr {
         self.session.get_ref().local_addr().unwrap()
     }
+}
 
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn say(&mut self, text: &str) {
         soon(self.session.send(Message::text(text))).await.unwrap();
     }

@@ -14,4 +14,5 @@ mod reload;
 mod signals;
 mod slow_client;
 mod sources;
+mod tls;
 mod v2;
