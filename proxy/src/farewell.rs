@@ -116,7 +116,8 @@ where
 /// Ends our side, and throws away what comes until the peer ends its own.
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> std::io::Result<()> {
     stream.shutdown().await?;
-    let mut chunk = [0; 1024];
+    // Not in the future: that stands in memory for as long as the session it may end.
+    let mut chunk = vec![0; 1024];
     while stream.read(&mut chunk).await? > 0 {}
     Ok(())
 }

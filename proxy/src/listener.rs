@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use wire::event::{Event, Why};
@@ -166,13 +167,18 @@ async fn handshake<N: Network>(
     let Accepted { session, asked, subprotocol } = accepted;
     let symbols = fanout::routed(&config, &asked.target);
     let net = context.net.clone();
-    net.spawn_on(shard, "client", async move {
-        match introduction {
-            None => fanout::serve_client(context, shard, session, peer, symbols, subprotocol.is_some()).await,
-            Some(introduction) => relay::serve_client(context, session, peer, introduction, first).await,
+    // Each kind of client is a task of its own size, and what is let go at its end stands in it once.
+    let left = move |()| drop((client, address, listed));
+    match introduction {
+        None => {
+            let served = fanout::serve_client(context, shard, session, peer, symbols, subprotocol.is_some());
+            net.spawn_on(shard, "client", served.map(left));
         }
-        drop((client, address, listed));
-    });
+        Some(introduction) => {
+            let served = relay::serve_client(context, session, peer, introduction, first);
+            net.spawn_on(shard, "client", served.map(left));
+        }
+    }
 }
 
 /// Why a handshake failed.

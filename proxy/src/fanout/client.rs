@@ -25,25 +25,33 @@ use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
 use crate::tls::NetStream;
 
-/// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`].
-pub(crate) async fn serve<N: Network>(
+/// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`]. It has its seat at once; the future, of which
+/// there is one for each client, holds no more than it waits with.
+pub(crate) fn serve<N: Network>(
     context: Arc<Context<N>>,
     shard: usize,
     session: Session<Tap<NetStream<N>>>,
     peer: SocketAddr,
     symbols: Option<Vec<Symbol>>,
     strong: bool,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let queue = (context.policies.queue)(&context.config());
     let seat = Seat::take(&context, shard, context.hub.key(), Conn::new(peer, strong, session, queue));
-    let conn = Arc::clone(&seat.conn);
-    context.roster.held_by(peer, &conn);
-    let end =
-        Client { context: &context, seat: &seat, asked: false, key: None, guest: Guest::new() }.run(symbols).await;
-    // Nothing more is queued for it while it says goodbye.
-    drop(seat);
-    if let Some(session) = finish(&context, &conn, &end).await {
-        farewell::carry_out(&context, session, peer, end).await;
+    context.roster.held_by(peer, &seat.conn);
+    async move {
+        let conn = Arc::clone(&seat.conn);
+        let end =
+            Client { context: &context, seat: &seat, asked: false, key: None, guest: Guest::new() }.run(symbols).await;
+        // Nothing more is queued for it while it says goodbye.
+        drop(seat);
+        // Room for its last words is taken when they come.
+        Box::pin(say_goodbye(&context, &conn, end)).await;
+    }
+}
+
+async fn say_goodbye<N: Network>(context: &Context<N>, conn: &Conn<NetStream<N>>, end: Farewell) {
+    if let Some(session) = finish(context, conn, &end).await {
+        farewell::carry_out(context, session, conn.peer, end).await;
     }
 }
 
@@ -261,4 +269,23 @@ impl<N: Network> Client<'_, N> {
 /// The farewell of a client that does not keep to its protocol.
 fn rude(error: &dyn std::fmt::Display) -> Farewell {
     Farewell::close(close::POLICY_VIOLATION, &error.to_string(), Why::Protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::net::TokioNet;
+
+    use super::*;
+
+    /// The size of what an async function returns.
+    fn size<A, B, C, D, E, F, G>(_: fn(A, B, C, D, E, F) -> G) -> usize {
+        size_of::<G>()
+    }
+
+    #[test]
+    fn what_a_client_holds_while_it_listens_is_small() {
+        let (future, conn) = (size(serve::<TokioNet>), size_of::<Conn<NetStream<TokioNet>>>());
+        println!("future {future}, connection {conn}");
+        assert!(future <= 1000 && conn <= 600, "future {future} bytes, connection {conn} bytes");
+    }
 }

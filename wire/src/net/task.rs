@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 /// A running task of a host. Awaiting it gives the task's result; dropping it lets the task go on.
@@ -33,10 +34,8 @@ impl<T: Send + 'static> Task<T> {
         F: Future<Output = T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let run = async move {
-            // The handle may be gone: then nobody wants the result.
-            let _ = sender.send(future.await);
-        };
+        // The handle may be gone: then nobody wants the result. Not an async block, which would hold the future twice: as what it captured, and as what it awaits.
+        let run = future.map(move |result| drop(sender.send(result)));
         (run, receiver)
     }
 
