@@ -525,6 +525,22 @@ mod tests {
     use super::super::File;
     use super::*;
 
+    #[test]
+    fn the_page_has_the_table_of_keys() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/proxy.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (begin, end) =
+            ("<!-- made from the table of keys: BLESS=1 cargo test -p proxy the_page -->\n", "<!-- end -->");
+        let (before, rest) = page.split_once(begin).unwrap();
+        let (_, after) = rest.split_once(end).unwrap();
+        let fresh = format!("{before}{begin}\n{}\n{end}{after}", reference());
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, fresh).unwrap();
+        } else {
+            assert_eq!(page, fresh, "docs/proxy.md is behind: BLESS=1 cargo test -p proxy the_page");
+        }
+    }
+
     /// The keys that the file reader knows in a table, by its own words.
     fn known(table: &str) -> Vec<String> {
         let text = if table.is_empty() { "no_such_key = 1".to_owned() } else { format!("[{table}]\nno_such_key = 1") };
