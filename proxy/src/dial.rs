@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
+use tokio::time::Instant;
 use tokio_rustls::rustls;
-use wire::event::Why;
+use wire::event::{Event, Why};
+use wire::id::SourceId;
 use wire::net::{ByteStream, Network, SocketOptions};
 use wire::ws::{self, Ask, ConnectError, Session};
 
@@ -61,6 +63,32 @@ pub(crate) struct Leg<S> {
     pub(crate) local: SocketAddr,
     /// What the source chose.
     pub(crate) subprotocol: Option<String>,
+}
+
+/// Dials a source for a leg, and gives account of it: the dial, how long it took, or why it failed. None if it did.
+pub(crate) async fn leg<N: Network>(
+    context: &Context<N>,
+    source: SourceId,
+    ask: &Ask,
+    limits: &Limits,
+) -> Option<Leg<NetStream<N>>> {
+    let proxy = context.id;
+    context.meter.dials.add(1);
+    context.observer.record(|| Event::ProxyDial { proxy, source });
+    let started = Instant::now();
+    match dial(context, ask, limits).await {
+        Ok(leg) => {
+            context.meter.dial.observe(started.elapsed());
+            Some(leg)
+        }
+        Err(error) => {
+            tracing::warn!(%source, %error, "failed to reach a source");
+            context.failed(source, &error);
+            context.meter.dials_failed.add(1);
+            context.observer.record(|| Event::ProxyLegDown { proxy, source, local: None, why: error.why });
+            None
+        }
+    }
 }
 
 /// Dials a source, within the dial timeout in all.

@@ -48,14 +48,27 @@ impl Farewell {
 
 /// The farewell that a client's own mistake or disappearance earns.
 pub(crate) fn of_error(error: &Error) -> Farewell {
-    match error {
-        error if wire::ws::is_disconnect(error) => Farewell::Gone,
-        Error::Capacity(_) => Farewell::close(close::MESSAGE_TOO_BIG, "message too big", Why::Protocol),
-        Error::Utf8(_) => Farewell::close(close::INVALID_PAYLOAD, "text is not UTF-8", Why::Protocol),
-        Error::Protocol(_) => Farewell::close(close::PROTOCOL_ERROR, "protocol error", Why::Protocol),
-        _ => Farewell::close(close::INTERNAL_ERROR, "internal error", Why::Internal),
+    if wire::ws::is_disconnect(error) {
+        return Farewell::Gone;
+    }
+    match mistake(error) {
+        Some((code, reason)) => Farewell::close(code, reason, Why::Protocol),
+        None => Farewell::close(close::INTERNAL_ERROR, "internal error", Why::Internal),
     }
 }
+
+/// What a peer is told of its own mistake; None where a session failed otherwise.
+pub(crate) fn mistake(error: &Error) -> Option<(u16, &'static str)> {
+    match error {
+        Error::Capacity(_) => Some((close::MESSAGE_TOO_BIG, "message too big")),
+        Error::Utf8(_) => Some((close::INVALID_PAYLOAD, "text is not UTF-8")),
+        Error::Protocol(_) => Some(PROTOCOL_ERROR),
+        _ => None,
+    }
+}
+
+/// What is said of a mistake that has no code of its own.
+pub(crate) const PROTOCOL_ERROR: (u16, &str) = (close::PROTOCOL_ERROR, "protocol error");
 
 /// Ends a session, within the close timeout.
 pub(crate) async fn carry_out<N: Network, S: ByteStream>(

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use wire::event::{Event, Why};
 use wire::net::{ByteStream, Listener, Network};
@@ -208,40 +207,13 @@ fn origin_may_pass(allowed: &[String], origin: Option<&str>) -> bool {
     }
 }
 
-/// Says no without building a session. The request is read first: closing a socket with unread bytes would reset it, and the answer with it.
-async fn refuse<S: ByteStream>(mut stream: S, why: Refusal, retry_after_s: u32) -> std::io::Result<()> {
-    let mut seen = 0;
-    let mut tail = [0_u8; 4];
-    let mut chunk = [0_u8; 1024];
-    'head: while seen < ws::HEAD_BYTES_MAX {
-        let n = stream.read(&mut chunk).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        seen += n;
-        for byte in &chunk[..n] {
-            tail = [tail[1], tail[2], tail[3], *byte];
-            if &tail == b"\r\n\r\n" {
-                break 'head;
-            }
-        }
-    }
-    let (status, body) = match why {
-        Refusal::Full => ("503 Service Unavailable", "too many clients: try again later\n"),
-        Refusal::Address => {
-            ("429 Too Many Requests", "too many connections from your address: close some, or try again later\n")
-        }
+/// Says no without building a session.
+async fn refuse<S: ByteStream>(stream: S, why: Refusal, retry_after_s: u32) -> Result<(), ws::Error> {
+    let (status, reason) = match why {
+        Refusal::Full => (503, "too many clients: try again later\n"),
+        Refusal::Address => (429, "too many connections from your address: close some, or try again later\n"),
     };
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nRetry-After: {retry_after_s}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    // Until the client closes too, or the deadline passes.
-    while stream.read(&mut chunk).await? > 0 {}
-    Ok(())
+    ws::refuse(stream, status, Some(retry_after_s), reason).await
 }
 
 #[cfg(test)]

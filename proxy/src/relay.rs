@@ -257,41 +257,25 @@ async fn search<N: Network>(
     loop {
         let source = turn.source().await?;
         let mut place = Place { context: Arc::clone(&context), source, up_since: None, fault: false };
-        context.meter.dials.add(1);
-        context.observer.record(|| Event::ProxyDial { proxy, source });
-        let started = Instant::now();
         let ask = introduction.ask(&context.url(source));
-        match dial::dial(&context, &ask, limits).await {
-            Ok(Leg { session, local, subprotocol }) => {
-                place.up_since = Some(Instant::now());
-                context.meter.dial.observe(started.elapsed());
-                context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch: 0, client: Some(peer) });
-                context.leg_up(source);
-                let held = Held::new(&context.meter, |meter| &meter.legs);
-                let leg = ClientLeg { session, local, subprotocol, place, _held: held };
-                if !introduction.suits(leg.subprotocol()) {
-                    context.observer.record(|| Event::ProxyLegDown {
-                        proxy,
-                        source,
-                        local: Some(local),
-                        why: Why::Protocol,
-                    });
-                    let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: "another subprotocol".into() };
-                    leg.leave(Parting::Close(Some(frame)));
-                    // Coming again, it negotiates anew.
-                    let reason = "the next source chose another subprotocol";
-                    return Err(Farewell::close(close::SERVICE_RESTART, reason, Why::Protocol));
-                }
-                return Ok(leg);
-            }
-            Err(error) => {
-                tracing::warn!(%source, %error, "failed to reach a source");
-                context.failed(source, &error);
-                context.meter.dials_failed.add(1);
-                context.observer.record(|| Event::ProxyLegDown { proxy, source, local: None, why: error.why });
-                place.fault = true;
-            }
+        let Some(Leg { session, local, subprotocol }) = dial::leg(&context, source, &ask, limits).await else {
+            place.fault = true;
+            continue;
+        };
+        place.up_since = Some(Instant::now());
+        context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch: 0, client: Some(peer) });
+        context.leg_up(source);
+        let held = Held::new(&context.meter, |meter| &meter.legs);
+        let leg = ClientLeg { session, local, subprotocol, place, _held: held };
+        if !introduction.suits(leg.subprotocol()) {
+            context.observer.record(|| Event::ProxyLegDown { proxy, source, local: Some(local), why: Why::Protocol });
+            let frame = CloseFrame { code: close::GOING_AWAY.into(), reason: "another subprotocol".into() };
+            leg.leave(Parting::Close(Some(frame)));
+            // Coming again, it negotiates anew.
+            let reason = "the next source chose another subprotocol";
+            return Err(Farewell::close(close::SERVICE_RESTART, reason, Why::Protocol));
         }
+        return Ok(leg);
     }
 }
 

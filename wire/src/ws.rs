@@ -13,7 +13,7 @@ mod tap;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-pub use self::accept::{Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, accept, hear};
+pub use self::accept::{Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, accept, hear, refuse};
 pub use self::connect::{Ask, ConnectError, Connected, connect, is_of_the_handshake};
 pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;

@@ -11,9 +11,6 @@ use super::Talk;
 use crate::order::{Arrived, Stamped};
 use crate::summary::Meter;
 
-/// Symbols in one v2 subscription.
-const SYMBOLS_A_MESSAGE: usize = 100;
-
 impl<N: Network> Talk<'_, N> {
     /// Takes a text.
     pub(super) fn hear_text(&mut self, text: &str) -> Result<(), Error> {
@@ -49,7 +46,7 @@ impl<N: Network> Talk<'_, N> {
             Said::LoginOk { .. } => {
                 let symbols = std::mem::take(&mut self.after_login);
                 self.subscribed(&symbols);
-                for symbols in symbols.chunks(SYMBOLS_A_MESSAGE) {
+                for symbols in symbols.chunks(v2::SYMBOLS_A_MESSAGE) {
                     let subscribe = v2::Ask::Subscribe { symbols: symbols.to_vec(), invalid: Vec::new() };
                     self.write(subscribe.encode())?;
                 }

@@ -19,12 +19,12 @@ pub(super) struct Books {
     proxy: ProxyId,
     /// Payload bytes in all queues; a payload counts once for each queue that it waits in.
     waiting: AtomicUsize,
-    waiting_max: AtomicUsize,
+    waiting_max: usize,
 }
 
 impl Books {
     pub(super) fn new(meter: Arc<Meter>, observer: Observer, proxy: ProxyId, waiting_max: usize) -> Self {
-        Self { meter, observer, proxy, waiting: AtomicUsize::new(0), waiting_max: AtomicUsize::new(waiting_max) }
+        Self { meter, observer, proxy, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// A queue went from so many bytes to so many.
@@ -38,7 +38,7 @@ impl Books {
 
     /// Whether all queues together are over their bound.
     pub(super) fn tight(&self) -> bool {
-        self.waiting() > self.waiting_max.load(Relaxed)
+        self.waiting() > self.waiting_max
     }
 
     /// Payload bytes in all queues.

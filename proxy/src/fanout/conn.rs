@@ -119,7 +119,7 @@ impl<S: ByteStream> Conn<S> {
             inner.write(self, &mut Context::from_waker(Waker::noop()), books);
         }
         inner.push(self, Arc::clone(delivery), books);
-        !inner.blocked && !std::mem::replace(&mut inner.listed, true)
+        inner.enlist()
     }
 
     /// Writes what waits, as far as the socket takes it: the loop's turn.
@@ -174,7 +174,7 @@ impl<S: ByteStream> Conn<S> {
             return false;
         }
         inner.out.push(frame::text(&Said::SubAck(ack).encode()));
-        !inner.blocked && !std::mem::replace(&mut inner.listed, true)
+        inner.enlist()
     }
 
     /// Payload bytes that would fit into the queue without anything giving way.
@@ -230,16 +230,14 @@ impl<S: ByteStream> Conn<S> {
         // What the session answers by itself goes between two frames. An error means that it has ended, which the turn says.
         let _ = Pin::new(&mut *session).poll_flush(cx);
         let answer = session.get_mut().take();
-        match turn {
-            Some(Ok(Message::Close(_))) => {
-                // After our answer to a close nothing may follow.
-                inner.out.keep_only_begun();
-                inner.out.push(answer.into());
-                return Poll::Ready(Turn::Read(turn));
-            }
-            Some(Ok(Message::Ping(_))) => inner.out.push_next(answer.into()),
-            _ if answer.is_empty() => {}
-            _ => inner.out.push_next(answer.into()),
+        if matches!(turn, Some(Ok(Message::Close(_)))) {
+            // After our answer to a close nothing may follow.
+            inner.out.keep_only_begun();
+            inner.out.push(answer.into());
+            return Poll::Ready(Turn::Read(turn));
+        }
+        if !answer.is_empty() {
+            inner.out.push_next(answer.into());
         }
         if inner.waits() && !inner.blocked {
             inner.write(self, cx, books);
@@ -294,6 +292,11 @@ impl<S: ByteStream> Inner<S> {
     /// Whether anything waits for the socket.
     fn waits(&self) -> bool {
         self.blocked || self.flushing || !self.out.is_empty() || !self.queue.is_empty()
+    }
+
+    /// Puts it into the loop's list. True if it is to be pumped and stood in no list yet.
+    fn enlist(&mut self) -> bool {
+        !self.blocked && !std::mem::replace(&mut self.listed, true)
     }
 
     fn push(&mut self, conn: &Conn<S>, delivery: Arc<Delivery>, books: &Books) {

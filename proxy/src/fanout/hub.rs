@@ -179,13 +179,11 @@ impl<N: Network> Hub<N> {
     /// A source's answer to symbols that it was asked for (v2): it goes to the clients that asked, and to no other.
     pub(super) fn answered(&self, answer: SubAck) {
         let mut state = lock(&self.state);
-        let known = |answers: &FxHashMap<_, Option<String>>, symbol| answers.get(&symbol).is_some_and(Option::is_none);
         let mut revoked = Vec::new();
         for (symbol, reason) in &answer.denied {
-            if known(&state.answers, *symbol) {
+            if state.answers.insert(*symbol, Some(reason.clone())) == Some(None) {
                 revoked.push(*symbol);
             }
-            state.answers.insert(*symbol, Some(reason.clone()));
         }
         for symbol in &answer.accepted {
             state.answers.insert(*symbol, None);

@@ -89,27 +89,17 @@ async fn keep<N: Network>(context: Arc<Context<N>>) {
 /// One dial and, if it succeeds, the leg's whole life.
 async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mut Memory) {
     let id = context.id;
-    let url = context.url(source);
     let config = context.config();
     let limits = &config.limits;
-    context.meter.dials.add(1);
-    context.observer.record(|| Event::ProxyDial { proxy: id, source });
-    let ask = Ask { url: url.to_owned(), ..Ask::default() };
+    let ask = Ask { url: context.url(source), ..Ask::default() };
     let started = Instant::now();
     let dialled = wire::select! {
         () = context.stop.cancelled() => return,
-        dialled = dial::dial(context, &ask, limits) => dialled,
+        dialled = dial::leg(context, source, &ask, limits) => dialled,
     };
     match dialled {
-        Err(error) => {
-            tracing::warn!(%source, %error, "failed to reach a source");
-            context.failed(source, &error);
-            context.meter.dials_failed.add(1);
-            context.observer.record(|| Event::ProxyLegDown { proxy: id, source, local: None, why: error.why });
-            context.leg_closed(source, None, true);
-        }
-        Ok(Leg { session, local, .. }) => {
-            context.meter.dial.observe(started.elapsed());
+        None => context.leg_closed(source, None, true),
+        Some(Leg { session, local, .. }) => {
             let opening = Opening {
                 now: Instant::now(),
                 data_expected: memory.data_expected,
@@ -138,7 +128,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             let (up_since, had_data) = (life.up_since, life.had_data);
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
-            tracing::warn!(%source, url, ?why, "lost the leg to a source");
+            tracing::warn!(%source, url = ask.url, ?why, "lost the leg to a source");
             if !matches!(why, Why::Shutdown | Why::Superseded) {
                 context.failed(source, format_args!("lost the leg: {why:?}"));
             }
@@ -206,11 +196,10 @@ impl<N: Network> Life<'_, N> {
             // There is no greeting to wait for.
             self.up();
         }
-        if context.config().sources == Sources::Sharded {
+        match told {
+            Some(told) => self.tell(told)?,
             // It says nothing of symbols before it has its share.
-            self.judge.subscribed(Instant::now(), self.dialect.expects_data());
-        } else {
-            self.tell(told)?;
+            None => self.judge.subscribed(Instant::now(), self.dialect.expects_data()),
         }
         let mut stop = pin!(context.stop.cancelled());
         let mut leaves = pin!(context.leaves(self.source));
@@ -332,15 +321,15 @@ impl<N: Network> Life<'_, N> {
                 if self.dialect.is_up() {
                     self.up();
                 }
-                // An answer may have made room for more.
+                if let Meant::Data(symbol) = meant {
+                    self.on_data(now, symbol, message);
+                    return Ok(());
+                }
+                // A login, or an answer, may have made room for more. Data never does.
                 self.say()?;
-                match meant {
-                    Meant::Data(symbol) => self.on_data(now, symbol, message),
-                    Meant::Answer { accepted, denied } => {
-                        self.judge.heard(now, Heard::Sign);
-                        self.context.hub.answered(SubAck { accepted, denied, invalid: Vec::new() });
-                    }
-                    _ => self.judge.heard(now, Heard::Sign),
+                self.judge.heard(now, Heard::Sign);
+                if let Meant::Answer { accepted, denied } = meant {
+                    self.context.hub.answered(SubAck { accepted, denied, invalid: Vec::new() });
                 }
             }
             Message::Binary(_) if self.dialect.takes_binary() => self.on_data(now, raw_symbol(), message),

@@ -68,8 +68,8 @@ pub(super) struct Opened {
     pub(super) key: LegKey,
     /// Rings when there may be something to tell.
     pub(super) bell: Arc<Notify>,
-    /// What it is told first.
-    pub(super) told: Vec<Symbol>,
+    /// What it is told first; None where it is told nothing before it is up.
+    pub(super) told: Option<Vec<Symbol>>,
 }
 
 impl Legs {
@@ -112,9 +112,9 @@ impl Legs {
         let bell = Arc::new(Notify::new());
         let mut reconcile = Reconcile::new(self.delay, self.linger, self.union_max);
         let told = match self.sources {
-            Sources::Active | Sources::Hot => reconcile.begin(union),
+            Sources::Active | Sources::Hot => Some(reconcile.begin(union)),
             // Its share it gets once it is up: another that is delivers meanwhile.
-            Sources::Sharded => Vec::new(),
+            Sources::Sharded => None,
         };
         let key = self.legs.insert(Leg { source, number: None, reconcile, bell: Arc::clone(&bell) });
         Opened { key, bell, told }

@@ -39,12 +39,10 @@ pub(super) fn source_lost() -> CloseFrame {
 
 /// What a source is told whose session failed with this error; None where nobody is there to hear it.
 pub(super) fn reproach(error: &Error) -> Option<CloseFrame> {
-    let (code, reason) = match error {
-        error if wire::ws::is_disconnect(error) => return None,
-        Error::Capacity(_) => (close::MESSAGE_TOO_BIG, "message too big"),
-        Error::Utf8(_) => (close::INVALID_PAYLOAD, "text is not UTF-8"),
-        _ => (close::PROTOCOL_ERROR, "protocol error"),
-    };
+    if wire::ws::is_disconnect(error) {
+        return None;
+    }
+    let (code, reason) = farewell::mistake(error).unwrap_or(farewell::PROTOCOL_ERROR);
     Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) })
 }
 

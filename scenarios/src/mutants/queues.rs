@@ -9,16 +9,30 @@ use wire::feed::Kind;
 use wire::id::Symbol;
 use wire::ws::Message;
 
+/// What comes to a queue, and the right queue that it should go to.
+struct Coming<'q> {
+    right: &'q mut dyn Queue,
+    delivery: Arc<Delivery>,
+    pressure: Pressure,
+    dropped: &'q mut Vec<Dropped>,
+}
+
+impl Coming<'_> {
+    /// Does what is right with it.
+    fn pass(self) -> Pushed {
+        self.right.push(self.delivery, self.pressure, self.dropped)
+    }
+
+    /// Does with another message what is right.
+    fn push(&mut self, delivery: Arc<Delivery>) -> Pushed {
+        self.right.push(delivery, self.pressure, self.dropped)
+    }
+}
+
 /// What a wrong queue does otherwise than the right one.
 trait Tamper: Send + 'static {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
-        right.push(delivery, pressure, dropped)
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        coming.pass()
     }
 
     /// Whether messages are kept back now.
@@ -36,7 +50,7 @@ struct Wrong<T> {
 impl<T: Tamper> Queue for Wrong<T> {
     fn push(&mut self, delivery: Arc<Delivery>, pressure: Pressure, dropped: &mut Vec<Dropped>) -> Pushed {
         self.waiting += 1;
-        self.tamper.push(self.right.as_mut(), delivery, pressure, dropped)
+        self.tamper.push(Coming { right: self.right.as_mut(), delivery, pressure, dropped })
     }
 
     fn pop(&mut self) -> Option<Arc<Delivery>> {
@@ -76,25 +90,20 @@ struct Swaps {
 }
 
 impl Tamper for Swaps {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
         self.count += 1;
         if let Some(held) = self.held.take() {
-            if held.symbol == delivery.symbol && held.epoch == delivery.epoch {
-                right.push(delivery, pressure, dropped);
-                return right.push(held, pressure, dropped);
+            if held.symbol == coming.delivery.symbol && held.epoch == coming.delivery.epoch {
+                let newer = Arc::clone(&coming.delivery);
+                coming.push(newer);
+                return coming.push(held);
             }
             self.held = Some(held);
         } else if self.count.is_multiple_of(100) {
-            self.held = Some(delivery);
+            self.held = Some(coming.delivery);
             return Pushed::Queued;
         }
-        right.push(delivery, pressure, dropped)
+        coming.pass()
     }
 }
 
@@ -106,20 +115,14 @@ pub(super) fn swaps_neighbours(policies: &mut Policies, config: Config) -> Confi
 struct Loses(Kind, u64, u64);
 
 impl Tamper for Loses {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
-        if delivery.kind == self.0 {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        if coming.delivery.kind == self.0 {
             self.2 += 1;
             if self.2.is_multiple_of(self.1) {
                 return Pushed::Queued;
             }
         }
-        right.push(delivery, pressure, dropped)
+        coming.pass()
     }
 }
 
@@ -132,22 +135,12 @@ pub(super) fn replays_a_part(policies: &mut Policies, config: Config) -> Config 
 }
 
 /// Every so many messages of a client.
-struct Every(u64, fn(&mut dyn Queue, Arc<Delivery>, Pressure, &mut Vec<Dropped>) -> Pushed, u64);
+struct Every(u64, fn(Coming<'_>) -> Pushed, u64);
 
 impl Tamper for Every {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
         self.2 += 1;
-        if self.2.is_multiple_of(self.0) {
-            (self.1)(right, delivery, pressure, dropped)
-        } else {
-            right.push(delivery, pressure, dropped)
-        }
+        if self.2.is_multiple_of(self.0) { (self.1)(coming) } else { coming.pass() }
     }
 }
 
@@ -155,9 +148,10 @@ pub(super) fn repeats(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
         Every(
             200,
-            |right, delivery, pressure, dropped| {
-                right.push(Arc::clone(&delivery), pressure, dropped);
-                right.push(delivery, pressure, dropped)
+            |mut coming| {
+                let once = Arc::clone(&coming.delivery);
+                coming.push(once);
+                coming.pass()
             },
             0,
         )
@@ -168,12 +162,12 @@ pub(super) fn counts_what_nobody_gets(policies: &mut Policies, config: Config) -
     plant(policies, config, || {
         Every(
             5,
-            |right, delivery, pressure, dropped| {
+            |mut coming| {
                 // A pong reaches the socket and is counted; no client sees a message.
-                let stamp = (delivery.epoch, delivery.seq);
-                let nothing = Delivery::new(delivery.symbol, stamp, Message::Pong(Default::default()));
-                right.push(delivery, pressure, dropped);
-                right.push(Arc::new(nothing), pressure, dropped)
+                let right = Arc::clone(&coming.delivery);
+                let nothing = Delivery::new(right.symbol, (right.epoch, right.seq), Message::Pong(Default::default()));
+                coming.push(right);
+                coming.push(Arc::new(nothing))
             },
             0,
         )
@@ -181,14 +175,15 @@ pub(super) fn counts_what_nobody_gets(policies: &mut Policies, config: Config) -
 }
 
 pub(super) fn skips(policies: &mut Policies, config: Config) -> Config {
-    plant(policies, config, || Every(200, |_, _, _, _| Pushed::Queued, 0))
+    plant(policies, config, || Every(200, |_| Pushed::Queued, 0))
 }
 
 pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || {
         Every(
             100,
-            |right, delivery, pressure, dropped| {
+            |mut coming| {
+                let delivery = Arc::clone(&coming.delivery);
                 let text = delivery.message.to_text().unwrap_or_default();
                 // The first digit after the bid's point.
                 let changed = match text.find("\"bid\":1.") {
@@ -200,7 +195,7 @@ pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config
                     None => text.to_owned(),
                 };
                 let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
-                right.push(Arc::new(wrong), pressure, dropped)
+                coming.push(Arc::new(wrong))
             },
             0,
         )
@@ -225,17 +220,11 @@ struct Closes {
 }
 
 impl Tamper for Closes {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
-        if *self.epoch.get_or_insert(delivery.epoch) != delivery.epoch {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        if *self.epoch.get_or_insert(coming.delivery.epoch) != coming.delivery.epoch {
             return Pushed::Overflow;
         }
-        right.push(delivery, pressure, dropped)
+        coming.pass()
     }
 }
 
@@ -243,11 +232,9 @@ pub(super) fn closes_at_failover(policies: &mut Policies, config: Config) -> Con
     plant(policies, config, Closes::default)
 }
 
-pub(super) fn without_bound(policies: &mut Policies, mut config: Config) -> Config {
+pub(super) fn without_bound(_: &mut Policies, mut config: Config) -> Config {
     config.limits.queue_bytes_max = usize::MAX / 4;
-    plant(policies, config, || {
-        Every(u64::MAX, |right, delivery, pressure, dropped| right.push(delivery, pressure, dropped), 0)
-    })
+    config
 }
 
 /// Queues that know of one another: how many of them are full.
@@ -258,16 +245,11 @@ struct Together {
 }
 
 impl Tamper for Together {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
-        let pushed = right.push(delivery, pressure, dropped);
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        let delivery = Arc::clone(&coming.delivery);
+        let pushed = coming.push(delivery);
         // More than half full with messages given out long ago: a slow client.
-        let full = right.bytes() > self.bound / 2;
+        let full = coming.right.bytes() > self.bound / 2;
         if full != self.is_full {
             self.is_full = full;
             if full {
@@ -296,19 +278,14 @@ struct Forgets {
 }
 
 impl Tamper for Forgets {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        let Coming { delivery, dropped, .. } = &mut coming;
         let first = *self.epoch.get_or_insert(delivery.epoch);
         if delivery.epoch != first && delivery.symbol == Symbol::numbered(0) {
-            dropped.push(Dropped { delivery, why: Why::Overflow });
+            dropped.push(Dropped { delivery: Arc::clone(delivery), why: Why::Overflow });
             return Pushed::Queued;
         }
-        right.push(delivery, pressure, dropped)
+        coming.pass()
     }
 }
 
@@ -319,15 +296,9 @@ pub(super) fn forgets_a_symbol(policies: &mut Policies, config: Config) -> Confi
 struct Panics(Arc<AtomicU64>);
 
 impl Tamper for Panics {
-    fn push(
-        &mut self,
-        right: &mut dyn Queue,
-        delivery: Arc<Delivery>,
-        pressure: Pressure,
-        dropped: &mut Vec<Dropped>,
-    ) -> Pushed {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
         assert!(self.0.fetch_add(1, Ordering::Relaxed) < 10_000, "a planted panic");
-        right.push(delivery, pressure, dropped)
+        coming.pass()
     }
 }
 

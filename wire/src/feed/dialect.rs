@@ -18,9 +18,6 @@ use super::v1::{self, KEY_LIMIT_TEXT, Request};
 use super::v2::{self, Ask, Said};
 use crate::id::Symbol;
 
-/// Symbols in one v2 subscription; more are split.
-const SYMBOLS_A_MESSAGE: usize = 100;
-
 /// One leg's side of the talk. Made anew with each connection: subscriptions end with theirs.
 #[derive(Clone, Debug)]
 pub struct Dialect {
@@ -152,7 +149,7 @@ impl Dialect {
 
     /// The next change of a v2 subscription: what leaves makes room first.
     fn change(&mut self) -> Option<Ask> {
-        let gone: Vec<_> = self.told.difference(&self.wanted).copied().take(SYMBOLS_A_MESSAGE).collect();
+        let gone: Vec<_> = self.told.difference(&self.wanted).copied().take(v2::SYMBOLS_A_MESSAGE).collect();
         if !gone.is_empty() {
             for symbol in &gone {
                 self.told.remove(symbol);
@@ -161,7 +158,7 @@ impl Dialect {
             return Some(Ask::Unsubscribe { symbols: gone });
         }
         let room = self.symbol_limit.map_or(usize::MAX, |limit| limit as usize).saturating_sub(self.told.len());
-        let new: Vec<_> = self.waiting().take(room.min(SYMBOLS_A_MESSAGE)).collect();
+        let new: Vec<_> = self.waiting().take(room.min(v2::SYMBOLS_A_MESSAGE)).collect();
         if new.is_empty() {
             return None;
         }

@@ -29,6 +29,9 @@ pub use self::ask::{Ask, AskError, Guest, Wish};
 /// What v2 appends to a symbol that is meant as its quotes. A symbol and the same with it are one: ours is without.
 pub const SUFFIX: &str = ":QUOTE";
 
+/// Symbols in one subscription; more are split.
+pub const SYMBOLS_A_MESSAGE: usize = 100;
+
 /// The symbol's name in a subscription.
 #[must_use]
 pub fn wire_name(symbol: Symbol) -> String {

@@ -153,12 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asking<S> {
         let Self { mut stream, mut response, asked } = self;
         let subprotocol = match answer {
             Answer::Refuse { status, retry_after_s, reason } => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-                let mut refusal = Refusal::new(status, reason);
-                if let Some(seconds) = retry_after_s {
-                    refusal.headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
-                }
-                return Err(refusal.answer(&mut stream).await?);
+                return Err(Refusal::decided(status, retry_after_s, reason).answer(&mut stream).await?);
             }
             Answer::Accept { subprotocol } => subprotocol.and_then(|word| {
                 let value = HeaderValue::from_str(&word).ok()?;
@@ -173,6 +168,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asking<S> {
         let session = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.config())).await;
         Ok(Accepted { session, asked, subprotocol })
     }
+}
+
+/// Refuses whoever is there, whatever it asks for: reads its request, as far as the bound goes, so that the answer is not lost in a reset, answers, and waits until
+/// the peer closes. It has no deadline of its own.
+///
+/// # Errors
+/// Where the peer broke off before it was answered.
+pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    status: u16,
+    retry_after_s: Option<u32>,
+    reason: &str,
+) -> Result<(), Error> {
+    read_head(&mut stream).await?;
+    Refusal::decided(status, retry_after_s, reason.to_owned()).answer(&mut stream).await?;
+    linger(&mut stream).await;
+    Ok(())
 }
 
 enum Head {
@@ -238,6 +250,13 @@ struct Refusal {
 impl Refusal {
     fn new(status: StatusCode, reason: String) -> Self {
         Self { status, headers: Vec::new(), reason }
+    }
+
+    /// What a server decided; [`Answer::Refuse`].
+    fn decided(status: u16, retry_after_s: Option<u32>, reason: String) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let retry = retry_after_s.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+        Self { status, headers: retry.into_iter().collect(), reason }
     }
 
     /// The answer to what is no WebSocket handshake (RFC 6455 section 4.2.1 and 4.4, RFC 9110 section 15.5).
