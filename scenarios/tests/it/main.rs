@@ -7,3 +7,4 @@ mod command_line;
 mod drain;
 mod front_door;
 mod mutants;
+mod properties;
