@@ -81,6 +81,9 @@ pub struct Health {
     pub stale_after: Duration,
     /// How often relay mode probes each instance with a handshake of its own; None (the default) relies on the clients' legs.
     pub probe_interval: Option<Duration>,
+    /// An instance none of whose relay legs had data (v1) for longer than `stale_after`, and longer than this many times the median of its siblings, is left
+    /// out, and its clients move. Default 10; 0 switches it off.
+    pub siblings_factor: u32,
     /// Failures in turn (dials, legs, probes) after which an instance is unhealthy. Whatever is tried rests after each of them. Default 3, as HAProxy's.
     pub fall: u32,
     /// Successes in turn after which an unhealthy instance is healthy again. Default 1: a connection was dialled and the instance let it in.
@@ -96,6 +99,7 @@ impl Default for Health {
             pong_timeout: Duration::from_secs(2),
             stale_after: Duration::from_secs(2),
             probe_interval: None,
+            siblings_factor: 10,
             fall: 3,
             rise: 1,
             panic_threshold_percent: 50,

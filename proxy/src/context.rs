@@ -20,6 +20,7 @@ use crate::policy::Policies;
 use crate::pool::{Ending, Pool};
 use crate::reload::Reader;
 use crate::roster::Roster;
+use crate::siblings::Siblings;
 use crate::tls::{Loaded, Tls};
 
 /// Characters kept of the reason of a failure: a source writes part of it.
@@ -53,6 +54,8 @@ pub(crate) struct Context<N: Network> {
     /// Client connections by address.
     pub(crate) addresses: Arc<Mutex<Addresses>>,
     pub(crate) pool: Mutex<Pool>,
+    /// The data of relay's legs, by instance.
+    pub(crate) siblings: Mutex<Siblings>,
     pub(crate) hub: Hub<N>,
     /// Who is here.
     pub(crate) roster: Roster,
@@ -96,6 +99,7 @@ impl<N: Network> Context<N> {
             keys: Keys::default(),
             addresses: Arc::default(),
             pool: Mutex::new(pool),
+            siblings: Mutex::default(),
             hub,
             roster: Roster::default(),
             failures: Mutex::default(),
@@ -141,6 +145,13 @@ impl<N: Network> Context<N> {
     /// A source said that our key has too many connections: gives the place back.
     pub(crate) fn leg_refused(&self, source: SourceId, up_since: Option<tokio::time::Instant>) {
         self.leg_ended(source, up_since, Ending::Refused);
+    }
+
+    /// An instance says nothing on any leg while its siblings deliver.
+    pub(crate) fn silent(&self, source: SourceId) {
+        if lock(&self.pool).silent(source, tokio::time::Instant::now()) {
+            self.health(source, false);
+        }
     }
 
     fn leg_ended(&self, source: SourceId, up_since: Option<tokio::time::Instant>, ending: Ending) {

@@ -62,6 +62,7 @@ mod roster;
 mod secret;
 mod serve;
 mod shares;
+mod siblings;
 mod tls;
 
 pub use self::admission::{Admission, Admit, Caps, Load, Refusal};

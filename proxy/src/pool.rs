@@ -313,12 +313,23 @@ impl Pool {
         for (_, it) in named(instances).filter(|(i, _)| *i != source.index()) {
             siblings += it.lately(now, rules);
         }
-        let out = 1 + named(instances).filter(|(i, it)| *i != source.index() && !it.healthy()).count();
-        let bearable = out * 100 <= named(instances).count() * rules.ejection.ejected_percent_max as usize;
+        let bearable = can_do_without(instances, source, rules);
         let it = &mut instances[source.index()];
         if !it.ejected() && bearable && outlier::is_outlier(it.lately(now, rules), siblings, &rules.ejection) {
             it.eject(now, rules);
         }
+    }
+
+    /// The instance lets everyone in and says nothing, while its siblings deliver: ejects it, unless too many are out of use as it is. True if it was healthy
+    /// before.
+    pub(crate) fn silent(&mut self, source: SourceId, now: Instant) -> bool {
+        let bearable = can_do_without(&self.instances, source, &self.rules);
+        let Some(it) = self.instances.get_mut(source.index()).filter(|it| !it.ejected() && bearable) else {
+            return false;
+        };
+        let was = it.healthy();
+        it.eject(now, &self.rules);
+        was
     }
 
     /// Whether so few instances are healthy that their health is not listened to: to use a bad one is better than to crush the good ones.
@@ -395,6 +406,12 @@ fn places(instances: &[Instance], upstreams: &[Upstream]) -> Result<Vec<usize>, 
         if place > usize::from(u16::MAX) { Err(NumbersSpent) } else { Ok(place) }
     };
     upstreams.iter().map(place).collect()
+}
+
+/// Whether no more instances than may be would be out of use without this one.
+fn can_do_without(instances: &[Instance], source: SourceId, rules: &Rules) -> bool {
+    let out = 1 + named(instances).filter(|(i, it)| *i != source.index() && !it.healthy()).count();
+    out * 100 <= named(instances).count() * rules.ejection.ejected_percent_max as usize
 }
 
 /// The instances that the configuration names and no operator holds back, with their places.

@@ -25,6 +25,7 @@ mod introduction;
 mod preamble;
 mod probe;
 mod turn;
+mod vigil;
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};

@@ -220,6 +220,7 @@ section!(Health {
     probe_interval: Span,
     fall: u32,
     rise: u32,
+    siblings_factor: u32,
     panic_threshold_percent: u32
 });
 
@@ -352,7 +353,7 @@ impl File {
             unsubscribe_linger, reconcile_delay, client_ping_interval, client_pong_timeout, accept_pause);
         let health = self.health.unwrap_or_default();
         health.probe_interval.map(|span| Some(span.0)).put(&mut config.health.probe_interval);
-        put!(health => config.health, ping_interval, pong_timeout, stale_after, fall, rise, panic_threshold_percent);
+        put!(health => config.health, ping_interval, pong_timeout, stale_after, fall, rise, siblings_factor, panic_threshold_percent);
         let ejection = self.ejection.unwrap_or_default();
         put!(ejection => config.ejection, failures_percent, window, dials_min, time_base, time_max, ejected_percent_max);
         let backoff = self.backoff.unwrap_or_default();

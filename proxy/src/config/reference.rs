@@ -442,6 +442,9 @@ pub(crate) const KEYS: &[Key] = keys! {
     "health.probe_interval", "time", "above 0", AtOnce,
         "How often relay probes each instance with a handshake of its own; left out: never.",
         |c| c.health.probe_interval.into();
+    "health.siblings_factor", "times", "0 or more", AtOnce,
+        "An instance none of whose relay legs had data (v1) for longer than `stale_after`, and longer than this many times the median of its siblings, is left out, and its clients move. 0: never.",
+        |c| c.health.siblings_factor.into();
     "health.fall", "failures", "1 or more", AtOnce,
         "Failures in turn (dials, legs, probes) after which an instance is unhealthy: it gets one connection at a time, until it has proved itself. After each failure of a dial or a leg it rests, healthy or not.",
         |c| c.health.fall.into();

@@ -15,6 +15,7 @@ use wire::net::Network;
 use wire::ws::{Bytes, CloseFrame, Error, Message, is_disconnect};
 
 use super::ending::{Parting, client_lost, lawful, reproach, source_lost};
+use super::vigil::Vigil;
 use super::{Client, ClientLeg, Dismissed};
 use crate::context::Context;
 use crate::dial;
@@ -54,6 +55,8 @@ pub(super) struct Bridge<'b, N: Network> {
     client: &'b mut Client<N>,
     leg: &'b mut ClientLeg<N>,
     judge: Box<dyn Judge>,
+    /// Since something is subscribed, with v1.
+    vigil: Option<Vigil<N>>,
     liveness: Liveness,
     v1: bool,
     /// The greeting of every instance but the client's first is not news to it.
@@ -84,6 +87,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         let moved = client.legs > 1;
         Self {
             judge: (context.policies.judge)(&context.config(), opening),
+            vigil: None,
             liveness: Liveness::new(&context.config().limits, now),
             v1,
             skip_greeting: v1 && moved,
@@ -116,7 +120,7 @@ impl<'b, N: Network> Bridge<'b, N> {
     async fn run_inner(&mut self, dismissed: &mut Dismissed) -> Result<std::convert::Infallible, BridgeEnd> {
         let context = Arc::clone(&self.context);
         if self.said_anything {
-            self.judge.subscribed(Instant::now(), true);
+            self.subscribed();
         }
         let first_message_by = Instant::now() + context.config().limits.first_message_timeout;
         let mut stop = pin!(context.stop.cancelled());
@@ -146,10 +150,20 @@ impl<'b, N: Network> Bridge<'b, N> {
         }
     }
 
+    /// From now on data is owed.
+    fn subscribed(&mut self) {
+        self.judge.subscribed(Instant::now(), true);
+        self.vigil = self.v1.then(|| Vigil::new(&self.context, self.leg.place.source));
+    }
+
     fn on_alarm(&mut self) -> Result<Instant, BridgeEnd> {
         let now = Instant::now();
         if self.source_held_back {
             self.judge.heard(now, if self.had_data { Heard::Data } else { Heard::Sign });
+            self.vigil.iter_mut().for_each(|vigil| vigil.data(now));
+        }
+        if self.vigil.as_ref().is_some_and(|vigil| vigil.is_stale(now)) {
+            return Err(BridgeEnd::LegLost(Why::Stale, Parting::Silent));
         }
         if self.breach_ends.is_some_and(|at| now >= at) {
             return Err(self.end_of_breach());
@@ -166,6 +180,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             self.liveness.heard(now);
         }
         let next = self.breach_ends.map_or(next, |at| at.min(next));
+        let next = self.vigil.as_ref().map_or(next, |vigil| vigil.again_at(now).min(next));
         match self.liveness.look(now) {
             Look::Again(at) => Ok(at.min(next)),
             Look::Ping(at) => {
@@ -245,7 +260,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                 }
                 if !self.said_anything {
                     self.said_anything = true;
-                    self.judge.subscribed(Instant::now(), true);
+                    self.subscribed();
                 }
                 self.context.meter.forwarded_up.add(1);
                 self.send_up(message)
@@ -290,6 +305,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                     self.context.meter.failover.observe(now.saturating_duration_since(lost_at));
                 }
                 self.judge.heard(now, Heard::Data);
+                self.vigil.iter_mut().for_each(|vigil| vigil.data(now));
                 self.context.meter.received.add(1);
                 self.context.meter.forwarded.add(1);
                 self.send_down(message)
