@@ -7,6 +7,7 @@
 //! - **`windtunnel.v1`** ([`crate::ws::SUBPROTOCOL`]): what a client that offers the subprotocol gets from the proxy instead of the source's own
 //!   bytes, see [`Strong`].
 
+mod brief;
 mod dialect;
 mod identity;
 mod pointer;

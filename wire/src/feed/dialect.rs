@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::brief::brief;
 use super::pointer::Pointer;
 use super::v1::{self, KEY_LIMIT_TEXT, Request};
 use super::v2::{self, Ask, Said};
@@ -239,12 +240,12 @@ impl Dialect {
         match Said::decode(text) {
             Err(_) | Ok(Said::Tick(_) | Said::Unknown) => Heard::Unreadable,
             Ok(Said::Heartbeat) => Heard::Heartbeat,
-            Ok(Said::Error { reason }) => Heard::Complaint(reason.into_owned()),
+            Ok(Said::Error { reason }) => Heard::Complaint(brief(reason)),
             Ok(Said::LoginReject { reason }) => {
                 self.progress = Progress::Refused;
                 Heard::Refused(match reason.as_ref() {
                     KEY_LIMIT_TEXT => Refusal::KeyLimit,
-                    _ => Refusal::Login(reason.into_owned()),
+                    _ => Refusal::Login(brief(reason)),
                 })
             }
             Ok(Said::LoginOk { symbol_limit }) => {

@@ -31,6 +31,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::brief::brief;
 use crate::id::Symbol;
 
 /// How a message came to the client.
@@ -173,7 +174,7 @@ impl<'a> Strong<'a> {
     /// # Errors
     /// [`StrongError`] says what is wrong.
     pub fn decode(text: &'a str) -> Result<Self, StrongError> {
-        let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| StrongError(error.to_string()))?;
+        let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| StrongError(brief(error)))?;
         let missing = |field: &str| StrongError(format!("{} without {field}", wire.what));
         let kind = match wire.what.as_ref() {
             "snapshot" => Kind::Snapshot,
@@ -189,11 +190,11 @@ impl<'a> Strong<'a> {
                 let recovered = wire.recovered.ok_or_else(|| missing("recovered"))?;
                 return Ok(Strong::Resumed { symbol: wire.symbol, epoch: wire.epoch, seq, recovered });
             }
-            other => return Err(StrongError(format!("unknown type {other:?}"))),
+            other => return Err(StrongError(brief(format_args!("unknown type {other:?}")))),
         };
         let raw = wire.data.ok_or_else(|| missing("data"))?.get();
         let data = if raw.starts_with('"') {
-            Cow::Owned(serde_json::from_str::<String>(raw).map_err(|error| StrongError(error.to_string()))?)
+            Cow::Owned(serde_json::from_str::<String>(raw).map_err(|error| StrongError(brief(error)))?)
         } else {
             Cow::Borrowed(raw)
         };

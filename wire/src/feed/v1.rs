@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::brief::brief;
 use crate::id::{Symbol, SymbolError};
 
 /// What a v1 source says first.
@@ -117,7 +118,7 @@ impl Request {
     /// # Errors
     /// [`RequestError`].
     pub fn decode(text: &str) -> Result<Self, RequestError> {
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| RequestError::Json(error.to_string()))?;
+        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| RequestError::Json(brief(error)))?;
         let mut symbols = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         for (index, word) in wire.symbol.split(',').map(str::trim).filter(|word| !word.is_empty()).enumerate() {
@@ -165,8 +166,11 @@ impl Request {
 /// The usual form, with `symbol` first, is read without parsing the rest; any other order goes through a JSON parser.
 #[must_use]
 pub fn symbol_of(tick: &str) -> Option<Symbol> {
-    if let Some(rest) = tick.strip_prefix(r#"{"symbol":""#) {
-        return Symbol::new(rest.split_once('"')?.0).ok();
+    // A name with an escape is the parser's to read.
+    if let Some(rest) = tick.strip_prefix(r#"{"symbol":""#)
+        && let Ok(symbol) = Symbol::new(rest.split_once('"')?.0)
+    {
+        return Some(symbol);
     }
     if !tick.trim_start().starts_with('{') {
         return None;
@@ -249,6 +253,7 @@ mod tests {
             (r#"{"symbol":"EURUSD","ts":"1"}"#, eurusd),
             (r#" {"ts":"1","symbol":"EURUSD"}"#, eurusd),
             (r#"{"ts":"1","symbol":"EUR\u0055SD"}"#, eurusd),
+            (r#"{"symbol":"EUR\u0055SD"}"#, eurusd),
             ("Connected", None),
             (KEY_LIMIT_TEXT, None),
             (r#"{"symbol":"#, None),

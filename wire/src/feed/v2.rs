@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::brief::brief;
 use super::v1::SYMBOLS_MAX;
 use crate::id::Symbol;
 
@@ -41,7 +42,8 @@ pub fn wire_name(symbol: Symbol) -> String {
 /// The symbol that a name means, with or without [`SUFFIX`]; None where it cannot be one.
 #[must_use]
 pub fn symbol_named(name: &str) -> Option<Symbol> {
-    Symbol::new(name.strip_suffix(SUFFIX).unwrap_or(name)).ok()
+    // However often it stands there: a symbol that ends with it could not be told from one that does not.
+    Symbol::new(name.trim_end_matches(SUFFIX)).ok()
 }
 
 /// A message of a v2 source.
@@ -143,10 +145,11 @@ impl<'a> Said<'a> {
     /// # Errors
     /// [`SaidError`] says what is wrong with it.
     pub fn decode(text: &'a str) -> Result<Self, SaidError> {
-        let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| SaidError(error.to_string()))?;
+        let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| SaidError(brief(error)))?;
         if let Some(kind @ ("QUOTE" | "LAST_QUOTE")) = wire.t.as_deref() {
             let name = scalar(wire.s).ok_or_else(|| SaidError("a tick without s".to_owned()))?;
-            let symbol = symbol_named(&name).ok_or_else(|| SaidError(format!("{name:?} cannot be a symbol")))?;
+            let symbol =
+                symbol_named(&name).ok_or_else(|| SaidError(brief(format_args!("{name:?} cannot be a symbol"))))?;
             let field = |raw| scalar(raw).unwrap_or_default();
             let (bid, ask, ts) = (field(wire.b), field(wire.a), field(wire.ts));
             return Ok(Said::Tick(Quote { symbol, last: kind == "LAST_QUOTE", bid, ask, ts }));
@@ -211,9 +214,9 @@ impl SubAck {
 
 /// Names that cannot be symbols are ours to pass over: we never asked for them.
 fn ack(text: &str) -> Result<SubAck, SaidError> {
-    let wire: WireAck<'_> = serde_json::from_str(text).map_err(|error| SaidError(error.to_string()))?;
+    let wire: WireAck<'_> = serde_json::from_str(text).map_err(|error| SaidError(brief(error)))?;
     let accepted = wire.accepted.iter().filter_map(|name| symbol_named(name)).take(SYMBOLS_MAX).collect();
-    let reason = |name: &Cow<'_, str>| wire.denied_reasons.get(name).map_or_else(String::new, |text| text.to_string());
+    let reason = |name: &Cow<'_, str>| wire.denied_reasons.get(name).map_or_else(String::new, brief);
     let denied = wire.denied.iter().filter_map(|name| Some((symbol_named(name)?, reason(name))));
     let invalid = wire.invalid.iter().map(|name| name.to_string());
     Ok(SubAck { accepted, denied: denied.take(SYMBOLS_MAX).collect(), invalid: invalid.take(SYMBOLS_MAX).collect() })
@@ -238,8 +241,11 @@ pub(super) fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn symbol_of(tick: &str) -> Option<Symbol> {
     for head in [r#"{"t":"QUOTE","s":""#, r#"{"t":"LAST_QUOTE","s":""#] {
-        if let Some(rest) = tick.strip_prefix(head) {
-            return symbol_named(rest.split_once('"')?.0);
+        // A name with an escape is the parser's to read.
+        if let Some(rest) = tick.strip_prefix(head)
+            && let Some(symbol) = symbol_named(rest.split_once('"')?.0)
+        {
+            return Some(symbol);
         }
     }
     match Said::decode(tick) {

@@ -204,3 +204,16 @@ fn a_leg_and_a_guest_understand_one_another() {
         Heard::Answer { accepted: symbols("A"), denied: Vec::new() }
     );
 }
+
+#[test]
+fn a_denial_is_remembered_with_the_beginning_of_its_reason_only() {
+    let mut leg = Dialect::v2("K".to_owned());
+    leg.want(symbols("A"));
+    said(&mut leg);
+    leg.hear(r#"{"type":"login_ok"}"#);
+    said(&mut leg);
+    let ack = SubAck { denied: vec![(symbols("A")[0], "no ".repeat(10_000))], ..SubAck::default() };
+    leg.hear(&Said::SubAck(ack).encode());
+    let (_, reason) = leg.denied().next().unwrap();
+    assert!(reason.starts_with("no no ") && reason.len() < 300, "{} bytes", reason.len());
+}

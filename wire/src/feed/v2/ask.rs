@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::brief::brief;
 use super::super::v1::SYMBOLS_MAX;
 use super::{Said, SubAck, symbol_named, wire_name};
 use crate::id::Symbol;
@@ -79,7 +80,7 @@ impl Ask {
     /// # Errors
     /// [`AskError`].
     pub fn decode(text: &str) -> Result<Self, AskError> {
-        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| AskError::Json(error.to_string()))?;
+        let wire: Wire<'_> = serde_json::from_str(text).map_err(|error| AskError::Json(brief(error)))?;
         let missing = |action, field| AskError::Missing { action, field };
         match wire.action.as_ref() {
             "login" => {
