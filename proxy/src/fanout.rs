@@ -18,6 +18,7 @@ mod delivery;
 mod frame;
 mod gaps;
 mod hub;
+mod inbox;
 mod leg;
 mod legs;
 mod memory;

@@ -126,7 +126,7 @@ async fn handshake<N: Network>(
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };
     let handshake = async {
-        let asking = ws::hear(Tap::new(context.tls.accept(stream).await.map_err(NoHandshake::Tls)?)).await?;
+        let mut asking = ws::hear(Tap::new(context.tls.accept(stream).await.map_err(NoHandshake::Tls)?)).await?;
         let mut answer = decide(&asking.asked);
         let introduction = (!fanout).then(|| relay::Introduction::new(&config, peer.ip(), &asking.asked));
         let mut first = None;
@@ -142,6 +142,10 @@ async fn handshake<N: Network>(
                     answer = Answer::Refuse { status: 503, retry_after_s, reason };
                 }
             }
+        }
+        if fanout && matches!(answer, Answer::Accept { .. }) {
+            // The client's connection writes it, together with the greeting: see `Conn::new`.
+            asking.stream_mut().shut();
         }
         let accepted = asking.answer(limits.client_session(), answer).await?;
         Ok::<_, NoHandshake>((accepted, introduction, first))

@@ -37,16 +37,21 @@ impl Liveness {
         self.pinged = None;
     }
 
+    /// When a client that says nothing is to be looked at for the first time.
+    pub(crate) fn due(&self) -> Instant {
+        self.heard + self.interval
+    }
+
     /// What to do now.
     pub(crate) fn look(&mut self, now: Instant) -> Look {
         match self.pinged {
             Some(at) if now >= at + self.timeout => Look::Gone,
             Some(at) => Look::Again(at + self.timeout),
-            None if now >= self.heard + self.interval => {
+            None if now >= self.due() => {
                 self.pinged = Some(now);
                 Look::Ping(now + self.timeout)
             }
-            None => Look::Again(self.heard + self.interval),
+            None => Look::Again(self.due()),
         }
     }
 }

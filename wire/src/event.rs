@@ -449,6 +449,12 @@ impl Observer {
         Self(None)
     }
 
+    /// Whether anybody listens: for events that come by the thousand.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Reports the event; it is not even made where nobody listens.
     #[inline]
     pub fn record(&self, event: impl FnOnce() -> Event) {

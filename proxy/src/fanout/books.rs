@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use wire::event::{Event, Observer, Why};
 use wire::feed::Kind;
-use wire::id::ProxyId;
+use wire::id::{ProxyId, Symbol};
 
 use super::delivery::Delivery;
+use super::inbox::Passed;
 use crate::meter::Meter;
 
 /// The account of all queues. Shared by the shards.
@@ -46,6 +47,18 @@ impl Books {
         self.waiting.load(Relaxed)
     }
 
+    /// Messages of a symbol gave way to a newer one before they were in the client's queue.
+    pub(super) fn passed_over(&self, peer: SocketAddr, symbol: Symbol, passed: &Passed) {
+        let count = passed.count();
+        self.meter.conflated.add(count);
+        self.meter.dropped.add(count);
+        if self.observer.listens() {
+            for (epoch, seq) in passed.stamps() {
+                self.observer.record(|| self.drop_of(peer, symbol, (epoch, seq), Why::Conflated));
+            }
+        }
+    }
+
     /// A message does not reach a client that wanted it. True if that is a loss.
     pub(super) fn dropped(&self, peer: SocketAddr, gone: &Delivery, why: Why) -> bool {
         if gone.kind == Kind::Snapshot {
@@ -56,14 +69,11 @@ impl Books {
             self.meter.conflated.add(1);
         }
         self.meter.dropped.add(1);
-        self.observer.record(|| Event::ProxyDrop {
-            proxy: self.proxy,
-            peer,
-            symbol: gone.symbol,
-            epoch: gone.epoch,
-            seq: gone.seq,
-            why,
-        });
+        self.observer.record(|| self.drop_of(peer, gone.symbol, (gone.epoch, gone.seq), why));
         true
+    }
+
+    fn drop_of(&self, peer: SocketAddr, symbol: Symbol, (epoch, seq): (u64, u64), why: Why) -> Event {
+        Event::ProxyDrop { proxy: self.proxy, peer, symbol, epoch, seq, why }
     }
 }

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use wire::close;
@@ -142,7 +141,8 @@ impl<N: Network> Client<'_, N> {
         drop(config);
         let mut stop = pin!(context.stop.cancelled());
         let mut dismissed = pin!(farewell::dismissed(context, conn.peer));
-        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
+        let first_look = if self.asked { liveness.due() } else { liveness.due().min(first_message_by) };
+        let mut alarm = pin!(tokio::time::sleep_until(first_look));
         loop {
             wire::select! {
                 () = &mut stop => return Farewell::close(close::GOING_AWAY, "proxy stops", Why::Shutdown),

@@ -107,6 +107,10 @@ impl Conflating {
 }
 
 impl Queue for Conflating {
+    fn conflates(&self) -> bool {
+        true
+    }
+
     fn push(&mut self, delivery: Arc<Delivery>, pressure: Pressure, dropped: &mut Vec<Dropped>) -> Pushed {
         let size = delivery.bytes();
         let new = (delivery.symbol, delivery.seq);

@@ -29,6 +29,7 @@ use super::books::Books;
 use super::delivery::Delivery;
 use super::frame;
 use super::gaps::Narrator;
+use super::inbox::Passed;
 use super::outgoing::Outgoing;
 use super::queue::{Dropped, Pressure, Pushed, Queue};
 use crate::lock::lock;
@@ -47,6 +48,8 @@ const ANSWERS_MAX: usize = 16 << 10;
 pub(super) struct Conn<S> {
     pub(super) peer: SocketAddr,
     pub(super) strong: bool,
+    /// Whether a message for it may give way to a newer one of its symbol.
+    pub(super) conflates: bool,
     inner: Mutex<Inner<S>>,
 }
 
@@ -87,13 +90,19 @@ pub(super) enum Turn {
 }
 
 impl<S: ByteStream> Conn<S> {
-    /// A client whose handshake is done.
+    /// A client whose handshake is done. Where its stream is shut already, the answer to the handshake has not been written yet, and goes out first.
     pub(super) fn new(peer: SocketAddr, strong: bool, mut session: Session<Tap<S>>, queue: Box<dyn Queue>) -> Self {
         session.get_mut().shut();
+        let mut out = Outgoing::default();
+        let answer = session.get_mut().take();
+        if !answer.is_empty() {
+            out.push(answer.into());
+        }
+        let conflates = queue.conflates();
         let inner = Inner {
             session: Some(session),
             queue,
-            out: Outgoing::default(),
+            out,
             narrator: strong.then(Box::default),
             awaited: None,
             blocked: false,
@@ -105,14 +114,18 @@ impl<S: ByteStream> Conn<S> {
             dropped: 0,
             task: Waker::noop().clone(),
         };
-        Self { peer, strong, inner: Mutex::new(inner) }
+        Self { peer, strong, conflates, inner: Mutex::new(inner) }
     }
 
-    /// Leaves a message with the client. True if it is to be pumped and stands in no list yet.
-    pub(super) fn deliver(&self, delivery: &Arc<Delivery>, books: &Books) -> bool {
+    /// Leaves a message with the client, for which `passed` gave way. True if it is to be pumped and stands in no list yet.
+    pub(super) fn deliver(&self, delivery: &Arc<Delivery>, passed: &Passed, books: &Books) -> bool {
         let mut inner = lock(&self.inner);
         if inner.broken.is_some() || inner.overflowed {
             return false;
+        }
+        if !passed.is_empty() {
+            inner.dropped += passed.count();
+            books.passed_over(self.peer, delivery.symbol, passed);
         }
         if !inner.blocked && inner.queue.bytes() + delivery.bytes() > WRITE_BYTES {
             // A client that keeps up loses nothing to a burst.

@@ -15,9 +15,10 @@ use wire::ws::Message;
 
 use super::books::Books;
 use super::delivery::Delivery;
+use super::inbox::{Answers, News};
 use super::legs::{LegKey, Legs, Opened};
 use super::merge::{Identify, Merge, Merged};
-use super::shard::{Answers, News, Seat, Shard};
+use super::shard::{Seat, Shard};
 use super::stamp::Stamp;
 use super::subscriptions::{Change, ClientKey, Slot, UnionFull};
 use super::union::Union;

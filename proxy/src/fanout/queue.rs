@@ -61,6 +61,10 @@ pub trait Queue: Send {
     fn bytes(&self) -> usize;
     /// Whether nothing waits.
     fn is_empty(&self) -> bool;
+    /// Whether a message may give way to a newer one of its symbol, even before it is pushed. Must not change.
+    fn conflates(&self) -> bool {
+        false
+    }
 }
 
 /// First in, first out, bounded in bytes. When full, the oldest gives way, or the client does.

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use slab::Slab;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use wire::feed::Kind;
 use wire::feed::v2::SubAck;
 use wire::id::Symbol;
@@ -18,32 +19,12 @@ use wire::net::{ByteStream, Network};
 
 use super::books::Books;
 use super::conn::Conn;
-use super::delivery::Delivery;
+use super::inbox::{Answers, Inbox, News, Passed};
 use super::memory::Memory;
 use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
 use crate::context::Context;
 use crate::lock::lock;
 use crate::tls::NetStream;
-
-/// News for a shard, in order.
-pub(super) enum News {
-    /// A message of the source.
-    Data(Arc<Delivery>),
-    /// A symbol is no longer received.
-    Forget(Symbol),
-    /// What the source says to symbols that it was asked for.
-    Answers(Arc<Answers>),
-}
-
-/// A source's answer to symbols (v2).
-pub(super) struct Answers {
-    pub(super) answer: SubAck,
-    /// Those denied that it had accepted before: all who have them are told, not only those who wait for an answer.
-    pub(super) revoked: Vec<Symbol>,
-}
-
-/// News that may wait for a shard; beyond it the source is read no further.
-const INBOX_MAX: usize = 4096;
 
 /// News that are taken in one turn: what they bring to one client goes out in one write.
 const TURN_NEWS: usize = 64;
@@ -52,9 +33,10 @@ const TURN_NEWS: usize = 64;
 const TURN_CLIENTS: usize = 64;
 
 pub(super) struct Shard<S> {
-    inbox: Mutex<Vec<News>>,
+    /// Taken after the state, where both are.
+    inbox: Mutex<Inbox>,
     wake: Notify,
-    /// The inbox is over its bound.
+    /// The inbox is full.
     full: AtomicBool,
     state: Mutex<State<S>>,
 }
@@ -83,8 +65,8 @@ impl<S: ByteStream> Shard<S> {
     /// Leaves news. Never waits.
     pub(super) fn post(&self, news: impl Iterator<Item = News>) {
         let mut inbox = lock(&self.inbox);
-        inbox.extend(news);
-        self.full.store(inbox.len() > INBOX_MAX, Relaxed);
+        inbox.post(news);
+        self.full.store(inbox.is_full(), Relaxed);
         drop(inbox);
         self.wake.notify_one();
     }
@@ -97,6 +79,9 @@ impl<S: ByteStream> Shard<S> {
     /// A client arrives.
     pub(super) fn join(&self, key: ClientKey, conn: Arc<Conn<S>>) -> Slot {
         let mut state = lock(&self.state);
+        if !conn.conflates {
+            lock(&self.inbox).strict_joins();
+        }
         let slot = Slot(state.conns.insert(conn));
         state.table.join(key, slot);
         slot
@@ -105,7 +90,9 @@ impl<S: ByteStream> Shard<S> {
     /// A client leaves.
     pub(super) fn leave(&self, key: ClientKey, slot: Slot) -> Change {
         let mut state = lock(&self.state);
-        state.conns.try_remove(slot.0);
+        if state.conns.try_remove(slot.0).is_some_and(|conn| !conn.conflates) {
+            lock(&self.inbox).strict_leaves();
+        }
         state.table.leave(key)
     }
 
@@ -141,18 +128,18 @@ impl<S: ByteStream> Shard<S> {
 
     /// Hands out some of the news; true if there are more. `list` gets those who are to be written to.
     fn deal(&self, news: &mut Vec<News>, list: &mut Vec<Arc<Conn<S>>>, books: &Books) -> bool {
+        let mut state = lock(&self.state);
         let more = {
             let mut inbox = lock(&self.inbox);
-            let count = inbox.len().min(TURN_NEWS);
-            news.extend(inbox.drain(..count));
-            self.full.store(inbox.len() > INBOX_MAX, Relaxed);
+            news.extend(inbox.take(Instant::now(), TURN_NEWS));
+            self.full.store(inbox.is_full(), Relaxed);
             !inbox.is_empty()
         };
-        let mut state = lock(&self.state);
         let State { table, conns, memory, route, turn } = &mut *state;
         for news in news.drain(..) {
-            let delivery = match news {
-                News::Data(delivery) => delivery,
+            let (delivery, passed) = match news {
+                News::Data(delivery) => (delivery, Passed::default()),
+                News::Newest(delivery, passed) => (delivery, passed),
                 News::Forget(symbol) => {
                     memory.forget(symbol);
                     continue;
@@ -176,7 +163,7 @@ impl<S: ByteStream> Shard<S> {
             *turn = turn.wrapping_add(1);
             for index in (first..members.len()).chain(0..first) {
                 let Some(conn) = members.get_index(index).and_then(|(_, slot)| conns.get(slot.0)) else { continue };
-                if conn.deliver(&delivery, books) {
+                if conn.deliver(&delivery, &passed, books) {
                     list.push(Arc::clone(conn));
                 }
             }

@@ -88,13 +88,17 @@ impl Network for TokioNet {
         if options.reuse_port {
             socket.set_reuse_port(true)?;
         }
-        // Buffer sizes are inherited by accepted sockets, and a receive buffer must be set before the window is agreed.
-        apply(&SockRef::from(&socket), SocketOptions { nodelay: None, notsent_lowat: None, ..options.accepted })?;
+        // Accepted sockets inherit them, and a receive buffer must be set before the window is agreed.
+        apply(&SockRef::from(&socket), options.accepted)?;
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         let inner = TcpListener::from_std(socket.into())?;
-        Ok(TokioListener { inner, accepted: options.accepted })
+        Ok(TokioListener {
+            inner,
+            #[cfg(not(target_os = "linux"))]
+            accepted: options.accepted,
+        })
     }
 
     async fn connect(&self, addr: SocketAddr, options: SocketOptions) -> io::Result<TokioStream> {
@@ -139,6 +143,7 @@ impl Network for TokioNet {
 #[derive(Debug)]
 pub struct TokioListener {
     inner: TcpListener,
+    #[cfg(not(target_os = "linux"))]
     accepted: SocketOptions,
 }
 
@@ -147,6 +152,8 @@ impl Listener for TokioListener {
 
     async fn accept(&self) -> io::Result<(TokioStream, SocketAddr)> {
         let (inner, peer) = self.inner.accept().await?;
+        // Elsewhere it is not certain that these are inherited, too.
+        #[cfg(not(target_os = "linux"))]
         apply(&SockRef::from(&inner), SocketOptions { send_buffer: None, recv_buffer: None, ..self.accepted })?;
         Ok((TokioStream { inner }, peer))
     }
@@ -246,5 +253,25 @@ impl AsyncWrite for TokioStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_have_the_options_of_their_listener() {
+        let net = TokioNet::current();
+        for nodelay in [false, true] {
+            let accepted = SocketOptions { nodelay: Some(nodelay), notsent_lowat: Some(12_345), ..Default::default() };
+            let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+            let listener = net.bind(addr, ListenOptions { accepted, ..ListenOptions::default() }).await.unwrap();
+            let _client = net.connect(listener.local_addr().unwrap(), SocketOptions::default()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            assert_eq!(stream.inner.nodelay().unwrap(), nodelay);
+            #[cfg(target_os = "linux")]
+            assert_eq!(SockRef::from(&stream.inner).tcp_notsent_lowat().unwrap(), 12_345);
+        }
     }
 }

@@ -145,6 +145,11 @@ pub async fn hear<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<As
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Asking<S> {
+    /// The stream that the answer is written to.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// The second half of [`accept`]: answers.
     ///
     /// # Errors
