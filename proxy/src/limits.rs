@@ -87,8 +87,8 @@ pub struct Limits {
     pub dials_total_burst: u32,
     /// Relay clients of one source at once, dials under way included. Default None, no bound. (Fan-out holds one connection in all.)
     pub clients_per_upstream_max: Option<u32>,
-    /// Relay clients that may wait at once for a place at a source; one more is closed with 1013. It holds its session while it waits and nothing else, so
-    /// the default is as many as there may be clients: 10,000.
+    /// Relay clients that may wait at once for a place at a source; one more is refused with 503, or closed with 1013 if it has a session. It holds its session
+    /// while it waits and nothing else, so the default is as many as there may be clients: 10,000.
     pub pending_max: usize,
     /// How long a relay client may wait for a place at a source before it is closed with 1013. Default 10 s.
     pub pending_timeout: Duration,

@@ -122,6 +122,11 @@ async fn handshake<N: Network>(
         if !origin_may_pass(&allowed.config().origins, asked.origin.as_deref()) {
             return Answer::Refuse { status: 403, retry_after_s: None, reason: "origin not allowed\n".to_owned() };
         }
+        if !fanout && lock(&allowed.pool).is_line_full() {
+            let retry_after_s = Some(allowed.config().limits.retry_after_s);
+            let reason = "too many wait for a source: try again\n".to_owned();
+            return Answer::Refuse { status: 503, retry_after_s, reason };
+        }
         let strong = fanout && asked.subprotocols.iter().any(|word| word == ws::SUBPROTOCOL);
         Answer::Accept { subprotocol: strong.then(|| ws::SUBPROTOCOL.to_owned()) }
     };

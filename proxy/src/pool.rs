@@ -268,6 +268,11 @@ impl Pool {
         }
     }
 
+    /// Whether who comes now is turned away, as so many wait as may.
+    pub(crate) fn is_line_full(&self) -> bool {
+        self.line.len() >= self.rules.pending_max
+    }
+
     /// How many wait for a place.
     pub(crate) fn pending(&self) -> usize {
         self.line.len()

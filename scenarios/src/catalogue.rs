@@ -46,6 +46,12 @@ static ALL: &[Entry] = entries![
     "slow-consumers-conflated",
     "come-and-go",
     "relay-balance",
+    "relay-mute-instances",
+    "relay-full",
+    "relay-scale-out",
+    "relay-dial-storm",
+    "relay-panic",
+    "fleet-outage",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -15,6 +15,7 @@ mod delivery_latency;
 mod even_spread;
 mod facts;
 mod failover_time;
+mod first_tick;
 mod health;
 mod homes;
 mod isolation;
@@ -31,6 +32,7 @@ mod objectives;
 mod payload_intact;
 mod resume_all_or_nothing;
 mod seen;
+mod slow_start;
 mod snapshot_then_live;
 #[cfg(test)]
 mod speed;
@@ -38,7 +40,9 @@ mod subscription_dedup;
 mod symbol_order;
 #[cfg(test)]
 mod testing;
+mod upstream_caps;
 mod upstream_connections;
+mod upstream_dials;
 
 use reports::record::{Invariant, Outcome, Violation};
 use wire::event::Event;
@@ -47,8 +51,9 @@ pub use self::facts::Facts;
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
 pub use self::objectives::{
-    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FromPhase, Isolation,
-    NoClientClose, Objectives, Plain, Share, SubscriptionDedup, UpstreamConnections, build,
+    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FirstTick, FromPhase, Isolation,
+    NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionDedup, UpstreamCaps, UpstreamConnections,
+    UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

@@ -177,6 +177,24 @@ pub struct Proxy {
     /// A source that has said nothing for so long, though it ticked before, is given up; none: the proxy's default.
     #[serde(default)]
     pub stale_after: Option<Span>,
+    /// Legs to one source at once (relay); none: the proxy's default.
+    #[serde(default)]
+    pub clients_per_upstream_max: Option<u32>,
+    /// Clients that may wait at once for a place at a source (relay); none: the proxy's default.
+    #[serde(default)]
+    pub pending_max: Option<u32>,
+    /// How long a client may wait for one; none: the proxy's default.
+    #[serde(default)]
+    pub pending_timeout: Option<Span>,
+    /// Over how long the weight of a source that came back rises; none: the proxy's default.
+    #[serde(default)]
+    pub slow_start: Option<Span>,
+    /// Dials to one source a second; none: the proxy's default.
+    #[serde(default)]
+    pub dials_per_second_max: Option<u32>,
+    /// Dials to one source that may come at once; none: the proxy's default.
+    #[serde(default)]
+    pub dials_burst: Option<u32>,
 }
 
 fn default_one() -> u16 {
@@ -323,6 +341,10 @@ pub enum FaultKind {
     Freeze,
     /// A link carries nothing; what was sent arrives after the heal.
     Stall,
+    /// A source sends no ticks; it takes connections and subscriptions and answers pings.
+    Mute,
+    /// A source finishes each new handshake and closes the connection at once.
+    Slam,
 }
 
 impl FaultKind {
@@ -334,7 +356,15 @@ impl FaultKind {
             FaultKind::PowerOff => "power-off",
             FaultKind::Freeze => "freeze",
             FaultKind::Stall => "stall",
+            FaultKind::Mute => "mute",
+            FaultKind::Slam => "slam",
         }
+    }
+
+    /// Whether a source does it by its script, so that it is known beforehand which source.
+    #[must_use]
+    pub fn is_scripted(self) -> bool {
+        matches!(self, FaultKind::Mute | FaultKind::Slam)
     }
 }
 

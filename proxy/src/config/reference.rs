@@ -376,7 +376,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Clients of one source at once, dials under way included (relay); left out: no bound. Those there are stay.",
         |c| c.limits.clients_per_upstream_max.into();
     "limits.pending_max", "clients", "1 or more", AtOnce,
-        "Clients that may wait for a place at a source, first come first served (relay); one more is closed with 1013.",
+        "Clients that may wait for a place at a source, first come first served (relay); one more is refused with 503, or closed with 1013 if it has a session.",
         |c| c.limits.pending_max.into();
     "limits.pending_timeout", "time", "above 0", AtOnce,
         "How long a client may wait for a place at a source (relay); then 1013.",

@@ -174,7 +174,12 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.send_up(Message::Ping(Bytes::new()))?;
                 again
             }
-            Verdict::Dead(why) => return Err(BridgeEnd::LegLost(why, Parting::Silent)),
+            Verdict::Dead(why) => {
+                if why == Why::Stale {
+                    self.vigil.iter().for_each(|vigil| vigil.gave_up(now));
+                }
+                return Err(BridgeEnd::LegLost(why, Parting::Silent));
+            }
         };
         if self.client_held_back {
             self.liveness.heard(now);

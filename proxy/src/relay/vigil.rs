@@ -36,8 +36,18 @@ impl<N: Network> Vigil<N> {
 
     /// Whether the instance is silent on every leg while its siblings deliver. It is then left out for a while.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
-        let health = self.context.config().health;
-        let stale = lock(&self.context.siblings).is_stale(self.source, now, health.stale_after, health.siblings_factor);
+        self.judge(now, self.context.config().health.stale_after)
+    }
+
+    /// The leg had data, and has had none for too long: if the instance has none on its other legs either, it is left out, or the clients who leave it would
+    /// be sent back to where there is most room. Those legs may have heard from it a little later than this one.
+    pub(super) fn gave_up(&self, now: Instant) {
+        self.judge(now, self.context.config().health.stale_after / 2);
+    }
+
+    fn judge(&self, now: Instant, floor: Duration) -> bool {
+        let factor = self.context.config().health.siblings_factor;
+        let stale = lock(&self.context.siblings).is_stale(self.source, now, floor, factor);
         if stale {
             self.context.silent(self.source);
         }

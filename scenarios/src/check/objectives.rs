@@ -9,6 +9,7 @@ use super::convergence::Converged;
 use super::delivery_latency::Delivery;
 use super::even_spread::Spread;
 use super::failover_time::Failover;
+use super::first_tick::Served;
 use super::isolation::Isolated;
 use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
@@ -18,10 +19,13 @@ use super::no_loss::Complete;
 use super::no_silent_gap::Accounted;
 use super::payload_intact::Intact;
 use super::resume_all_or_nothing::AllOrNothing;
+use super::slow_start::Gentle;
 use super::snapshot_then_live::SnapshotFirst;
 use super::subscription_dedup::Union;
 use super::symbol_order::Ordered;
+use super::upstream_caps::Capped;
 use super::upstream_connections::Connections;
+use super::upstream_dials::Dials;
 use super::{Bench, Facts};
 use crate::span::Span;
 
@@ -52,12 +56,20 @@ pub struct Objectives {
     pub delivery_latency: Option<DeliveryLatency>,
     /// The pause that a client sees when a source fails.
     pub failover_time: Option<FailoverTime>,
+    /// From a client's subscription to its first tick.
+    pub first_tick: Option<FirstTick>,
     /// Clients keep their sessions while a source is healthy.
     pub no_client_close: Option<NoClientClose>,
     /// Legs that the sources see.
     pub upstream_connections: Option<UpstreamConnections>,
+    /// Legs of one source, and the line of those who wait for one.
+    pub upstream_caps: Option<UpstreamCaps>,
+    /// Dials to one source.
+    pub upstream_dials: Option<UpstreamDials>,
     /// Legs over the healthy sources.
     pub even_spread: Option<EvenSpread>,
+    /// Legs of a source that came back.
+    pub slow_start: Option<SlowStart>,
     /// What the proxy holds for its clients.
     pub client_memory: Option<ClientMemory>,
     /// What the proxy counts is what the wire shows.
@@ -161,6 +173,17 @@ pub struct FailoverTime {
     pub checked_min: u64,
 }
 
+/// Bound on the wait of a new subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FirstTick {
+    /// From the subscription to the first tick; one tick period is added to it.
+    pub at_most: Span,
+    /// As in [`Plain`]; each subscription that is served, or waits for too long, is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
 /// Clients keep their sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -204,6 +227,37 @@ fn linger() -> Span {
     Span::from_millis(10_000)
 }
 
+/// Bounds on what one source bears, and on the line before it (relay).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UpstreamCaps {
+    /// Open legs of one proxy to one source.
+    pub each_at_most: u64,
+    /// Clients of one proxy without a leg at once.
+    pub waiting_at_most: u64,
+    /// How long one of them may be without.
+    pub waits_at_most: Span,
+    /// As in [`Plain`]; each leg that opens, and each wait that ends, is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// Bounds on dials.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UpstreamDials {
+    /// Of one proxy to one source, a second, in the long run.
+    pub per_s: f64,
+    /// And so many at once.
+    pub burst: u32,
+    /// Proxies that dial one source within 20 ms, more than a second after a fault began or ended; none: not judged.
+    #[serde(default)]
+    pub together: Option<u32>,
+    /// As in [`Plain`]; each dial is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
 /// Bounds on how long a symbol that nobody wants stays subscribed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -241,6 +295,24 @@ pub struct EvenSpread {
 
 fn settled() -> Span {
     Span::from_millis(1_000)
+}
+
+/// Bound on how fast a source that came back is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SlowStart {
+    /// Over how long its share rises to the whole.
+    pub over: Span,
+    /// Legs beyond its share, for dials under way. Default 2.
+    #[serde(default = "slack")]
+    pub slack: u32,
+    /// As in [`Plain`]; each leg that opens at a source which starts slowly is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+fn slack() -> u32 {
+    2
 }
 
 /// Bound on what the proxy holds for clients.
@@ -321,14 +393,26 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     if let Some(bound) = objectives.failover_time {
         bench.add("failover-time", bound.checked_min, Box::new(Failover::new(bound, facts)));
     }
+    if let Some(bound) = objectives.first_tick {
+        bench.add("first-tick", bound.checked_min, Box::new(Served::new(bound, facts)));
+    }
     if let Some(bound) = objectives.no_client_close {
         bench.add("no-client-close", bound.checked_min, Box::new(ClientsStay::new(bound, facts)));
     }
     if let Some(bound) = objectives.upstream_connections {
         bench.add("upstream-connections", bound.checked_min, Box::new(Connections::new(bound, facts)));
     }
+    if let Some(bound) = objectives.upstream_caps {
+        bench.add("upstream-caps", bound.checked_min, Box::new(Capped::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.upstream_dials {
+        bench.add("upstream-dials", bound.checked_min, Box::new(Dials::new(bound)));
+    }
     if let Some(bound) = objectives.even_spread {
         bench.add("even-spread", bound.checked_min, Box::new(Spread::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.slow_start {
+        bench.add("slow-start", bound.checked_min, Box::new(Gentle::new(bound, facts)));
     }
     if let Some(bound) = objectives.client_memory {
         bench.add("client-memory", bound.checked_min, Box::new(ClientQueues::new(bound)));

@@ -81,8 +81,24 @@ fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
             SourceMode::Echo => mock_upstream::Mode::Echo,
         },
         key_limit: sources.key_limit,
+        script: script(plan, &source_host(index)),
         ..mock_upstream::Config::new(SourceId(index), ([0, 0, 0, 0], SOURCE_PORT).into())
     }
+}
+
+/// The faults that a source does by itself.
+fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
+    let own = plan.scenario.faults.iter().filter(|fault| fault.kind.is_scripted() && fault.target == host);
+    let step = |fault: &Fault| {
+        let at = plan.steady_at + fault.at.as_duration();
+        let for_ = fault.lasts.map_or(plan.end_at, |lasts| lasts.as_duration());
+        let action = match fault.kind {
+            FaultKind::Slam => mock_upstream::Action::Slam { for_ },
+            _ => mock_upstream::Action::Silence { symbol: None, for_ },
+        };
+        mock_upstream::Step { at, action }
+    };
+    mock_upstream::Script { steps: own.map(step).collect() }
 }
 
 fn proxy(plan: &Plan, index: u16) -> proxy::Config {
@@ -122,6 +138,15 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     if let Some(after) = said.stale_after {
         config.health.stale_after = after.as_duration();
     }
+    if let Some(over) = said.slow_start {
+        config.slow_start = over.as_duration();
+    }
+    let limits = &mut config.limits;
+    limits.clients_per_upstream_max = said.clients_per_upstream_max.or(limits.clients_per_upstream_max);
+    limits.pending_max = said.pending_max.map_or(limits.pending_max, |most| most as _);
+    limits.pending_timeout = said.pending_timeout.map_or(limits.pending_timeout, |longest| longest.as_duration());
+    limits.dials_per_second_max = said.dials_per_second_max.unwrap_or(limits.dials_per_second_max);
+    limits.dials_burst = said.dials_burst.unwrap_or(limits.dials_burst);
     config
 }
 
@@ -241,6 +266,7 @@ impl<F: Faults> Hand<F> {
                 let (a, b) = self.ends(target)?;
                 self.control.partition(a, b)
             }
+            FaultKind::Mute | FaultKind::Slam => Ok(()),
         }
     }
 
@@ -252,6 +278,7 @@ impl<F: Faults> Hand<F> {
                 let (a, b) = self.ends(target)?;
                 self.control.heal(a, b)
             }
+            FaultKind::Mute | FaultKind::Slam => Ok(()),
         }
     }
 }

@@ -59,6 +59,24 @@ fn proxy(scenario: &Scenario) -> String {
     if let Some(stale) = proxy.stale_after {
         text += &format!(", a source silent for {stale} is given up");
     }
+    if let Some(most) = proxy.clients_per_upstream_max {
+        text += &format!(", {most} legs a source at most");
+    }
+    if let Some(most) = proxy.pending_max {
+        text += &format!(", {most} clients wait for one at most");
+    }
+    if let Some(longest) = proxy.pending_timeout {
+        text += &format!(", each for {longest} at most");
+    }
+    if let Some(over) = proxy.slow_start {
+        text += &format!(", a source that came back is filled over {over}");
+    }
+    if let Some(rate) = proxy.dials_per_second_max.filter(|rate| *rate > 0) {
+        text += &format!(", {rate} dials a second to a source");
+    }
+    if let Some(burst) = proxy.dials_burst {
+        text += &format!(", {burst} dials at once");
+    }
     text
 }
 
@@ -132,6 +150,8 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
                     (format!("the process of {target} stops running, its kernel lives on"), "it thaws")
                 }
                 FaultKind::Stall => (format!("the link {target} carries nothing"), "it heals"),
+                FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
+                FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
             };
             match fault.lasts {
                 Some(lasts) => format!("at {at} {what}; {lasts} later {end}"),
@@ -212,6 +232,24 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
                 bound.jain_min.get()
             )
         }),
+        check.first_tick.map(|bound| {
+            format!("first-tick: who subscribes has a tick within {} and a period", bound.at_most)
+        }),
+        check.upstream_caps.map(|bound| {
+            format!(
+                "upstream-caps: at most {} legs a source, and {} clients without one, for {} at most",
+                bound.each_at_most, bound.waiting_at_most, bound.waits_at_most
+            )
+        }),
+        check.upstream_dials.map(|bound| {
+            let together =
+                bound.together.map_or_else(String::new, |most| format!(", {most} proxies at one instant at most"));
+            format!(
+                "upstream-dials: a proxy dials a source {} times at once and {} times a second at most{together}",
+                bound.burst, bound.per_s
+            )
+        }),
+        check.slow_start.map(|bound| format!("slow-start: a source that came back is filled over {}", bound.over)),
         check.client_memory.map(|bound| {
             format!(
                 "client-memory: at most {} bytes queued for a client, and one message of up to {}",

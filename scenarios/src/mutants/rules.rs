@@ -1,13 +1,15 @@
 //! Wrong rules: balance, health, stamps, routing, admission, configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::{
-    Admission, Admit, Balance, Candidate, Config, Load, Members, Mode, Policies, Route, Slot, Stamp, Stamps, Table,
+    Admission, Admit, Balance, Candidate, Config, FullJitter, Load, Members, Mode, Policies, Redial, Route, Slot,
+    Stamp, Stamps, Table,
 };
 use wire::draw::Draws;
-use wire::id::Symbol;
+use wire::id::{SourceId, Symbol};
 
 struct Everyone;
 
@@ -61,6 +63,82 @@ impl Balance for First {
 pub(super) fn always_the_first(policies: &mut Policies, config: Config) -> Config {
     policies.balance = Arc::new(|_| Box::new(First));
     config
+}
+
+/// Connections that were ever given to each.
+#[derive(Default)]
+struct EverGiven(BTreeMap<SourceId, u32>);
+
+impl Balance for EverGiven {
+    fn pick(&mut self, candidates: &[Candidate], _draws: &mut Draws) -> Option<usize> {
+        let given = |candidate: &Candidate| self.0.get(&candidate.source).copied().unwrap_or(0);
+        let index = (0..candidates.len()).min_by_key(|index| given(&candidates[*index]))?;
+        *self.0.entry(candidates[index].source).or_default() += 1;
+        Some(index)
+    }
+}
+
+pub(super) fn counts_up_only(policies: &mut Policies, config: Config) -> Config {
+    policies.balance = Arc::new(|_| Box::new(EverGiven::default()));
+    config
+}
+
+pub(super) fn fills_at_once(_: &mut Policies, mut config: Config) -> Config {
+    config.slow_start = Duration::ZERO;
+    config
+}
+
+pub(super) fn believes_the_mute(_: &mut Policies, mut config: Config) -> Config {
+    config.health.siblings_factor = 0;
+    config
+}
+
+pub(super) fn never_panics(_: &mut Policies, mut config: Config) -> Config {
+    config.health.panic_threshold_percent = 0;
+    config
+}
+
+pub(super) fn knows_no_cap(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.clients_per_upstream_max = None;
+    config
+}
+
+pub(super) fn lets_them_wait(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.pending_max = usize::MAX;
+    config.limits.pending_timeout = Duration::from_secs(86_400);
+    config.limits.no_source_timeout = Duration::from_secs(86_400);
+    config
+}
+
+pub(super) fn moves_all_at_once(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.dials_per_second_max = 0;
+    config
+}
+
+/// Always waits as long as this says, by the right delay after the first failure.
+struct Waits(fn(Duration) -> Duration, FullJitter);
+
+impl Redial for Waits {
+    fn delay(&mut self, _failures: u32, draws: &mut Draws) -> Duration {
+        (self.0)(self.1.delay(1, draws))
+    }
+}
+
+fn waits(policies: &mut Policies, config: Config, how: fn(Duration) -> Duration) -> Config {
+    policies.redial = Arc::new(move |config| Box::new(Waits(how, FullJitter::new(config.backoff))));
+    config
+}
+
+pub(super) fn redials_at_once(policies: &mut Policies, config: Config) -> Config {
+    waits(policies, config, |_| Duration::ZERO)
+}
+
+pub(super) fn retries_every_3s(policies: &mut Policies, config: Config) -> Config {
+    waits(policies, config, |_| Duration::from_secs(3))
+}
+
+pub(super) fn forgets_its_failures(policies: &mut Policies, config: Config) -> Config {
+    waits(policies, config, |first| first)
 }
 
 #[derive(Default)]

@@ -180,6 +180,42 @@ static PROXY: Table = Table {
             Without::Means("the proxy's default"),
             "A source that ticked and then says nothing for so long is given up. Longer than `sources.period`.",
         ),
+        key(
+            "clients-per-upstream-max",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Legs to one source at once. For `relay`.",
+        ),
+        key(
+            "pending-max",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Clients that may wait at once for a place at a source. For `relay`.",
+        ),
+        key(
+            "pending-timeout",
+            Kind::Span(MS, HOUR),
+            Without::Means("the proxy's default"),
+            "How long a client may wait for a place at a source. For `relay`.",
+        ),
+        key(
+            "slow-start",
+            Kind::Span(0, HOUR),
+            Without::Means("the proxy's default"),
+            "Over how long a source that came back gets its whole share of new legs.",
+        ),
+        key(
+            "dials-per-second-max",
+            Kind::Whole(0, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Dials of one proxy to one source a second. 0: no bound.",
+        ),
+        key(
+            "dials-burst",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Dials of one proxy to one source that may come at once.",
+        ),
     ],
 };
 
@@ -296,7 +332,7 @@ static FAULT: Table = Table {
             Kind::Text,
             Without::Wrong,
             "A host (`source-1`, `proxy-0`), or for `stall` a link (`proxy-0/source-1`). `source-active` is the source that carries most legs \
-             when the fault begins.",
+             when the fault begins; `mute` and `slam` take a source by its number.",
         ),
     ],
 };
@@ -309,6 +345,8 @@ const FAULT_KIND: &[Choice] = &[
     ),
     word("freeze", "The process stops running; its kernel lives on and acknowledges."),
     word("stall", "A link carries nothing; what was sent arrives after the heal."),
+    word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
+    word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
 ];
 
 static SERVICE_TIME: Table = Table {

@@ -63,9 +63,13 @@ pub static CHECK: Table = Table {
         objective("subscription-dedup", &SUBSCRIPTION_DEDUP),
         objective("delivery-latency", &DELIVERY_LATENCY),
         objective("failover-time", &FAILOVER_TIME),
+        objective("first-tick", &FIRST_TICK),
         objective("no-client-close", &NO_CLIENT_CLOSE),
         objective("upstream-connections", &UPSTREAM_CONNECTIONS),
+        objective("upstream-caps", &UPSTREAM_CAPS),
+        objective("upstream-dials", &UPSTREAM_DIALS),
         objective("even-spread", &EVEN_SPREAD),
+        objective("slow-start", &SLOW_START),
         objective("client-memory", &CLIENT_MEMORY),
         objective(
             "metrics-truth",
@@ -126,6 +130,68 @@ static FAILOVER_TIME: Table = Table {
             Kind::Span(1, HOUR_US),
             Without::Wrong,
             "Longest silence of a symbol; one `sources.period` is added to it.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static FIRST_TICK: Table = Table {
+    about: "Who subscribes to a symbol has a tick of it soon.",
+    keys: &[
+        key(
+            "at-most",
+            Kind::Span(1, HOUR_US),
+            Without::Wrong,
+            "From the subscription to the first tick; one `sources.period` is added to it.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static UPSTREAM_CAPS: Table = Table {
+    about: "Legs of one source, and the line of those who wait for one. For `relay` with `proxy.clients-per-upstream-max`.",
+    keys: &[
+        key("each-at-most", Kind::Whole(1, u64::MAX), Without::Wrong, "Open legs of one proxy to one source."),
+        key(
+            "waiting-at-most",
+            Kind::Whole(1, u64::MAX),
+            Without::Wrong,
+            "Clients of one proxy without a leg at once: `proxy.pending-max`, and some whose dial is under way.",
+        ),
+        key("waits-at-most", Kind::Span(1, HOUR_US), Without::Wrong, "How long one of them may be without."),
+        CHECKED_MIN,
+    ],
+};
+
+static UPSTREAM_DIALS: Table = Table {
+    about: "Dials to one source, whether it answers or not.",
+    keys: &[
+        key(
+            "per-s",
+            Kind::Number(0.001, 1_000_000.0),
+            Without::Wrong,
+            "Of one proxy to one source, a second, in the long run.",
+        ),
+        key("burst", Kind::Whole(1, u32::MAX as u64), Without::Wrong, "And so many at once."),
+        key(
+            "together",
+            Kind::Whole(1, u32::MAX as u64),
+            Without::Means("not judged"),
+            "Proxies that dial one source within 20 ms, more than a second after a fault began or ended.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static SLOW_START: Table = Table {
+    about: "A source that came back is filled as its share rises. For `relay`, balanced by least connections.",
+    keys: &[
+        key("over", Kind::Span(1, HOUR_US), Without::Wrong, "Over how long its share rises to the whole."),
+        key(
+            "slack",
+            Kind::Whole(0, u32::MAX as u64),
+            Without::Default("2"),
+            "Legs beyond its share, for dials under way.",
         ),
         CHECKED_MIN,
     ],
@@ -241,6 +307,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     latency(rules);
     faults(rules);
     clients(rules);
+    caps(rules);
 }
 
 /// The key of an objective is wrong, and this would do.
@@ -262,6 +329,7 @@ fn ticks(rules: &mut Rules<'_>) {
         ("payload-intact", check.payload_intact.is_some()),
         ("subscription-dedup", check.subscription_dedup.is_some()),
         ("failover-time", check.failover_time.is_some()),
+        ("first-tick", check.first_tick.is_some()),
     ] {
         if asked {
             wrong(rules, name, "echo sources send no ticks", "take it out or write sources.mode = \"v1\"");
@@ -320,6 +388,40 @@ fn faults(rules: &mut Rules<'_>) {
             wrong(rules, "even-spread", "there is one source", "write sources.count = 2 or more");
         } else if scenario.proxy.mode == ProxyMode::Fanout && scenario.proxy.count < 2 {
             wrong(rules, "even-spread", "one fanout proxy has one leg", "write proxy.mode = \"relay\"");
+        }
+    }
+}
+
+fn caps(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let relay = scenario.proxy.mode == ProxyMode::Relay;
+    if let Some(bound) = scenario.check.upstream_caps {
+        let path = |key: &'static str| ["check".into(), "upstream-caps".into(), key.into()];
+        match scenario.proxy.clients_per_upstream_max {
+            _ if !relay => wrong(rules, "upstream-caps", "a fanout has one leg", "write proxy.mode = \"relay\""),
+            None => {
+                let lack = "proxy.clients-per-upstream-max is not set";
+                wrong(rules, "upstream-caps", lack, "set it so that not all clients find a place");
+            }
+            Some(cap) if bound.each_at_most < u64::from(cap) => {
+                let message = format!("upstream-caps.each-at-most is below the proxy's own cap, {cap}");
+                rules.wrong_but(&path("each-at-most"), message, format!("did you mean {cap}?"));
+            }
+            Some(_) => {}
+        }
+        if let Some(longest) = scenario.proxy.pending_timeout.filter(|longest| bound.waits_at_most <= *longest) {
+            let message = format!("upstream-caps.waits-at-most is not above proxy.pending-timeout, {longest}");
+            rules.wrong_but(&path("waits-at-most"), message, "some room for a dial");
+        }
+    }
+    if scenario.check.slow_start.is_some() {
+        let back = scenario.faults.iter().any(|fault| fault.target.starts_with("source-") && fault.lasts.is_some());
+        if !relay {
+            wrong(rules, "slow-start", "a fanout has one leg", "write proxy.mode = \"relay\"");
+        } else if !back {
+            wrong(rules, "slow-start", "no source comes back", "add a fault on a source with a \"for\"");
+        } else if scenario.sources.count < 2 {
+            wrong(rules, "slow-start", "there is one source", "write sources.count = 2 or more");
         }
     }
 }

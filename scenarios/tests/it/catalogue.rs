@@ -85,6 +85,12 @@ all_pass! {
     slow_consumers_conflated_passes: "slow-consumers-conflated",
     come_and_go_passes: "come-and-go",
     relay_balance_passes: "relay-balance",
+    relay_mute_instances_passes: "relay-mute-instances",
+    relay_full_passes: "relay-full",
+    relay_scale_out_passes: "relay-scale-out",
+    relay_dial_storm_passes: "relay-dial-storm",
+    relay_panic_passes: "relay-panic",
+    fleet_outage_passes: "fleet-outage",
 }
 
 /// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.

@@ -76,6 +76,21 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, hosts: &[String]) 
             }
             joins
         }
+        (kind, None)
+            if kind.is_scripted()
+                && (target == SOURCE_ACTIVE || known().any(|host| host == target))
+                && !is_numbered_source(target) =>
+        {
+            let message = format!("\"{}\" is what a source does by its script, not \"{target}\"", kind.word());
+            rules.wrong_but(&path, message, "name a source by its number: \"source-0\"");
+            false
+        }
+        (kind, None) if kind.is_scripted() && is_killed(rules.scenario, target) => {
+            let message =
+                format!("\"{target}\" is killed in this scenario, and begins its script again when it is back");
+            rules.wrong_but(&path, message, format!("let the \"{}\" hit another source", kind.word()));
+            false
+        }
         (kind, Some(_)) => {
             let message = format!("\"{}\" hits a host, not the link \"{target}\"", kind.word());
             rules.wrong_but(&path, message, "for a link, use kind \"stall\"");
@@ -88,6 +103,18 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, hosts: &[String]) 
             false
         }
     }
+}
+
+fn is_numbered_source(target: &str) -> bool {
+    target.strip_prefix("source-").is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// Whether the host is killed, or any source may be.
+fn is_killed(scenario: &Scenario, target: &str) -> bool {
+    scenario.faults.iter().any(|fault| {
+        matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff)
+            && (fault.target == target || fault.target == SOURCE_ACTIVE)
+    })
 }
 
 /// The hosts in words.

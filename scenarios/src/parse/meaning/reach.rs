@@ -27,7 +27,7 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::ClientOpened | State::Delivered => true,
         State::FaultOnActiveSource | State::Failover => on_source,
         State::HostRestarted => back,
-        State::ClientShed => scenario.proxy.clients_max.is_some(),
+        State::ClientShed => scenario.proxy.clients_max.or(scenario.proxy.pending_max).is_some(),
         State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
         State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
         State::GapTold => {
@@ -38,7 +38,7 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::ClientOpened | State::Delivered => "",
         State::FaultOnActiveSource | State::Failover => "no fault hits a source or its link",
         State::HostRestarted => "no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
-        State::ClientShed => "proxy.clients-max is not set",
+        State::ClientShed => "neither proxy.clients-max nor proxy.pending-max is set",
         State::MessageDropped => "it takes slow readers and proxy.slow-client = \"drop-oldest\"",
         State::SlowClientClosed => "it takes slow readers and proxy.slow-client = \"disconnect\"",
         State::GapTold => "no group has strong clients",

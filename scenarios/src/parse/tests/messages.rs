@@ -40,7 +40,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\" or \"stall\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\", \"stall\", \"mute\" or \"slam\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -359,6 +359,21 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
     );
     check(
         "",
+        "[[faults]]\nat = \"8s\"\nkind = \"mute\"\ntarget = \"source-active\"\n[[faults]]\nat = \"8s\"\nkind = \"slam\"\ntarget = \"proxy-0\"\n",
+        &[
+            "21:10: \"mute\" is what a source does by its script, not \"source-active\"; name a source by its number: \"source-0\"",
+            "25:10: \"slam\" is what a source does by its script, not \"proxy-0\"; name a source by its number: \"source-0\"",
+        ],
+    );
+    check(
+        "",
+        "[[faults]]\nat = \"2s\"\nfor = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n[[faults]]\nat = \"8s\"\nkind = \"mute\"\ntarget = \"source-0\"\n",
+        &[
+            "26:10: \"source-0\" is killed in this scenario, and begins its script again when it is back; let the \"mute\" hit another source",
+        ],
+    );
+    check(
+        "",
         "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"kill\"\ntarget = \"source-0\"\n[[faults]]\nat = \"5s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
         &[],
     );
@@ -371,7 +386,7 @@ fn a_state_that_cannot_be_reached_is_refused() {
         "[[reach]]\nstate = \"failover\"\n[[reach]]\nstate = \"client-shed\"\n[[reach]]\nstate = \"message-dropped\"\n[[reach]]\nstate = \"gap-told\"\n[[reach]]\nstate = \"host-restarted\"\n[[reach]]\nstate = \"slow-client-closed\"\n",
         &[
             "19:9: state \"failover\" cannot be reached: no fault hits a source or its link",
-            "21:9: state \"client-shed\" cannot be reached: proxy.clients-max is not set",
+            "21:9: state \"client-shed\" cannot be reached: neither proxy.clients-max nor proxy.pending-max is set",
             "23:9: state \"message-dropped\" cannot be reached: it takes slow readers and proxy.slow-client = \"drop-oldest\"",
             "25:9: state \"gap-told\" cannot be reached: no group has strong clients",
             "27:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
@@ -473,6 +488,23 @@ fn an_objective_that_cannot_be_checked_is_refused() {
         "mode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsubscription-dedup = {}",
         &[
             "17:22: \"subscription-dedup\" cannot be checked: a relay passes on what each client asks for; write proxy.mode = \"fanout\"",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "upstream-caps = { each-at-most = 5, waiting-at-most = 5, waits-at-most = \"1s\" }\nslow-start = { over = \"1s\" }",
+        &[
+            "17:17: \"upstream-caps\" cannot be checked: a fanout has one leg; write proxy.mode = \"relay\"",
+            "18:14: \"slow-start\" cannot be checked: a fanout has one leg; write proxy.mode = \"relay\"",
+        ],
+    );
+    check(
+        "mode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nsymbol-order = {}",
+        "mode = \"relay\"\nclients-per-upstream-max = 6\npending-timeout = \"1s\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n\n[check]\nupstream-caps = { each-at-most = 5, waiting-at-most = 5, waits-at-most = \"1s\" }\nslow-start = { over = \"1s\" }",
+        &[
+            "19:34: upstream-caps.each-at-most is below the proxy's own cap, 6; did you mean 6?",
+            "19:74: upstream-caps.waits-at-most is not above proxy.pending-timeout, 1s; some room for a dial",
+            "20:14: \"slow-start\" cannot be checked: no source comes back; add a fault on a source with a \"for\"",
         ],
     );
     check(
