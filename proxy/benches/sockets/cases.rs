@@ -19,6 +19,8 @@ enum Server {
     /// The bare loop, a write for eight ticks.
     Joined,
     Proxy,
+    /// A peer, where it is installed.
+    Nats,
 }
 
 impl Server {
@@ -27,6 +29,7 @@ impl Server {
             Self::Bare => "bare",
             Self::Joined => "bare, 8 joined",
             Self::Proxy => "proxy",
+            Self::Nats => "nats-server",
         }
     }
 }
@@ -56,6 +59,9 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
         std::process::exit(1)
     });
     super::table::machine(plan.place);
+    if !super::nats::is_here() {
+        println!("nats-server not found: its rows are left out");
+    }
     let cases: [(&str, Case); 6] = [
         ("steady", steady),
         ("burst", burst),
@@ -89,23 +95,29 @@ struct Run {
 impl Run {
     fn start(place: Place, kind: Server, clients: usize, symbols: u32) -> Outcome<Self> {
         let (count, symbols) = (clients.to_string(), symbols.to_string());
+        if kind == Server::Nats {
+            let mut server = Role::start(place, true, &["nats"])?;
+            let address = server.line()?;
+            let mut clients = Role::start(place, false, &["nats-clients", &address, &count, &symbols])?;
+            ready(&mut clients)?;
+            let mut source = Role::start(place, false, &["nats-source", &address, &symbols])?;
+            ready(&mut source)?;
+            return Ok(Self { source, server, clients, address });
+        }
         let mut source = Role::start(place, false, &["source", &symbols])?;
         let from = source.line()?;
         let mut server = match kind {
             Server::Bare => Role::start(place, true, &["bare", &from, &count, "single"])?,
             Server::Joined => Role::start(place, true, &["bare", &from, &count, "joined"])?,
-            Server::Proxy => Role::start(place, true, &["proxy", &from])?,
+            Server::Proxy | Server::Nats => Role::start(place, true, &["proxy", &from])?,
         };
         let said = server.line()?;
         // The proxy says more than its address.
         let address = said.strip_prefix("proxy listening on ws://").unwrap_or(&said);
         let address = address.split_whitespace().next().unwrap_or_default().to_owned();
-        let clients = Role::start(place, false, &["clients", &address, &count, &symbols])?;
-        let mut run = Self { source, server, clients, address };
-        if run.clients.line()? != "ready" {
-            return Err("the clients are not ready".into());
-        }
-        Ok(run)
+        let mut clients = Role::start(place, false, &["clients", &address, &count, &symbols])?;
+        ready(&mut clients)?;
+        Ok(Self { source, server, clients, address })
     }
 
     /// Ends all at once, so that nobody lives to complain of the others.
@@ -142,9 +154,18 @@ impl Run {
     }
 }
 
+fn ready(role: &mut Role) -> Outcome<()> {
+    if role.line()? == "ready" { Ok(()) } else { Err("a child is not ready".into()) }
+}
+
+/// Those to compare, and the peer if it is here.
+fn servers(kinds: &[Server]) -> impl Iterator<Item = Server> {
+    kinds.iter().copied().chain(super::nats::is_here().then_some(Server::Nats))
+}
+
 /// One tick at a time, twenty a second.
 fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in [Server::Bare, Server::Proxy] {
+    for kind in servers(&[Server::Bare, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
         run.pace(20, 1)?;
         std::thread::sleep(Duration::from_secs(1));
@@ -156,7 +177,7 @@ fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
 
 /// Eight ticks are due at once, five times a second.
 fn burst(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in [Server::Bare, Server::Joined, Server::Proxy] {
+    for kind in servers(&[Server::Bare, Server::Joined, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
         run.pace(5, 8)?;
         std::thread::sleep(Duration::from_secs(1));
@@ -168,7 +189,7 @@ fn burst(plan: &Plan, table: &mut Table) -> Outcome<()> {
 
 /// More than anybody can hand out.
 fn overload(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in [Server::Bare, Server::Joined, Server::Proxy] {
+    for kind in servers(&[Server::Bare, Server::Joined, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 8)?;
         run.pace(1, 0)?;
         std::thread::sleep(Duration::from_secs(8));
@@ -241,10 +262,13 @@ fn churn(plan: &Plan, table: &mut Table) -> Outcome<()> {
     let address = bare.line()?;
     let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1"])?;
     clients.line()?;
-    table.figure(Figure::ChurnBare, churn_cpu_us(&bare, &mut clients, TIMES)?);
+    let yardstick = churn_cpu_us(&bare, &mut clients, TIMES)?;
     drop((clients, bare));
     let mut run = Run::start(plan.place, Server::Proxy, 0, 1)?;
-    table.figure(Figure::Churn, churn_cpu_us(&run.server, &mut run.clients, TIMES)?);
+    let ours = churn_cpu_us(&run.server, &mut run.clients, TIMES)?;
+    table.figure(Figure::ChurnBare, yardstick);
+    table.figure(Figure::Churn, ours);
+    table.figure(Figure::ChurnRatio, ours / yardstick);
     run.end();
     Ok(())
 }

@@ -8,7 +8,8 @@ use hdrhistogram::Histogram;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use super::frames::{FRAME_LEN, masked, now_ns, request, stamp_of, upgrade};
+use super::frames::{FRAME_LEN, PAYLOAD_LEN, masked, now_ns, request, stamp_of, upgrade};
+use super::nats;
 use super::role::{Outcome, commands, say};
 
 /// Clients that read the time stamps.
@@ -20,16 +21,50 @@ struct Client {
     begun: Option<Vec<u8>>,
 }
 
+/// How a client is spoken to.
+#[derive(Clone, Copy)]
+pub(crate) enum Speech {
+    WebSocket,
+    Nats,
+}
+
+impl Speech {
+    /// Bytes of a tick on the wire, and those before its payload.
+    fn lens(self) -> (usize, usize) {
+        match self {
+            Self::WebSocket => (FRAME_LEN, FRAME_LEN - PAYLOAD_LEN),
+            Self::Nats => (nats::MESSAGE_LEN, nats::HEADER_LEN),
+        }
+    }
+
+    /// Bytes of what comes next, where as much of it is there as tells.
+    fn next(self, begun: &[u8]) -> Option<usize> {
+        match self {
+            Self::WebSocket => begun.get(1).map(|len| 2 + usize::from(*len)),
+            Self::Nats => begun.first().map(|it| if *it == b'P' { nats::PING.len() } else { nats::MESSAGE_LEN }),
+        }
+    }
+
+    fn connect(self, server: &str, symbols: u32) -> Outcome<TcpStream> {
+        match self {
+            Self::WebSocket => {
+                let mut stream = TcpStream::connect(server)?;
+                stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+                upgrade(&mut stream)?;
+                stream.write_all(&request(symbols))?;
+                Ok(stream)
+            }
+            Self::Nats => nats::subscribe(server, symbols),
+        }
+    }
+}
+
 /// Connects `count` clients that want so many symbols, and obeys: `count`, `stall N`, `churn N`.
-pub(crate) fn run(server: &str, count: usize, symbols: u32) -> Outcome<()> {
+pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> Outcome<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let request = request(symbols);
     let mut clients = Vec::with_capacity(count);
     for index in 0..count {
-        let mut stream = TcpStream::connect(server)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        upgrade(&mut stream)?;
-        stream.write_all(&request)?;
+        let stream = speech.connect(server, symbols)?;
         stream.set_nonblocking(true)?;
         epoll::add(&poll, &stream, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
         let sampled = index % (count / SAMPLED).max(1) == 0;
@@ -63,7 +98,7 @@ pub(crate) fn run(server: &str, count: usize, symbols: u32) -> Outcome<()> {
             bytes += n as u64;
             if let Some(begun) = &mut client.begun {
                 begun.extend_from_slice(&scratch[..n]);
-                observe(begun, &mut ages)?;
+                observe(speech, begun, &mut ages)?;
             }
         }
         let Ok(line) = commands.try_recv() else { continue };
@@ -72,7 +107,7 @@ pub(crate) fn run(server: &str, count: usize, symbols: u32) -> Outcome<()> {
         match word {
             "count" => {
                 let at = |quantile| ages.value_at_quantile(quantile);
-                say(format_args!("{} {} {} {}", bytes / FRAME_LEN as u64, ages.len(), at(0.5), at(0.99)));
+                say(format_args!("{} {} {} {}", bytes / speech.lens().0 as u64, ages.len(), at(0.5), at(0.99)));
                 ages.reset();
             }
             "stall" => {
@@ -92,20 +127,21 @@ pub(crate) fn run(server: &str, count: usize, symbols: u32) -> Outcome<()> {
     }
 }
 
-/// Takes whole frames off the front and counts the ages of ticks, in microseconds.
-fn observe(begun: &mut Vec<u8>, ages: &mut Histogram<u64>) -> Outcome<()> {
+/// Takes whole messages off the front and counts the ages of ticks, in microseconds.
+fn observe(speech: Speech, begun: &mut Vec<u8>, ages: &mut Histogram<u64>) -> Outcome<()> {
     let now = now_ns();
+    let (tick_len, head_len) = speech.lens();
     let mut at = 0;
-    while let Some(len) = begun.get(at + 1).map(|len| 2 + usize::from(*len))
-        && let Some(frame) = begun.get(at..at + len)
+    while let Some(len) = speech.next(&begun[at..])
+        && let Some(message) = begun.get(at..at + len)
     {
-        if frame.len() == FRAME_LEN {
-            ages.saturating_record(now.saturating_sub(stamp_of(frame)) / 1000);
+        if len == tick_len {
+            ages.saturating_record(now.saturating_sub(stamp_of(&message[head_len..])) / 1000);
         }
         at += len;
     }
     begun.drain(..at);
-    if begun.len() > FRAME_LEN { Err("a frame longer than a tick".into()) } else { Ok(()) }
+    if begun.len() > tick_len { Err("a message longer than a tick".into()) } else { Ok(()) }
 }
 
 /// Connect, upgrade, say goodbye.

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wire::id::Symbol;
 
 /// Payload bytes of a tick.
-const PAYLOAD_LEN: usize = 112;
+pub(crate) const PAYLOAD_LEN: usize = 112;
 
 /// Bytes of a tick's frame: a short header and the payload.
 pub(crate) const FRAME_LEN: usize = 2 + PAYLOAD_LEN;
@@ -23,8 +23,8 @@ pub(crate) fn is_quiet(frame: &[u8]) -> bool {
     frame.get(13..18) == Some(b"S9999")
 }
 
-/// Where the time stamp stands in the frame.
-const STAMP: std::ops::Range<usize> = 2 + 24..2 + 24 + 19;
+/// Where the time stamp stands in the payload.
+const STAMP: std::ops::Range<usize> = 24..24 + 19;
 
 /// Nanoseconds of the clock that all processes of a machine share.
 pub(crate) fn now_ns() -> u64 {
@@ -32,31 +32,34 @@ pub(crate) fn now_ns() -> u64 {
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
-/// The frame of a tick of a symbol, sent at no time yet.
-pub(crate) fn tick(symbol: u32) -> [u8; FRAME_LEN] {
+/// A tick of a symbol, sent at no time yet.
+pub(crate) fn payload(symbol: u32) -> [u8; PAYLOAD_LEN] {
     let symbol = Symbol::numbered(symbol);
     let text = format!(
         r#"{{"symbol":"{symbol}","ts":"{:019}","bid":1.48213,"ask":1.48221,"mid":1.0000000001,"v":"{:013}"}}"#,
         0, 0
     );
-    let mut frame = [0; FRAME_LEN];
-    frame[0] = 0x81;
-    frame[1] = u8::try_from(PAYLOAD_LEN).unwrap_or(0);
-    frame[2..].copy_from_slice(text.as_bytes());
-    frame
+    let mut payload = [0; PAYLOAD_LEN];
+    payload.copy_from_slice(text.as_bytes());
+    payload
 }
 
-/// Writes the instant of sending into a frame.
-pub(crate) fn stamp(frame: &mut [u8], mut ns: u64) {
-    for digit in frame[STAMP].iter_mut().rev() {
+/// Its frame.
+pub(crate) fn tick(symbol: u32) -> Vec<u8> {
+    [&[0x81, u8::try_from(PAYLOAD_LEN).unwrap_or(0)], payload(symbol).as_slice()].concat()
+}
+
+/// Writes the instant of sending into a payload.
+pub(crate) fn stamp(payload: &mut [u8], mut ns: u64) {
+    for digit in payload[STAMP].iter_mut().rev() {
         *digit = b'0' + u8::try_from(ns % 10).unwrap_or(0);
         ns /= 10;
     }
 }
 
-/// The instant of sending, from a frame.
-pub(crate) fn stamp_of(frame: &[u8]) -> u64 {
-    frame[STAMP].iter().fold(0, |ns, digit| ns * 10 + u64::from(digit.wrapping_sub(b'0')))
+/// The instant of sending, from a payload.
+pub(crate) fn stamp_of(payload: &[u8]) -> u64 {
+    payload[STAMP].iter().fold(0, |ns, digit| ns * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
 /// A client's frame, masked with zeros.

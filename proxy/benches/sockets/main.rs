@@ -5,6 +5,8 @@
 //!   source (a v1 feed) ------> proxy, or bare, ----------> clients: drain; 20 of them read the time stamps
 //! ```
 //!
+//! A nats-server that is installed runs through the first three cases, too, in its own protocol.
+//!
 //! One program that starts itself in roles, all on loopback. What is compared is the CPU time of the server for each message that reached a client, of the proxy and of the bare
 //! loop in the same run: both do the same work in the kernel, so the ratio says what the proxy adds. CPU time and ratios hold on a busy machine, times and rates less so.
 
@@ -25,6 +27,8 @@ mod cases;
 mod clients;
 #[cfg(target_os = "linux")]
 mod frames;
+#[cfg(target_os = "linux")]
+mod nats;
 #[cfg(target_os = "linux")]
 mod role;
 #[cfg(target_os = "linux")]

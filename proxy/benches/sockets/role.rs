@@ -6,6 +6,8 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::thread::CpuSet;
 
+use super::clients::Speech;
+
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// What a child is asked for, a line each, until the parent lets go.
@@ -39,7 +41,14 @@ pub(crate) fn run(core: &str, nice: &str, role: &[&str]) -> Outcome<()> {
         ["source", symbols] => super::source::run(symbols.parse()?),
         ["bare", "churn"] => super::bare::churn(),
         ["bare", source, clients, writes] => super::bare::run(source, clients.parse()?, *writes == "joined"),
-        ["clients", server, clients, symbols] => super::clients::run(server, clients.parse()?, symbols.parse()?),
+        ["clients", server, clients, symbols] => {
+            super::clients::run(Speech::WebSocket, server, clients.parse()?, symbols.parse()?)
+        }
+        ["nats"] => super::nats::serve(),
+        ["nats-source", server, symbols] => super::source::publish(server, symbols.parse()?),
+        ["nats-clients", server, clients, symbols] => {
+            super::clients::run(Speech::Nats, server, clients.parse()?, symbols.parse()?)
+        }
         ["proxy", source] => {
             std::thread::spawn(|| {
                 for _ in commands() {}

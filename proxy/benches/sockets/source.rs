@@ -1,4 +1,4 @@
-//! Role: a v1 source. It sends ticks of all its symbols in turn to whoever connects, at the pace that it is told.
+//! Role: a v1 source, or a publisher in its place. It sends ticks of all its symbols in turn to whoever connects, at the pace that it is told.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,10 +21,7 @@ struct Pace {
     ticks: AtomicU64,
 }
 
-/// Serves any number of connections, one after the other.
-pub(crate) fn run(symbols: u32) -> Outcome<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    say(format_args!("{}", listener.local_addr()?));
+fn told() -> Arc<Pace> {
     let pace = Arc::new(Pace::default());
     let told = Arc::clone(&pace);
     std::thread::spawn(move || {
@@ -34,6 +31,14 @@ pub(crate) fn run(symbols: u32) -> Outcome<()> {
             told.ticks.store(numbers.next().unwrap_or(0), Relaxed);
         }
     });
+    pace
+}
+
+/// Serves any number of connections, one after the other.
+pub(crate) fn run(symbols: u32) -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    say(format_args!("{}", listener.local_addr()?));
+    let pace = told();
     loop {
         let (stream, _) = listener.accept()?;
         // The server may go at any time: the next one comes.
@@ -43,25 +48,39 @@ pub(crate) fn run(symbols: u32) -> Outcome<()> {
     }
 }
 
+/// Publishes to a nats-server.
+pub(crate) fn publish(server: &str, symbols: u32) -> Outcome<()> {
+    let (stream, ticks) = super::nats::publish(server, symbols)?;
+    say(format_args!("ready"));
+    feed(stream, ticks, None, &told())
+}
+
 fn serve(stream: TcpStream, symbols: u32, pace: &Pace) -> Outcome<()> {
     stream.set_nodelay(true)?;
     let mut session = tungstenite::accept(stream)?;
     session.send(tungstenite::Message::text(wire::feed::GREETING))?;
     session.read()?;
-    let mut stream = session.get_ref().try_clone()?;
+    let stream = session.get_ref().try_clone()?;
     let mut said = session.get_ref().try_clone()?;
     // Later requests change nothing: it always sends all symbols.
     std::thread::spawn(move || while said.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {});
-    let mut ticks: Vec<_> = (0..symbols).map(tick).collect();
-    let mut quiet = tick(QUIET);
+    feed(stream, (0..symbols).map(tick).collect(), Some(tick(QUIET)), pace)
+}
+
+/// Sends ticks, each ready but for the instant, at the pace told. `quiet` is sent once a second in silence.
+fn feed(mut stream: TcpStream, mut ticks: Vec<Vec<u8>>, mut quiet: Option<Vec<u8>>, pace: &Pace) -> Outcome<()> {
+    let at = |tick: &[u8]| tick.iter().position(|byte| *byte == b'{').unwrap_or(0);
     let (mut turn, mut chunk) = (0, Vec::with_capacity(FLAT_OUT_TICKS * FRAME_LEN));
     let mut next = Instant::now();
     loop {
         let (bursts_per_s, count) = (pace.bursts_per_s.load(Relaxed), pace.ticks.load(Relaxed));
         chunk.clear();
         if bursts_per_s == 0 {
-            stamp(&mut quiet, now_ns());
-            stream.write_all(&quiet)?;
+            if let Some(quiet) = &mut quiet {
+                let at = at(quiet);
+                stamp(&mut quiet[at..], now_ns());
+                stream.write_all(quiet)?;
+            }
             let until = Instant::now() + Duration::from_secs(1);
             while pace.bursts_per_s.load(Relaxed) == 0 && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(2));
@@ -77,7 +96,8 @@ fn serve(stream: TcpStream, symbols: u32, pace: &Pace) -> Outcome<()> {
         let now = now_ns();
         for _ in 0..if flat_out { FLAT_OUT_TICKS } else { usize::try_from(count)? } {
             turn = (turn + 1) % ticks.len();
-            stamp(&mut ticks[turn], now);
+            let at = at(&ticks[turn]);
+            stamp(&mut ticks[turn][at..], now);
             chunk.extend_from_slice(&ticks[turn]);
         }
         stream.write_all(&chunk)?;
