@@ -55,7 +55,7 @@ pub struct Summary {
     pub key_limited: u64,
     /// Sessions whose v2 login was rejected for another cause.
     pub logins_rejected: u64,
-    /// Symbols that v2 subscriptions were denied.
+    /// Denials of symbols that a v2 source refuses.
     pub denied: u64,
     /// Requests sent.
     pub requests: u64,

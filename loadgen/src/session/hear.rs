@@ -96,6 +96,10 @@ impl<N: Network> Talk<'_, N> {
                 let (client, session) = (self.client, self.session_id);
                 self.observer.record(|| Event::ClientResumed { client, session, symbol, epoch, seq, recovered });
             }
+            Strong::Denied { .. } => {
+                self.useful = true;
+                self.tally.counts.denied += 1;
+            }
         }
     }
 

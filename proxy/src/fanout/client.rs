@@ -210,7 +210,18 @@ impl<N: Network> Client<'_, N> {
             return Err(rude(&"too many symbols"));
         }
         self.asked = true;
-        self.subscribe(request)
+        let accepted = request.symbols.clone();
+        self.subscribe(request)?;
+        if config.protocol == Protocol::V2 {
+            self.answer(SubAck { accepted, ..SubAck::default() });
+        }
+        Ok(())
+    }
+
+    /// Tells what the source said of symbols just asked for; the rest when it does.
+    fn answer(&self, mut ack: SubAck) {
+        self.context.hub.sort(self.seat, &mut ack);
+        self.seat.conn.say_ack(ack);
     }
 
     /// A v2 client's message.
@@ -236,11 +247,8 @@ impl<N: Network> Client<'_, N> {
             }
             Ok(Wish::Want { symbols, ack }) => {
                 self.subscribe(Request::new(String::new(), symbols))?;
-                if let Some(mut ack) = ack {
-                    self.context.hub.sort(self.seat, &mut ack);
-                    if ack != SubAck::default() {
-                        conn.say(frame::text(&Said::SubAck(ack).encode()));
-                    }
+                if let Some(ack) = ack {
+                    self.answer(ack);
                 }
                 Ok(())
             }

@@ -59,7 +59,7 @@ struct Inner<S> {
     queue: Box<dyn Queue>,
     out: Outgoing,
     narrator: Option<Box<Narrator>>,
-    /// Symbols that a v2 client asked for and that the source has not answered; None where there are none.
+    /// Symbols that the client asked for and that the source (v2) has not answered; None where there are none.
     awaited: Option<BTreeSet<Symbol>>,
     /// The socket took no more: the client's task waits for room, and the loop keeps its hands off.
     blocked: bool,
@@ -169,7 +169,7 @@ impl<S: ByteStream> Conn<S> {
         }
     }
 
-    /// A v2 client asked for these, and the source has not answered yet.
+    /// The client asked for these, and the source (v2) has not answered yet.
     pub(super) fn awaits(&self, symbols: Vec<Symbol>) {
         if !symbols.is_empty() {
             lock(&self.inner).awaited.get_or_insert_default().extend(symbols);
@@ -181,13 +181,17 @@ impl<S: ByteStream> Conn<S> {
         let mut inner = lock(&self.inner);
         let mut awaited = inner.awaited.take().unwrap_or_default();
         ack.accepted.retain(|symbol| awaited.remove(symbol));
-        ack.denied.retain(|(symbol, _)| awaited.remove(symbol) || !self.strong && revoked.contains(symbol));
+        ack.denied.retain(|(symbol, _)| awaited.remove(symbol) || revoked.contains(symbol));
         inner.awaited = Some(awaited).filter(|awaited| !awaited.is_empty());
-        if ack == SubAck::default() || inner.broken.is_some() {
+        if inner.broken.is_some() || !inner.say_ack(self.strong, ack) {
             return false;
         }
-        inner.out.push(frame::text(&Said::SubAck(ack).encode()));
         inner.enlist()
+    }
+
+    /// Says what the source said to the client's symbols, in the client's own tongue.
+    pub(super) fn say_ack(&self, ack: SubAck) {
+        lock(&self.inner).say_ack(self.strong, ack);
     }
 
     /// Payload bytes that would fit into the queue without anything giving way.
@@ -305,6 +309,22 @@ impl<S: ByteStream> Inner<S> {
     /// Whether anything waits for the socket.
     fn waits(&self) -> bool {
         self.blocked || self.flushing || !self.out.is_empty() || !self.queue.is_empty()
+    }
+
+    /// True if there was anything to say.
+    fn say_ack(&mut self, strong: bool, ack: SubAck) -> bool {
+        if strong {
+            // What is accepted shows by its data.
+            for (symbol, reason) in &ack.denied {
+                self.out.push(frame::text(&Strong::Denied { symbol: *symbol, reason: reason.into() }.encode()));
+            }
+            return !ack.denied.is_empty();
+        }
+        let says = ack != SubAck::default();
+        if says {
+            self.out.push(frame::text(&Said::SubAck(ack).encode()));
+        }
+        says
     }
 
     /// Puts it into the loop's list. True if it is to be pumped and stood in no list yet.

@@ -57,7 +57,9 @@ async fn a_stalled_client_loses_the_oldest_and_is_told_while_the_others_lose_not
                 next = to.unwrap() + 1;
                 missing += next - from;
             }
-            Strong::Resumed { .. } => panic!("it did not ask to resume"),
+            Strong::Resumed { .. } | Strong::Denied { .. } => {
+                panic!("it did not ask to resume, and the source denies nothing")
+            }
         }
     }
     assert_eq!(missing, dropped as u64);

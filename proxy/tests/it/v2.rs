@@ -61,6 +61,35 @@ async fn denials_reach_exactly_those_who_asked_and_nothing_is_acknowledged_befor
 }
 
 #[tokio::test]
+async fn a_client_of_the_strong_contract_is_told_of_its_own_denials_too() {
+    let mut source = Source::start(None, false).await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], v2).await;
+    heard(&mut source, r#"{"action":"login","key":"","fmt":"JSON"}"#).await;
+    source.order(Do::Say(r#"{"type":"login_ok","symbol_limit":50}"#.into()));
+    let mut asker = Client::connect(proxy.addr, true).await;
+    assert_eq!(asker.text().await, "Connected");
+    asker.say(r#"{"userKey":"K","symbol":"A,B"}"#).await;
+    heard(&mut source, r#"{"action":"subscribe","symbols":["A:QUOTE","B:QUOTE"]}"#).await;
+    let mut other = Client::connect(proxy.addr, true).await;
+    assert_eq!(other.text().await, "Connected");
+    other.say(r#"{"userKey":"K","symbol":"A"}"#).await;
+    other.settle().await;
+    source.order(Do::Say(
+        r#"{"type":"sub_ack","accepted":["A"],"denied":["B"],"denied_reasons":{"B":"not in your plan"}}"#.into(),
+    ));
+    let denied = |symbol| format!(r#"{{"type":"denied","symbol":"{symbol}","reason":"not in your plan"}}"#);
+    assert_eq!(asker.text().await, denied("B"));
+    // Known already, it is told at once; what is taken from them, all hear who have it.
+    asker.say(r#"{"userKey":"K","symbol":"B,A"}"#).await;
+    assert_eq!(asker.text().await, denied("B"));
+    source.order(Do::Say(
+        r#"{"type":"sub_ack","accepted":[],"denied":["A"],"denied_reasons":{"A":"not in your plan"}}"#.into(),
+    ));
+    assert_eq!(asker.text().await, denied("A"));
+    assert_eq!(other.text().await, denied("A"));
+}
+
+#[tokio::test]
 async fn who_does_not_keep_to_v2_hears_why() {
     let source = Source::start(None, false).await;
     let proxy = Proxy::start(Mode::Fanout, &[source.url()], v2).await;

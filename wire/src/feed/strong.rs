@@ -24,6 +24,12 @@
 //! {"type":"gap","symbol":"GBPUSD","epoch":3,"from":3,"to":null,"reason":"resume"}
 //! {"type":"snapshot","symbol":"GBPUSD","epoch":4,"seq":80,"data":...}
 //! ```
+//!
+//! **Denial.** A symbol that the client asked for and that the source refuses (v2) brings no data:
+//!
+//! ```text
+//! {"type":"denied","symbol":"XAUUSD","reason":"not in your plan"}
+//! ```
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -58,6 +64,19 @@ pub enum GapReason {
     Reset,
     /// A resume could not be served in full.
     Resume,
+}
+
+impl GapReason {
+    const ALL: [Self; 4] = [Self::Conflated, Self::Overflow, Self::Reset, Self::Resume];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Conflated => "conflated",
+            Self::Overflow => "overflow",
+            Self::Reset => "reset",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 /// One message of the strong contract.
@@ -101,6 +120,13 @@ pub enum Strong<'a> {
         /// [`GapReason::Resume`] follows, and then a snapshot, if there is a value.
         recovered: bool,
     },
+    /// The source refuses a symbol that the client asked for.
+    Denied {
+        /// The symbol.
+        symbol: Symbol,
+        /// The source's own words, empty where it gives none.
+        reason: Cow<'a, str>,
+    },
 }
 
 /// A text is not a message of the strong contract.
@@ -113,11 +139,12 @@ struct Wire<'a> {
     #[serde(rename = "type", borrow)]
     what: Cow<'a, str>,
     symbol: Symbol,
-    epoch: u64,
+    epoch: Option<u64>,
     seq: Option<u64>,
     from: Option<u64>,
     to: Option<u64>,
-    reason: Option<GapReason>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
     recovered: Option<bool>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -145,16 +172,11 @@ impl<'a> Strong<'a> {
                 text.push('}');
             }
             Strong::Gap { symbol, epoch, from, to, reason } => {
-                let reason = match reason {
-                    GapReason::Conflated => "conflated",
-                    GapReason::Overflow => "overflow",
-                    GapReason::Reset => "reset",
-                    GapReason::Resume => "resume",
-                };
                 let to = to.map_or_else(|| "null".to_owned(), |to| to.to_string());
                 write!(
                     text,
-                    r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":"{reason}"}}"#
+                    r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":"{}"}}"#,
+                    reason.name()
                 )
                 .expect("writing to a string cannot fail");
             }
@@ -164,6 +186,11 @@ impl<'a> Strong<'a> {
                     r#"{{"type":"resumed","symbol":"{symbol}","epoch":{epoch},"seq":{seq},"recovered":{recovered}}}"#
                 )
                 .expect("writing to a string cannot fail");
+            }
+            Strong::Denied { symbol, reason } => {
+                let reason = serde_json::to_string(reason).expect("a string always serialises");
+                write!(text, r#"{{"type":"denied","symbol":"{symbol}","reason":{reason}}}"#)
+                    .expect("writing to a string cannot fail");
             }
         }
         text
@@ -176,19 +203,26 @@ impl<'a> Strong<'a> {
     pub fn decode(text: &'a str) -> Result<Self, StrongError> {
         let wire: Wire<'a> = serde_json::from_str(text).map_err(|error| StrongError(brief(error)))?;
         let missing = |field: &str| StrongError(format!("{} without {field}", wire.what));
+        let epoch = wire.epoch.ok_or_else(|| missing("epoch"));
         let kind = match wire.what.as_ref() {
             "snapshot" => Kind::Snapshot,
             "live" => Kind::Live,
             "replay" => Kind::Replay,
             "gap" => {
                 let from = wire.from.ok_or_else(|| missing("from"))?;
-                let reason = wire.reason.ok_or_else(|| missing("reason"))?;
-                return Ok(Strong::Gap { symbol: wire.symbol, epoch: wire.epoch, from, to: wire.to, reason });
+                let word = wire.reason.as_deref().ok_or_else(|| missing("reason"))?;
+                let reason = GapReason::ALL.into_iter().find(|reason| reason.name() == word);
+                let reason = reason.ok_or_else(|| StrongError(brief(format_args!("unknown reason {word:?}"))))?;
+                return Ok(Strong::Gap { symbol: wire.symbol, epoch: epoch?, from, to: wire.to, reason });
             }
             "resumed" => {
                 let seq = wire.seq.ok_or_else(|| missing("seq"))?;
                 let recovered = wire.recovered.ok_or_else(|| missing("recovered"))?;
-                return Ok(Strong::Resumed { symbol: wire.symbol, epoch: wire.epoch, seq, recovered });
+                return Ok(Strong::Resumed { symbol: wire.symbol, epoch: epoch?, seq, recovered });
+            }
+            "denied" => {
+                let reason = wire.reason.ok_or_else(|| missing("reason"))?;
+                return Ok(Strong::Denied { symbol: wire.symbol, reason });
             }
             other => return Err(StrongError(brief(format_args!("unknown type {other:?}")))),
         };
@@ -199,7 +233,7 @@ impl<'a> Strong<'a> {
             Cow::Borrowed(raw)
         };
         let seq = wire.seq.ok_or_else(|| missing("seq"))?;
-        Ok(Strong::Data { kind, symbol: wire.symbol, epoch: wire.epoch, seq, data })
+        Ok(Strong::Data { kind, symbol: wire.symbol, epoch: epoch?, seq, data })
     }
 }
 
@@ -234,6 +268,10 @@ mod tests {
             &Strong::Resumed { symbol, epoch: 3, seq: 17, recovered: true },
             r#"{"type":"resumed","symbol":"EURUSD","epoch":3,"seq":17,"recovered":true}"#,
         );
+        check(
+            &Strong::Denied { symbol, reason: "not in \"your\" plan".into() },
+            r#"{"type":"denied","symbol":"EURUSD","reason":"not in \"your\" plan"}"#,
+        );
     }
 
     fn texts() -> impl Strategy<Value = String> {
@@ -251,18 +289,14 @@ mod tests {
     fn messages() -> impl Strategy<Value = Strong<'static>> {
         let symbol = "[!#-+.-\\[\\]-~]{1,24}".prop_map(|text| Symbol::new(&text).unwrap());
         let kind = prop_oneof![Just(Kind::Snapshot), Just(Kind::Live), Just(Kind::Replay)];
-        let reason = prop_oneof![
-            Just(GapReason::Conflated),
-            Just(GapReason::Overflow),
-            Just(GapReason::Reset),
-            Just(GapReason::Resume)
-        ];
+        let reason = proptest::sample::select(GapReason::ALL.as_slice());
         let rest = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<bool>());
-        (symbol, kind, reason, texts(), 0..3, rest).prop_map(
+        (symbol, kind, reason, texts(), 0..4, rest).prop_map(
             |(symbol, kind, reason, text, which, (epoch, seq, to, recovered))| match which {
                 0 => Strong::Data { kind, symbol, epoch, seq, data: Cow::Owned(text) },
                 1 => Strong::Gap { symbol, epoch, from: seq, to, reason },
-                _ => Strong::Resumed { symbol, epoch, seq, recovered },
+                2 => Strong::Resumed { symbol, epoch, seq, recovered },
+                _ => Strong::Denied { symbol, reason: Cow::Owned(text) },
             },
         )
     }
@@ -292,6 +326,9 @@ mod tests {
             r#"{"type":"live","symbol":"A","epoch":1}"#,
             r#"{"type":"x","symbol":"A","epoch":1}"#,
             r#"{"type":"resumed","symbol":"A","epoch":1,"seq":1}"#,
+            r#"{"type":"live","symbol":"A","seq":1,"data":1}"#,
+            r#"{"type":"gap","symbol":"A","epoch":1,"from":1,"to":2,"reason":"whim"}"#,
+            r#"{"type":"denied","symbol":"A"}"#,
         ] {
             assert!(Strong::decode(text).is_err(), "{text}");
         }
