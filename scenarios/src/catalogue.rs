@@ -52,6 +52,7 @@ static ALL: &[Entry] = entries![
     "relay-dial-storm",
     "relay-panic",
     "fleet-outage",
+    "sharded-scale-out",
 ];
 
 /// The whole catalogue, in the order in which it runs.

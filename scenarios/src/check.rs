@@ -16,6 +16,7 @@ mod even_spread;
 mod facts;
 mod failover_time;
 mod first_tick;
+mod gentle_rebalance;
 mod health;
 mod homes;
 mod isolation;
@@ -51,9 +52,9 @@ pub use self::facts::Facts;
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
 pub use self::objectives::{
-    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FirstTick, FromPhase, Isolation,
-    NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionDedup, UpstreamCaps, UpstreamConnections,
-    UpstreamDials, build,
+    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FirstTick, FromPhase,
+    GentleRebalance, Isolation, NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionDedup, UpstreamCaps,
+    UpstreamConnections, UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

@@ -189,6 +189,9 @@ pub struct Proxy {
     /// Over how long the weight of a source that came back rises; none: the proxy's default.
     #[serde(default)]
     pub slow_start: Option<Span>,
+    /// Symbols that move to another source a second (sharded); none: the proxy's default.
+    #[serde(default)]
+    pub moves_per_second: Option<u32>,
     /// Dials to one source a second; none: the proxy's default.
     #[serde(default)]
     pub dials_per_second_max: Option<u32>,

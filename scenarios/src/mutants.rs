@@ -306,6 +306,22 @@ const ALL: &[Mutant] = &[
         plant: rules::forgets_its_failures,
     },
     Mutant {
+        name: "rebalances-at-once",
+        about: "All symbols of an instance that joins are moved to it in one instant.",
+        scenario: "sharded-scale-out",
+        must: &["gentle-rebalance"],
+        may: &[],
+        plant: rules::rebalances_at_once,
+    },
+    Mutant {
+        name: "hardly-rebalances",
+        about: "An instance that joins gets one symbol a second, and is idle for long.",
+        scenario: "sharded-scale-out",
+        must: &["gentle-rebalance"],
+        may: &[],
+        plant: rules::hardly_rebalances,
+    },
+    Mutant {
         name: "queues-without-bound",
         about: "A slow client's queue grows for as long as the client is slow.",
         scenario: "slow-consumers",

@@ -27,7 +27,7 @@ pub(super) struct Spread {
 }
 
 /// Jain's index of fairness; None without load.
-fn jain(loads: impl Iterator<Item = usize>) -> Option<f64> {
+pub(super) fn jain(loads: impl Iterator<Item = usize>) -> Option<f64> {
     let (count, sum, squares) = loads.fold((0.0, 0.0, 0.0), |(count, sum, squares), load| {
         let load = load as f64;
         (count + 1.0, sum + load, squares + load * load)

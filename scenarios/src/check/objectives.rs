@@ -10,6 +10,7 @@ use super::delivery_latency::Delivery;
 use super::even_spread::Spread;
 use super::failover_time::Failover;
 use super::first_tick::Served;
+use super::gentle_rebalance::Moves;
 use super::isolation::Isolated;
 use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
@@ -70,6 +71,8 @@ pub struct Objectives {
     pub even_spread: Option<EvenSpread>,
     /// Legs of a source that came back.
     pub slow_start: Option<SlowStart>,
+    /// Symbols of a source that came back.
+    pub gentle_rebalance: Option<GentleRebalance>,
     /// What the proxy holds for its clients.
     pub client_memory: Option<ClientMemory>,
     /// What the proxy counts is what the wire shows.
@@ -315,6 +318,23 @@ fn slack() -> u32 {
     2
 }
 
+/// Bounds on how symbols come to a source that came back (sharded).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GentleRebalance {
+    /// Symbols that it is asked for a second, in the long run.
+    pub per_s: f64,
+    /// And so many at once.
+    pub burst: u32,
+    /// After which time it has its share.
+    pub within: Span,
+    /// Jain's index over the symbols of healthy sources by then.
+    pub jain_min: Share,
+    /// As in [`Plain`]; each symbol that such a source is asked for is a check, and the spread at the end.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
 /// Bound on what the proxy holds for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -413,6 +433,9 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.slow_start {
         bench.add("slow-start", bound.checked_min, Box::new(Gentle::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.gentle_rebalance {
+        bench.add("gentle-rebalance", bound.checked_min, Box::new(Moves::new(bound, facts)));
     }
     if let Some(bound) = objectives.client_memory {
         bench.add("client-memory", bound.checked_min, Box::new(ClientQueues::new(bound)));

@@ -141,6 +141,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     if let Some(over) = said.slow_start {
         config.slow_start = over.as_duration();
     }
+    config.moves_per_second = said.moves_per_second.unwrap_or(config.moves_per_second);
     let limits = &mut config.limits;
     limits.clients_per_upstream_max = said.clients_per_upstream_max.or(limits.clients_per_upstream_max);
     limits.pending_max = said.pending_max.map_or(limits.pending_max, |most| most as _);

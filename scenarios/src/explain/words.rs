@@ -71,6 +71,9 @@ fn proxy(scenario: &Scenario) -> String {
     if let Some(over) = proxy.slow_start {
         text += &format!(", a source that came back is filled over {over}");
     }
+    if let Some(rate) = proxy.moves_per_second.filter(|rate| *rate > 0) {
+        text += &format!(", {rate} symbols move a second");
+    }
     if let Some(rate) = proxy.dials_per_second_max.filter(|rate| *rate > 0) {
         text += &format!(", {rate} dials a second to a source");
     }
@@ -247,6 +250,12 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
             format!(
                 "upstream-dials: a proxy dials a source {} times at once and {} times a second at most{together}",
                 bound.burst, bound.per_s
+            )
+        }),
+        check.gentle_rebalance.map(|bound| {
+            format!(
+                "gentle-rebalance: a source that came back is asked for {} symbols at once and {} a second at most, and has its share after {}",
+                bound.burst, bound.per_s, bound.within
             )
         }),
         check.slow_start.map(|bound| format!("slow-start: a source that came back is filled over {}", bound.over)),

@@ -115,6 +115,16 @@ pub(super) fn moves_all_at_once(_: &mut Policies, mut config: Config) -> Config 
     config
 }
 
+pub(super) fn rebalances_at_once(_: &mut Policies, mut config: Config) -> Config {
+    config.moves_per_second = 0;
+    config
+}
+
+pub(super) fn hardly_rebalances(_: &mut Policies, mut config: Config) -> Config {
+    config.moves_per_second = 1;
+    config
+}
+
 /// Always waits as long as this says, by the right delay after the first failure.
 struct Waits(fn(Duration) -> Duration, FullJitter);
 

@@ -205,6 +205,12 @@ static PROXY: Table = Table {
             "Over how long a source that came back gets its whole share of new legs.",
         ),
         key(
+            "moves-per-second",
+            Kind::Whole(0, u32::MAX as u64),
+            Without::Means("the proxy's default"),
+            "Symbols that move to another source a second, where they are delivered well. For `sources = \"sharded\"`. 0: no bound.",
+        ),
+        key(
             "dials-per-second-max",
             Kind::Whole(0, u32::MAX as u64),
             Without::Means("the proxy's default"),

@@ -5,7 +5,7 @@ use super::format::{Choice, Key, Kind, Table, Without};
 use super::meaning::Rules;
 use super::meaning::reach::{has_slow, hits_source};
 use crate::check::Objectives;
-use crate::model::{ProxyMode, Reader, SlowClient, SourceMode};
+use crate::model::{Consumed, ProxyMode, Reader, SlowClient, SourceMode};
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -70,6 +70,7 @@ pub static CHECK: Table = Table {
         objective("upstream-dials", &UPSTREAM_DIALS),
         objective("even-spread", &EVEN_SPREAD),
         objective("slow-start", &SLOW_START),
+        objective("gentle-rebalance", &GENTLE_REBALANCE),
         objective("client-memory", &CLIENT_MEMORY),
         objective(
             "metrics-truth",
@@ -192,6 +193,27 @@ static SLOW_START: Table = Table {
             Kind::Whole(0, u32::MAX as u64),
             Without::Default("2"),
             "Legs beyond its share, for dials under way.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static GENTLE_REBALANCE: Table = Table {
+    about: "A source that came back gets its share of the symbols, a few at a time. For `fanout` with `proxy.sources = \"sharded\"`.",
+    keys: &[
+        key(
+            "per-s",
+            Kind::Number(0.001, 1_000_000.0),
+            Without::Wrong,
+            "Symbols that it is asked for a second, in the long run.",
+        ),
+        key("burst", Kind::Whole(1, u32::MAX as u64), Without::Wrong, "And so many at once."),
+        key("within", Kind::Span(1, HOUR_US), Without::Wrong, "After which time it has its share."),
+        key(
+            "jain-min",
+            Kind::Number(0.001, 1.0),
+            Without::Wrong,
+            "Jain's index over the symbols of healthy sources at the end.",
         ),
         CHECKED_MIN,
     ],
@@ -414,8 +436,16 @@ fn caps(rules: &mut Rules<'_>) {
             rules.wrong_but(&path("waits-at-most"), message, "some room for a dial");
         }
     }
+    let back = scenario.faults.iter().any(|fault| fault.target.starts_with("source-") && fault.lasts.is_some());
+    if scenario.check.gentle_rebalance.is_some() {
+        let hint = "write proxy.sources = \"sharded\"";
+        if relay || scenario.proxy.sources != Some(Consumed::Sharded) {
+            wrong(rules, "gentle-rebalance", "symbols are not shared out among the sources", hint);
+        } else if !back {
+            wrong(rules, "gentle-rebalance", "no source comes back", "add a fault on a source with a \"for\"");
+        }
+    }
     if scenario.check.slow_start.is_some() {
-        let back = scenario.faults.iter().any(|fault| fault.target.starts_with("source-") && fault.lasts.is_some());
         if !relay {
             wrong(rules, "slow-start", "a fanout has one leg", "write proxy.mode = \"relay\"");
         } else if !back {

@@ -91,6 +91,7 @@ all_pass! {
     relay_dial_storm_passes: "relay-dial-storm",
     relay_panic_passes: "relay-panic",
     fleet_outage_passes: "fleet-outage",
+    sharded_scale_out_passes: "sharded-scale-out",
 }
 
 /// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.

@@ -492,10 +492,11 @@ fn an_objective_that_cannot_be_checked_is_refused() {
     );
     check(
         "symbol-order = {}",
-        "upstream-caps = { each-at-most = 5, waiting-at-most = 5, waits-at-most = \"1s\" }\nslow-start = { over = \"1s\" }",
+        "upstream-caps = { each-at-most = 5, waiting-at-most = 5, waits-at-most = \"1s\" }\nslow-start = { over = \"1s\" }\ngentle-rebalance = { per-s = 1, burst = 1, within = \"1s\", jain-min = 0.9 }",
         &[
             "17:17: \"upstream-caps\" cannot be checked: a fanout has one leg; write proxy.mode = \"relay\"",
             "18:14: \"slow-start\" cannot be checked: a fanout has one leg; write proxy.mode = \"relay\"",
+            "19:20: \"gentle-rebalance\" cannot be checked: symbols are not shared out among the sources; write proxy.sources = \"sharded\"",
         ],
     );
     check(
