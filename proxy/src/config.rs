@@ -337,7 +337,10 @@ impl Config {
             drain_deadline: Duration::from_secs(30),
         };
         match mode {
-            Mode::Relay => config.limits.client_message_max = 256 << 10,
+            Mode::Relay => {
+                config.limits.client_message_max = 256 << 10;
+                config.limits.source_buffer = config.limits.client_buffer;
+            }
             Mode::Fanout => config.limits.client_buffer = 512,
         }
         config

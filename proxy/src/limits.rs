@@ -109,7 +109,7 @@ pub struct Limits {
     pub notsent_lowat: Option<u32>,
     /// Read buffer of a client's session, in bytes; in relay, the write buffer too. Default 4 KiB; fan-out, where clients only subscribe, sets 512.
     pub client_buffer: usize,
-    /// Read buffer of a source's session, in bytes. Default 16 KiB.
+    /// Read buffer of a source's session, in bytes. Default 16 KiB; relay, where each client has a leg and each read zeroes the buffer, sets 4 KiB.
     pub source_buffer: usize,
     /// The largest message that a client may send; a larger one closes it with 1009. Default 16 KiB in fan-out, where clients only subscribe; relay sets 256 KiB.
     pub client_message_max: usize,

@@ -88,7 +88,8 @@ pub(crate) fn churn() -> Outcome<()> {
     }
 }
 
-fn listen() -> Outcome<TcpListener> {
+/// Listens on a port that it says.
+pub(crate) fn listen() -> Outcome<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     say(format_args!("{}", listener.local_addr()?));
     // When the parent lets go, it ends.
@@ -100,7 +101,7 @@ fn listen() -> Outcome<TcpListener> {
 }
 
 /// The next client, upgraded and greeted.
-fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (mut stream, _) = listener.accept()?;
     let head = read_head(&mut stream)?;
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();

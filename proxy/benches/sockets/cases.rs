@@ -62,16 +62,17 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     if !super::nats::is_here() {
         println!("nats-server not found: its rows are left out");
     }
-    let cases: [(&str, Case); 6] = [
+    let cases: [(&str, Case); 7] = [
         ("steady", steady),
         ("burst", burst),
         ("overload", overload),
         ("memory", memory),
         ("stalled", stalled),
         ("churn", churn),
+        ("relay", |plan, table| super::relay::case(plan.place, plan.window, table)),
     ];
     if let Some(word) = names.iter().find(|word| cases.iter().all(|(name, _)| name != *word)) {
-        return Err(format!("no case {word}; there are steady, burst, overload, memory, stalled, churn").into());
+        return Err(format!("no case {word}; there are steady, burst, overload, memory, stalled, churn, relay").into());
     }
     let mut table = Table::default();
     for repeat in 1..=plan.repeats {

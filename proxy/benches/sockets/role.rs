@@ -49,14 +49,18 @@ pub(crate) fn run(core: &str, nice: &str, role: &[&str]) -> Outcome<()> {
         ["nats-clients", server, clients, symbols] => {
             super::clients::run(Speech::Nats, server, clients.parse()?, symbols.parse()?)
         }
-        ["proxy", source] => {
+        ["echo"] => super::relay::echo(),
+        ["trips", server] => super::relay::trips(server),
+        ["nginx", folder, echo] => super::relay::nginx(folder, echo),
+        ["proxy" | "relay", source] => {
             std::thread::spawn(|| {
                 for _ in commands() {}
                 std::process::exit(0)
             });
             let url = format!("ws://{source}");
             let args = ["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &url];
-            proxy::program::main(args.iter().map(Into::into));
+            let mode: &[&str] = if role[0] == "relay" { &["--mode", "relay", "--protocol", "raw"] } else { &[] };
+            proxy::program::main(args.iter().chain(mode).map(Into::into));
             Ok(())
         }
         _ => Err(format!("unknown role {role:?}").into()),

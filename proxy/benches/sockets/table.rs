@@ -24,6 +24,9 @@ pub(crate) enum Figure {
     ChurnBare,
     Churn,
     ChurnRatio,
+    Relay,
+    RelayNginx,
+    RelayRatio,
 }
 
 impl Figure {
@@ -37,6 +40,9 @@ impl Figure {
             Self::Churn => ("CPU of connect, upgrade and close", "us", Some(40.0)),
             // 40 us where the bare loop took 26.
             Self::ChurnRatio => ("CPU of connect, upgrade and close, of bare", "x", Some(1.54)),
+            Self::Relay => ("CPU of a round trip through the relay, 100 connections", "us", None),
+            Self::RelayNginx => ("the same through nginx", "us", None),
+            Self::RelayRatio => ("the relay's, of nginx's", "x", Some(1.5)),
         }
     }
 }
@@ -87,7 +93,7 @@ impl Table {
         for (figure, values) in &self.figures {
             let (name, unit, target) = figure.describe();
             let target = target.map_or_else(|| "-".to_owned(), |most| format!("<= {most} {unit}"));
-            println!("| {name} | {:.1} {unit} | {target} |", median(values.iter().copied()));
+            println!("| {name} | {:.2} {unit} | {target} |", median(values.iter().copied()));
         }
     }
 }

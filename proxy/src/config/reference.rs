@@ -403,7 +403,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Read and write buffer of a client's session, each. In relay the default is 4096.",
         |c| c.limits.client_buffer.into();
     "limits.source_buffer", "bytes", "", NewLegs,
-        "Read buffer of a source's session.",
+        "Read buffer of a source's session. In relay the default is 4096.",
         |c| c.limits.source_buffer.into();
     "limits.client_message_max", "bytes", "1 or more", NewClients,
         "The largest message from a client; beyond it 1009. In relay the default is 262144.",

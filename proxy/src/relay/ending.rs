@@ -9,7 +9,7 @@
 //! | the source closes with any other code, or without one | the client: the same |
 //! | the source's connection breaks, falls silent or breaks the protocol | the client: nothing, it moves (`failover = false`: 1011) |
 //!
-//! 1004, 1005, 1006 and 1015 never cross: tungstenite answers a frame that carries one with 1002, and hands it up as 1002.
+//! 1004, 1005, 1006 and 1015 never cross: tungstenite answers a frame that carries one with 1002, and hands it up as 1002. So it does with 1014, which was registered after the RFC.
 
 use futures_util::SinkExt;
 use tokio::io::{AsyncRead, AsyncWrite};
