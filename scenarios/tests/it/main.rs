@@ -6,5 +6,6 @@ mod clients_and_source;
 mod command_line;
 mod drain;
 mod front_door;
+mod lifecycle;
 mod mutants;
 mod properties;
