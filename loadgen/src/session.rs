@@ -229,12 +229,13 @@ impl<'a, N: Network> Talk<'a, N> {
     fn turn(&mut self) -> impl Future<Output = Io> {
         let mut left = MESSAGES_A_TURN;
         poll_fn(move |cx| {
-            if self.unflushed
-                && let Poll::Ready(done) = self.session.poll_flush_unpin(cx)
-            {
-                return Poll::Ready(Io::Flushed(done));
-            }
             loop {
+                // Each time round: what was just heard may have been answered.
+                if self.unflushed
+                    && let Poll::Ready(done) = self.session.poll_flush_unpin(cx)
+                {
+                    return Poll::Ready(Io::Flushed(done));
+                }
                 match self.session.poll_next_unpin(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(None) => return Poll::Ready(Io::Ended(Ended::Broken)),

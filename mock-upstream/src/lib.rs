@@ -10,7 +10,7 @@
 //!                 (one bounded ring for all)                        (bounded queue; full = dropped, the source is never blocked)
 //! ```
 //!
-//! The ledger of what was really sent goes to the [`wire::event::Observer`]: `SourceOpen`, `SourceSubscribe`, `SourceUnsubscribe`, `SourceSend`, `SourceClose`,
+//! The ledger of what was really sent goes to the [`wire::event::Observer`]: `SourceOpen`, `SourceSubscribe`, `SourceDeny`, `SourceUnsubscribe`, `SourceSend`, `SourceClose`,
 //! `SourceRefuse`.
 //!
 //! It must never send a tick that another instance of the same seed would not send at the same wall-clock instant, and never wait for a slow

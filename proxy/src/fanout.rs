@@ -10,6 +10,7 @@
 //! Neither the leg's task nor a shard's loop ever waits for a client: a message goes into each client's bounded queue, and from there into the socket as far as that takes it. The
 //! client's own task reads what the client says; it writes only where the socket was full.
 
+mod answers;
 mod books;
 mod client;
 mod conflate;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use wire::id::Symbol;
 use wire::net::{Network, TaskGuard};
 
+pub use self::answers::{Acknowledge, Answer, AskersOnly};
 pub(crate) use self::client::{routed, serve as serve_client};
 pub use self::conflate::Conflating;
 pub use self::delivery::Delivery;

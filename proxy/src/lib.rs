@@ -73,8 +73,8 @@ pub use self::config::{
     Upstream, WEIGHT_MAX,
 };
 pub use self::fanout::{
-    Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure, Pushed, Queue, Replaced, Route, Slot,
-    Stamp, Stamps, SubscribersOnly, Subscriptions, Table, UnionFull,
+    Acknowledge, Answer, AskersOnly, Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure,
+    Pushed, Queue, Replaced, Route, Slot, Stamp, Stamps, SubscribersOnly, Subscriptions, Table, UnionFull,
 };
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};

@@ -9,7 +9,7 @@ use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, LeastConnections, PowerOfTwo};
 use crate::config::{Balancing, Config};
-use crate::fanout::{Bounded, Conflating, Queue, Route, Stamp, Stamps, SubscribersOnly};
+use crate::fanout::{Acknowledge, AskersOnly, Bounded, Conflating, Queue, Route, Stamp, Stamps, SubscribersOnly};
 use crate::health::{Judge, Opening, PingAndStale};
 use crate::limits::SlowClient;
 
@@ -38,6 +38,8 @@ pub struct Policies {
     pub stamp: Make<dyn Stamp>,
     /// Which clients get a message of fan-out. One is made.
     pub route: Make<dyn Route>,
+    /// What clients hear of a source's answers to their subscriptions (v2). One is made.
+    pub acknowledge: Make<dyn Acknowledge>,
     /// A client's queue in fan-out. One is made for each client.
     pub queue: Make<dyn Queue>,
     /// Who is let in. One is made.
@@ -55,6 +57,7 @@ impl Default for Policies {
             judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
             stamp: Arc::new(|_| Box::new(Stamps::default())),
             route: Arc::new(|_| Box::new(SubscribersOnly)),
+            acknowledge: Arc::new(|_| Box::new(AskersOnly)),
             queue: Arc::new(|config| match config.limits.slow_client {
                 SlowClient::Conflate if config.protocol != Protocol::Raw => {
                     Box::new(Conflating::new(config.limits.queue_bytes_max))

@@ -45,6 +45,8 @@ static ALL: &[Entry] = entries![
     "slow-consumers",
     "slow-consumers-conflated",
     "come-and-go",
+    "v2-denials",
+    "sharded-sources-crash",
     "relay-balance",
     "relay-mute-instances",
     "relay-full",

@@ -37,6 +37,7 @@ mod slow_start;
 mod snapshot_then_live;
 #[cfg(test)]
 mod speed;
+mod subscription_answers;
 mod subscription_dedup;
 mod symbol_order;
 #[cfg(test)]
@@ -53,8 +54,8 @@ use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FirstTick, FromPhase,
-    GentleRebalance, Isolation, NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionDedup, UpstreamCaps,
-    UpstreamConnections, UpstreamDials, build,
+    GentleRebalance, Isolation, NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionAnswers,
+    SubscriptionDedup, UpstreamCaps, UpstreamConnections, UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

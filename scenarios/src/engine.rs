@@ -16,7 +16,7 @@ use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
 use wire::event::Timed;
 
 use crate::check::Facts;
-use crate::model::Engine;
+use crate::model::{Consumed, Engine};
 use crate::mutants::Mutant;
 use crate::plan::Plan;
 use crate::recorder::{self, Recorded};
@@ -122,12 +122,17 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
 
 /// What checkers may know of the plan.
 fn facts(plan: &Plan) -> Facts {
+    /// The proxy's default.
+    const HOT_LEGS: u16 = 2;
+    let consumed = plan.scenario.proxy.sources;
     Facts {
         sources: plan.scenario.sources.count,
         proxies: plan.scenario.proxy.count,
         clients: plan.clients(),
         period_us: plan.scenario.sources.period.as_micros(),
         slow_clients: plan.slow_clients(),
+        copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
+        moves: consumed == Some(Consumed::Sharded),
         client_hosts: plan
             .client_hosts
             .iter()

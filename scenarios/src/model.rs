@@ -132,6 +132,20 @@ pub struct Sources {
     /// Connections per key; none: no limit.
     #[serde(default)]
     pub key_limit: Option<u32>,
+    /// Subscriptions that are denied, for `v2`. Default: none.
+    #[serde(default)]
+    pub denied: Vec<Denied>,
+}
+
+/// Subscriptions to a symbol are denied.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Denied {
+    /// Its name, `S0003`.
+    pub symbol: String,
+    /// The source that denies it, `source-1`; none: each does.
+    #[serde(default)]
+    pub by: Option<String>,
 }
 
 fn default_symbols() -> u32 {
@@ -149,6 +163,8 @@ pub enum SourceMode {
     /// The v1 feed protocol.
     #[default]
     V1,
+    /// The v2 feed protocol, which plain clients speak, too.
+    V2,
     /// Sends every message back.
     Echo,
 }
@@ -273,7 +289,7 @@ pub struct Clients {
     /// Bytes of the clients' receive buffers; none: the engine's default. Small ones make slow readers felt soon.
     #[serde(default)]
     pub recv_buffer: Option<usize>,
-    /// Whether they come again after a loss or a refusal (exponential backoff from 100 ms to 5 s with full jitter). Default true.
+    /// Whether they come again after a loss or a refusal (exponential backoff from 500 ms to 30 s with full jitter). Default true.
     #[serde(default = "default_true")]
     pub reconnect: bool,
     /// Requests per second and client, open loop, for `echo` sources.
@@ -416,6 +432,8 @@ pub enum State {
     Delivered,
     /// A killed or dark host came back.
     HostRestarted,
+    /// A client was told that a subscription is denied.
+    SubscriptionDenied,
 }
 
 impl State {
@@ -432,6 +450,7 @@ impl State {
             State::ClientOpened => "client-opened",
             State::Delivered => "delivered",
             State::HostRestarted => "host-restarted",
+            State::SubscriptionDenied => "subscription-denied",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing of them is in the shipped proxy: they are values handed to `proxy::serve_with` at run time. Each names the checkers that must blame it (one of
 //! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
 
+mod answers;
 mod queues;
 mod rules;
 
@@ -200,6 +201,46 @@ const ALL: &[Mutant] = &[
         must: &["subscription-dedup"],
         may: &[],
         plant: rules::never_gives_back,
+    },
+    Mutant {
+        name: "asks-two-sources",
+        about: "Two sources are asked for what one is to deliver.",
+        scenario: "come-and-go",
+        must: &["subscription-dedup"],
+        may: &["upstream-connections"],
+        plant: rules::asks_two_sources,
+    },
+    Mutant {
+        name: "accepts-before-the-source",
+        about: "A subscription is acknowledged as soon as it comes, whatever the source will say.",
+        scenario: "v2-denials",
+        must: &["subscription-answers"],
+        may: &["no-leakage"],
+        plant: answers::accepts_at_once,
+    },
+    Mutant {
+        name: "tells-everybody-of-denials",
+        about: "What the source denies to one client is told to all.",
+        scenario: "v2-denials",
+        must: &["subscription-answers"],
+        may: &[],
+        plant: answers::tells_everybody,
+    },
+    Mutant {
+        name: "keeps-a-change-to-itself",
+        about: "When the next source says otherwise, clients are not told: what was denied comes, and what was accepted does not.",
+        scenario: "v2-denials",
+        must: &["no-leakage", "subscription-answers"],
+        may: &[],
+        plant: answers::keeps_changes,
+    },
+    Mutant {
+        name: "lets-the-old-leg-through",
+        about: "One message of each symbol that waits from the old leg is written after the first of the new one.",
+        scenario: "sharded-sources-crash",
+        must: &["symbol-order"],
+        may: &["no-silent-gap", "no-duplicates"],
+        plant: queues::lets_the_old_leg_through,
     },
     Mutant {
         name: "loses-the-snapshot",

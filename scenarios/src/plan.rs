@@ -109,6 +109,15 @@ impl Plan {
         (0..self.scenario.sources.symbols).map(Symbol::numbered).collect()
     }
 
+    /// The symbols of which a source denies subscriptions.
+    #[must_use]
+    pub fn denied(&self, source: u16) -> Vec<Symbol> {
+        let host = source_host(source);
+        let denied = &self.scenario.sources.denied;
+        let here = denied.iter().filter(|denied| denied.by.as_ref().is_none_or(|by| *by == host));
+        here.filter_map(|denied| Symbol::new(&denied.symbol).ok()).collect()
+    }
+
     /// The clients that read slowly, as half-open ranges.
     #[must_use]
     pub fn slow_clients(&self) -> Vec<std::ops::Range<u32>> {

@@ -135,7 +135,7 @@ struct SourceState {
 
 impl States {
     fn new(sources: u16) -> Self {
-        const ALL: [State; 9] = [
+        const ALL: [State; 10] = [
             State::FaultOnActiveSource,
             State::Failover,
             State::ClientShed,
@@ -145,6 +145,7 @@ impl States {
             State::ClientOpened,
             State::Delivered,
             State::HostRestarted,
+            State::SubscriptionDenied,
         ];
         Self {
             counts: ALL.iter().map(|state| (*state, 0)).collect(),
@@ -174,6 +175,7 @@ impl States {
         let (source, leg) = match event {
             Event::SourceOpen { source, leg, .. }
             | Event::SourceSubscribe { source, leg, .. }
+            | Event::SourceDeny { source, leg, .. }
             | Event::SourceUnsubscribe { source, leg, .. }
             | Event::SourceSend { source, leg, .. }
             | Event::SourceClose { source, leg, .. } => (source, leg),
@@ -190,6 +192,7 @@ impl States {
             Event::ClientDeliver { .. } | Event::ClientEcho { .. } => self.bump(State::Delivered),
             Event::ClientOpen { .. } => self.bump(State::ClientOpened),
             Event::ClientGap { .. } => self.bump(State::GapTold),
+            Event::ClientAnswer { accepted: false, .. } => self.bump(State::SubscriptionDenied),
             Event::ProxyShed { .. } => self.bump(State::ClientShed),
             Event::ProxyDrop { .. } => self.bump(State::MessageDropped),
             Event::ProxyClientClose { why: wire::event::Why::Slow | wire::event::Why::Overflow, .. } => {

@@ -38,6 +38,15 @@ pub enum Event {
         /// The symbol.
         symbol: Symbol,
     },
+    /// A source denied a subscription to one symbol. Once for each time that it was asked.
+    SourceDeny {
+        /// Which source.
+        source: SourceId,
+        /// The connection.
+        leg: LegId,
+        /// The symbol.
+        symbol: Symbol,
+    },
     /// A source was told that a symbol is no longer wanted on a connection.
     SourceUnsubscribe {
         /// Which source.
@@ -120,6 +129,17 @@ pub enum Event {
         session: SessionId,
         /// The symbol.
         symbol: Symbol,
+    },
+    /// A client was told what became of its subscription to a symbol (v2).
+    ClientAnswer {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The symbol.
+        symbol: Symbol,
+        /// Whether it is accepted; otherwise it is denied.
+        accepted: bool,
     },
     /// A message reached a client.
     ClientDeliver {

@@ -54,6 +54,11 @@ impl<N: Network> Talk<'_, N> {
             Said::SubAck(ack) => {
                 self.useful = true;
                 self.tally.counts.denied += (ack.denied.len() + ack.invalid.len()) as u64;
+                let accepted = ack.accepted.iter().map(|symbol| (*symbol, true));
+                for (symbol, accepted) in accepted.chain(ack.denied.iter().map(|(symbol, _)| (*symbol, false))) {
+                    let (client, session) = (self.client, self.session_id);
+                    self.observer.record(|| Event::ClientAnswer { client, session, symbol, accepted });
+                }
             }
             Said::LoginReject { reason } if reason == KEY_LIMIT_TEXT => self.tally.counts.key_limited += 1,
             Said::LoginReject { .. } => self.tally.counts.logins_rejected += 1,
@@ -96,9 +101,11 @@ impl<N: Network> Talk<'_, N> {
                 let (client, session) = (self.client, self.session_id);
                 self.observer.record(|| Event::ClientResumed { client, session, symbol, epoch, seq, recovered });
             }
-            Strong::Denied { .. } => {
+            Strong::Denied { symbol, .. } => {
                 self.useful = true;
                 self.tally.counts.denied += 1;
+                let (client, session) = (self.client, self.session_id);
+                self.observer.record(|| Event::ClientAnswer { client, session, symbol, accepted: false });
             }
         }
     }

@@ -22,6 +22,10 @@ impl<S: ByteStream> Connection<'_, S> {
             Ok(Wish::Answer(answer)) => Some(answer),
             Ok(Wish::Want { symbols, ack }) => {
                 self.want(text, &symbols);
+                for (symbol, _) in ack.iter().flat_map(|ack| &ack.denied) {
+                    let (source, leg, symbol) = (shared.config.id, self.leg, *symbol);
+                    shared.observer.record(|| Event::SourceDeny { source, leg, symbol });
+                }
                 ack.map(|ack| Said::SubAck(ack).encode())
             }
             Err(error) => {

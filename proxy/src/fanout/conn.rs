@@ -25,6 +25,7 @@ use wire::id::Symbol;
 use wire::net::ByteStream;
 use wire::ws::{Bytes, Error, Message, Session, Tap};
 
+use super::answers::Acknowledge;
 use super::books::Books;
 use super::delivery::Delivery;
 use super::frame;
@@ -176,12 +177,13 @@ impl<S: ByteStream> Conn<S> {
         }
     }
 
-    /// The source answered: the client is told of what it awaits, and of what was taken from it. True if it is to be pumped and stands in no list yet.
-    pub(super) fn answer(&self, mut ack: SubAck, revoked: &[Symbol]) -> bool {
+    /// The source answered: the client is told of what it awaits, and of what has `changed` since it was told. True if it is to be pumped and stands in no list yet.
+    pub(super) fn answer(&self, mut ack: SubAck, changed: &[Symbol], acknowledge: &dyn Acknowledge) -> bool {
         let mut inner = lock(&self.inner);
         let mut awaited = inner.awaited.take().unwrap_or_default();
-        ack.accepted.retain(|symbol| awaited.remove(symbol));
-        ack.denied.retain(|(symbol, _)| awaited.remove(symbol) || revoked.contains(symbol));
+        let mut hears = |symbol: &Symbol| acknowledge.hears(awaited.remove(symbol), changed.contains(symbol));
+        ack.accepted.retain(&mut hears);
+        ack.denied.retain(|(symbol, _)| hears(symbol));
         inner.awaited = Some(awaited).filter(|awaited| !awaited.is_empty());
         if inner.broken.is_some() || !inner.say_ack(self.strong, ack) {
             return false;

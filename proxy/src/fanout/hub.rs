@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::event::Observer;
@@ -13,9 +12,10 @@ use wire::id::{SourceId, Symbol};
 use wire::net::Network;
 use wire::ws::Message;
 
+use super::answers::{Acknowledge, Answer, Answers};
 use super::books::Books;
 use super::delivery::Delivery;
-use super::inbox::{Answers, News};
+use super::inbox::{Answered, News};
 use super::legs::{LegKey, Legs, Opened};
 use super::merge::{Identify, Merge, Merged};
 use super::shard::{Seat, Shard};
@@ -35,6 +35,7 @@ pub(crate) struct Hub<N: Network> {
     state: Mutex<State>,
     pub(super) shards: Vec<Shard<NetStream<N>>>,
     pub(super) books: Books,
+    acknowledge: Arc<dyn Acknowledge>,
     /// A shard took news.
     pub(super) room: Notify,
 }
@@ -44,8 +45,8 @@ struct State {
     legs: Legs,
     /// Where a symbol may come by several legs.
     merge: Option<Merge>,
-    /// What the source says to each symbol, with v2: nothing if it takes it, else why not.
-    answers: FxHashMap<Symbol, Option<String>>,
+    /// What the source says to each symbol (v2).
+    answers: Answers,
     stamp: Box<dyn Stamp>,
     epochs: Epochs,
     next_key: ClientKey,
@@ -97,16 +98,18 @@ impl<N: Network> Hub<N> {
             legs: Legs::new(config),
             merge: (config.sources != Sources::Active)
                 .then(|| Merge::new(config.health.stale_after, identify(config.protocol))),
-            answers: FxHashMap::default(),
+            answers: Answers::default(),
             stamp: (policies.stamp)(config),
             epochs: Epochs::new(net, u64::from(config.id.0)),
             next_key: 0,
         };
-        let shard = |_| Shard::new((policies.route)(config), limits.resume_bytes_max);
+        let acknowledge: Arc<dyn Acknowledge> = (policies.acknowledge)(config).into();
+        let shard = |_| Shard::new((policies.route)(config), Arc::clone(&acknowledge), limits.resume_bytes_max);
         Self {
             state: Mutex::new(state),
             shards: (0..net.shards().max(1)).map(shard).collect(),
             books: Books::new(meter, observer, config.id, limits.queue_bytes_total_max),
+            acknowledge,
             room: Notify::new(),
         }
     }
@@ -180,18 +183,10 @@ impl<N: Network> Hub<N> {
     /// A source's answer to symbols that it was asked for (v2): it goes to the clients that asked, and to no other.
     pub(super) fn answered(&self, answer: SubAck) {
         let mut state = lock(&self.state);
-        let mut revoked = Vec::new();
-        for (symbol, reason) in &answer.denied {
-            if state.answers.insert(*symbol, Some(reason.clone())) == Some(None) {
-                revoked.push(*symbol);
-            }
-        }
-        for symbol in &answer.accepted {
-            state.answers.insert(*symbol, None);
-        }
-        let answers = Arc::new(Answers { answer, revoked });
+        let changed = state.answers.take(&answer);
+        let answered = Arc::new(Answered { answer, changed });
         for shard in &self.shards {
-            shard.post(std::iter::once(News::Answers(Arc::clone(&answers))));
+            shard.post(std::iter::once(News::Answered(Arc::clone(&answered))));
         }
     }
 
@@ -200,10 +195,10 @@ impl<N: Network> Hub<N> {
         let state = lock(&self.state);
         let mut open = Vec::new();
         let SubAck { accepted, denied, .. } = ack;
-        accepted.retain(|symbol| match state.answers.get(symbol) {
-            Some(None) => true,
-            Some(Some(reason)) => {
-                denied.push((*symbol, reason.clone()));
+        accepted.retain(|symbol| match self.acknowledge.at_once(state.answers.said(*symbol)) {
+            Some(Answer::Accepted) => true,
+            Some(Answer::Denied(reason)) => {
+                denied.push((*symbol, reason));
                 false
             }
             None => {
@@ -228,7 +223,7 @@ impl<N: Network> Hub<N> {
         self.post(&mut state, merged);
         // The next leg asks again.
         let State { legs, answers, .. } = &mut *state;
-        answers.retain(|symbol, _| legs.any_knows(*symbol));
+        answers.lapse(|symbol| legs.any_knows(symbol));
         self.forget_left(&mut state, told);
     }
 
@@ -260,7 +255,7 @@ impl<N: Network> Hub<N> {
         }
         for symbol in &left {
             state.stamp.forget(*symbol);
-            state.answers.remove(symbol);
+            state.answers.forget(*symbol);
             if let Some(merge) = &mut state.merge {
                 merge.forget(*symbol);
             }

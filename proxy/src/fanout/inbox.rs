@@ -21,15 +21,15 @@ pub(super) enum News {
     /// A symbol is no longer received.
     Forget(Symbol),
     /// What the source says to symbols that it was asked for.
-    Answers(Arc<Answers>),
+    Answered(Arc<Answered>),
 }
 
 /// A source's answer to symbols (v2).
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct Answered {
     pub(super) answer: SubAck,
-    /// Those denied that it had accepted before: all who have them are told, not only those who wait for an answer.
-    pub(super) revoked: Vec<Symbol>,
+    /// Those of which clients were told otherwise before: all who have them are told, not only those who wait for an answer.
+    pub(super) changed: Vec<Symbol>,
 }
 
 /// The stamps of messages that gave way, in order: an epoch, and the first and the last seq in it.
@@ -126,7 +126,7 @@ impl Inbox {
     fn waits_since(&self) -> Option<Instant> {
         self.news.iter().find_map(|news| match news {
             News::Data(delivery) | News::Newest(delivery, _) => Some(delivery.received),
-            News::Forget(_) | News::Answers(_) => None,
+            News::Forget(_) | News::Answered(_) => None,
         })
     }
 
@@ -226,7 +226,7 @@ mod tests {
                     let (delivery, passed) = match news {
                         News::Data(delivery) => (delivery, Passed::default()),
                         News::Newest(delivery, passed) => (delivery, passed),
-                        News::Forget(_) | News::Answers(_) => { *heard += 1; continue }
+                        News::Forget(_) | News::Answered(_) => { *heard += 1; continue }
                     };
                     let index = (0..4).find(|n| Symbol::numbered(*n) == delivery.symbol).unwrap() as usize;
                     got[index].extend(passed.stamps());

@@ -17,9 +17,10 @@ use wire::feed::v2::SubAck;
 use wire::id::Symbol;
 use wire::net::{ByteStream, Network};
 
+use super::answers::Acknowledge;
 use super::books::Books;
 use super::conn::Conn;
-use super::inbox::{Answers, Inbox, News, Passed};
+use super::inbox::{Inbox, News, Passed};
 use super::memory::Memory;
 use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
 use crate::context::Context;
@@ -46,17 +47,19 @@ struct State<S> {
     conns: Slab<Arc<Conn<S>>>,
     memory: Memory,
     route: Box<dyn Route>,
+    acknowledge: Arc<dyn Acknowledge>,
     /// Who is served first rotates, so that nobody is always last.
     turn: usize,
 }
 
 impl<S: ByteStream> Shard<S> {
-    pub(super) fn new(route: Box<dyn Route>, resume_bytes_max: usize) -> Self {
+    pub(super) fn new(route: Box<dyn Route>, acknowledge: Arc<dyn Acknowledge>, resume_bytes_max: usize) -> Self {
         let state = State {
             table: Table::default(),
             conns: Slab::new(),
             memory: Memory::new(resume_bytes_max),
             route,
+            acknowledge,
             turn: 0,
         };
         Self { inbox: Mutex::default(), wake: Notify::new(), full: AtomicBool::new(false), state: Mutex::new(state) }
@@ -135,7 +138,7 @@ impl<S: ByteStream> Shard<S> {
             self.full.store(inbox.is_full(), Relaxed);
             !inbox.is_empty()
         };
-        let State { table, conns, memory, route, turn } = &mut *state;
+        let State { table, conns, memory, route, acknowledge, turn } = &mut *state;
         for news in news.drain(..) {
             let (delivery, passed) = match news {
                 News::Data(delivery) => (delivery, Passed::default()),
@@ -144,10 +147,10 @@ impl<S: ByteStream> Shard<S> {
                     memory.forget(symbol);
                     continue;
                 }
-                News::Answers(answers) => {
-                    for (slot, ack) in addressed(table, &answers) {
+                News::Answered(answered) => {
+                    for (slot, ack) in addressed(table, &answered.answer, acknowledge.as_ref()) {
                         if let Some(conn) = conns.get(slot.0)
-                            && conn.answer(ack, &answers.revoked)
+                            && conn.answer(ack, &answered.changed, acknowledge.as_ref())
                         {
                             list.push(Arc::clone(conn));
                         }
@@ -173,12 +176,16 @@ impl<S: ByteStream> Shard<S> {
 }
 
 /// Each client's part of a source's answer.
-fn addressed(table: &Table, answers: &Answers) -> impl Iterator<Item = (Slot, SubAck)> {
+fn addressed(
+    table: &Table,
+    answer: &SubAck,
+    acknowledge: &dyn Acknowledge,
+) -> impl Iterator<Item = (Slot, SubAck)> + use<> {
     let mut parts: IndexMap<ClientKey, (Slot, SubAck), FxBuildHasher> = IndexMap::default();
-    let SubAck { accepted, denied, .. } = &answers.answer;
+    let SubAck { accepted, denied, .. } = answer;
     let accepted = accepted.iter().map(|symbol| (*symbol, None));
     for (symbol, denied) in accepted.chain(denied.iter().map(|(symbol, reason)| (*symbol, Some(reason)))) {
-        for (key, slot) in table.members(symbol).into_iter().flatten() {
+        for (key, slot) in acknowledge.hearers(table, symbol).into_iter().flatten() {
             let (_, ack) = parts.entry(*key).or_insert_with(|| (*slot, SubAck::default()));
             match denied {
                 None => ack.accepted.push(symbol),

@@ -15,6 +15,10 @@ pub struct Facts {
     pub period_us: u64,
     /// Clients that read slowly on purpose, as half-open ranges.
     pub slow_clients: Vec<Range<u32>>,
+    /// Legs of one proxy that are each asked for the same symbol; 0: not known.
+    pub copies: u16,
+    /// Whether symbols move from one leg to another while both are up, so that for a while both have them.
+    pub moves: bool,
     /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
     pub client_hosts: Vec<(String, Range<u32>)>,
 }

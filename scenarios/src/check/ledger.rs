@@ -57,12 +57,14 @@ impl Ledger {
                 at.origin = self.sends[at.symbol as usize].origin(*n);
             }
             Event::ClientSubscribe { client, symbol, .. }
+            | Event::ClientAnswer { client, symbol, .. }
             | Event::ClientGap { client, symbol, .. }
             | Event::ClientResume { client, symbol, .. }
             | Event::ClientResumed { client, symbol, .. } => {
                 (at.client, at.symbol, at.pair) = self.pair(*client, *symbol);
             }
             Event::SourceSubscribe { symbol, .. }
+            | Event::SourceDeny { symbol, .. }
             | Event::SourceUnsubscribe { symbol, .. }
             | Event::ProxyDrop { symbol, .. } => at.symbol = self.symbol(*symbol),
             Event::ClientDial { client, .. }

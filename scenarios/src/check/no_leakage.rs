@@ -1,4 +1,4 @@
-//! `no-leakage`: a client gets only what it asked for, and only while its session is open.
+//! `no-leakage`: a client gets only what it asked for, only while its session is open, and nothing of a symbol that it was told is denied.
 
 use wire::event::Event;
 use wire::id::SessionId;
@@ -12,14 +12,25 @@ pub(super) struct Private {
     open: Vec<Option<SessionId>>,
     /// The session that subscribed, by (client, symbol).
     subscribed: Vec<Option<SessionId>>,
+    /// The session that was told last that it is denied, by (client, symbol). Not under the strong contract, where data says that it no longer is.
+    denied: Vec<Option<SessionId>>,
+    /// The newest session under the strong contract, by client.
+    strong: Vec<Option<SessionId>>,
 }
 
 impl Checker for Private {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         match event {
-            Event::ClientOpen { session, .. } => set(&mut self.open, at.client, Some(*session)),
+            Event::ClientOpen { session, strong, .. } => {
+                set(&mut self.open, at.client, Some(*session));
+                set(&mut self.strong, at.client, strong.then_some(*session));
+            }
             Event::ClientClose { .. } => set(&mut self.open, at.client, None),
             Event::ClientSubscribe { session, .. } => set(&mut self.subscribed, at.pair, Some(*session)),
+            Event::ClientAnswer { session, accepted, .. } => {
+                let told = !accepted && get(&self.strong, at.client) != Some(*session);
+                set(&mut self.denied, at.pair, told.then_some(*session));
+            }
             Event::ClientDeliver { client, session, symbol, .. }
             | Event::ClientGap { client, session, symbol, .. }
             | Event::ClientResumed { client, session, symbol, .. } => {
@@ -28,6 +39,8 @@ impl Checker for Private {
                     findings.violation(at, &[], || format!("{client} got {symbol} in {session}, which is not open"));
                 } else if get(&self.subscribed, at.pair) != Some(*session) {
                     findings.violation(at, &[], || format!("{client} {session} got {symbol} without asking for it"));
+                } else if get(&self.denied, at.pair) == Some(*session) {
+                    findings.violation(at, &[], || format!("{client} {session} got {symbol}, which it is denied"));
                 }
             }
             _ => {}
@@ -80,6 +93,13 @@ mod tests {
     #[test]
     fn a_subscription_ends_with_its_session() {
         check(tape().open(0, 0).subscribe(0, 0).close_by_peer(0, None).session(1).open(0, 1).deliver(0, 0, 1), Fail, 1);
+    }
+
+    #[test]
+    fn what_is_denied_fails_until_it_is_accepted() {
+        let denied = tape().open(0, 0).subscribe(0, 0).answered(0, 0, false);
+        check(denied.clone().deliver(0, 0, 1), Fail, 1);
+        check(denied.answered(0, 0, true).deliver(0, 0, 1), Pass, 1);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::payload_intact::Intact;
 use super::resume_all_or_nothing::AllOrNothing;
 use super::slow_start::Gentle;
 use super::snapshot_then_live::SnapshotFirst;
+use super::subscription_answers::Answered;
 use super::subscription_dedup::Union;
 use super::symbol_order::Ordered;
 use super::upstream_caps::Capped;
@@ -53,6 +54,8 @@ pub struct Objectives {
     pub resume_all_or_nothing: Option<Plain>,
     /// A source is asked for the union of what a proxy's clients want, once.
     pub subscription_dedup: Option<SubscriptionDedup>,
+    /// Clients are told what the source says to their subscriptions.
+    pub subscription_answers: Option<SubscriptionAnswers>,
     /// From the source's send to the client.
     pub delivery_latency: Option<DeliveryLatency>,
     /// The pause that a client sees when a source fails.
@@ -279,6 +282,22 @@ impl Default for SubscriptionDedup {
     }
 }
 
+/// Bound on how long an answer may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SubscriptionAnswers {
+    /// From the source's answer, or the loss of its leg, to the client. Default 2 s.
+    pub settle: Span,
+    /// As in [`Plain`]; each answer that a client got or should have got is a check.
+    pub checked_min: u64,
+}
+
+impl Default for SubscriptionAnswers {
+    fn default() -> Self {
+        Self { settle: Span::from_millis(2_000), checked_min: 0 }
+    }
+}
+
 /// Bound on the evenness of legs.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -405,6 +424,9 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.subscription_dedup {
         bench.add("subscription-dedup", bound.checked_min, Box::new(Union::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.subscription_answers {
+        bench.add("subscription-answers", bound.checked_min, Box::new(Answered::new(bound, facts)));
     }
     if let Some(bound) = objectives.delivery_latency {
         let floor = bound.checked_min.max(bound.samples_min);

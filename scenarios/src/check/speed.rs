@@ -72,7 +72,7 @@ fn nanoseconds_per_event() {
             clients,
             period_us: 100_000,
             slow_clients: std::iter::once(0..5).collect(),
-            client_hosts: Vec::new(),
+            ..Facts::default()
         };
         let record = record(clients, symbols, 1_000_000);
         let mut bench = build(&objectives, &facts);

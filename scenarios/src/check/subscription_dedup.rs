@@ -1,6 +1,7 @@
 //! `subscription-dedup`: a source is asked for the union of what a proxy's clients want, once.
 //!
 //! - No symbol is subscribed to twice on one leg, whether by two requests or by one that names it twice.
+//! - No more legs of a proxy have a symbol than the proxy is to consume at once; one more where symbols move between legs, and not for longer than a move takes.
 //! - A symbol is asked for only while a client of that proxy wants it, or did not long ago.
 //! - It is given back only after it has lingered: nobody has wanted it for that long.
 //! - And it is given back then, within `settle`.
@@ -17,6 +18,9 @@ use wire::id::{LegId, SessionId, SourceId};
 
 use super::homes::Homes;
 use super::{At, Checker, Facts, Findings, SubscriptionDedup};
+
+/// How long a symbol that moves is with both its legs at most: the proxy gives a move up after 10 s.
+const MOVE_US: u64 = 12_000_000;
 
 /// The checker. A check is a symbol that a source was asked for, or given back.
 pub(super) struct Union {
@@ -37,8 +41,8 @@ pub(super) struct Union {
 struct Leg {
     proxy: Option<usize>,
     peer: Option<SocketAddr>,
-    /// Dense numbers of its symbols, with the event that asked.
-    symbols: BTreeMap<u32, u64>,
+    /// Dense numbers of its symbols, with the event that asked and its time.
+    symbols: BTreeMap<u32, (u64, u64)>,
 }
 
 /// A client's open session.
@@ -121,10 +125,11 @@ impl Union {
         findings.check();
         self.names.insert(at.symbol, *symbol);
         let known = self.legs.entry((*source, *leg)).or_default();
-        if let Some(earlier) = known.symbols.insert(at.symbol, at.event) {
+        if let Some((earlier, _)) = known.symbols.insert(at.symbol, (at.event, at.us)) {
             findings.violation(at, &[earlier], || format!("{source} {leg} was asked for {symbol} a second time"));
         }
         let Some(proxy) = known.proxy else { return };
+        self.crowded(at, (*source, *leg), proxy, findings);
         let late = self.bound.linger.as_micros().saturating_add(self.bound.settle.as_micros());
         let wanted = self.wants.get(&(proxy, at.symbol)).is_some_and(|want| {
             want.asked > 0 || want.unwanted_us.is_none_or(|since| at.us.saturating_sub(since) <= late)
@@ -136,11 +141,45 @@ impl Union {
         }
     }
 
+    /// Other open legs of the proxy that have the symbol: the event that asked, and its time.
+    fn others(&self, symbol: u32, but: (SourceId, LegId), proxy: usize) -> impl Iterator<Item = (u64, u64)> {
+        let others = self.legs.iter().filter(move |(leg, known)| **leg != but && known.proxy == Some(proxy));
+        others.filter_map(move |(_, known)| known.symbols.get(&symbol).copied())
+    }
+
+    /// A leg was asked for a symbol that enough legs have.
+    fn crowded(&self, at: At, leg: (SourceId, LegId), proxy: usize, findings: &mut Findings) {
+        let most = usize::from(self.facts.copies) + usize::from(self.facts.moves);
+        let others: Vec<u64> = self.others(at.symbol, leg, proxy).map(|(event, _)| event).collect();
+        if self.facts.copies > 0 && others.len() >= most {
+            let (source, leg) = leg;
+            let name = self.names.get(&at.symbol).map_or_else(String::new, ToString::to_string);
+            findings.violation(at, &others, || {
+                format!("{source} {leg} was asked for {name}, which {} open legs of proxy-{proxy} have", others.len())
+            });
+        }
+    }
+
     fn unsubscribed(&mut self, at: At, event: &Event, findings: &mut Findings) {
         let Event::SourceUnsubscribe { source, leg, symbol } = event else { return };
         findings.check();
         let Some(known) = self.legs.get_mut(&(*source, *leg)) else { return };
-        let earlier: Vec<u64> = known.symbols.remove(&at.symbol).into_iter().collect();
+        let held = known.symbols.remove(&at.symbol);
+        let earlier: Vec<u64> = held.into_iter().map(|(event, _)| event).collect();
+        let proxy = known.proxy;
+        if let Some(proxy) = proxy
+            && let Some((event, since)) = self.others(at.symbol, (*source, *leg), proxy).next()
+        {
+            // Another leg has it: it moved. Nobody goes without.
+            let both_us = at.us.saturating_sub(since);
+            if both_us > MOVE_US {
+                findings.violation(at, &[event], || {
+                    format!("{symbol} was with two legs of proxy-{proxy} for {both_us} us")
+                });
+            }
+            return;
+        }
+        let Some(known) = self.legs.get(&(*source, *leg)) else { return };
         let Some(want) = known.proxy.and_then(|proxy| self.wants.get(&(proxy, at.symbol))) else { return };
         let linger = self.bound.linger;
         if want.sure > 0 {
@@ -229,7 +268,7 @@ impl Checker for Union {
         let late = self.bound.linger.as_micros().saturating_add(self.bound.settle.as_micros());
         for ((source, leg), known) in &self.legs {
             let Some(proxy) = known.proxy else { continue };
-            for (symbol, event) in &known.symbols {
+            for (symbol, (event, _)) in &known.symbols {
                 let since =
                     self.wants.get(&(proxy, *symbol)).filter(|want| want.asked == 0).and_then(|want| want.unwanted_us);
                 let Some(idle) = since.map(|us| end.us.saturating_sub(us)).filter(|idle| *idle > late) else {
@@ -269,6 +308,24 @@ mod tests {
     #[test]
     fn a_symbol_that_is_asked_for_twice_fails() {
         check(wanted().asked(0, 0, 0), Fail, 2);
+    }
+
+    #[test]
+    fn no_more_legs_have_a_symbol_than_are_to_be_consumed() {
+        check(wanted().leg(1, 0).asked(1, 0, 0), Fail, 2);
+        check(wanted().facts(|facts| facts.copies = 2).leg(1, 0).asked(1, 0, 0), Pass, 2);
+        check(wanted().facts(|facts| facts.copies = 2).leg(1, 0).asked(1, 0, 0).leg(1, 1).asked(1, 1, 0), Fail, 3);
+    }
+
+    #[test]
+    fn a_symbol_that_moves_is_with_both_legs_for_a_while() {
+        let moving = wanted().facts(|facts| facts.moves = true).leg(1, 0).asked(1, 0, 0);
+        check(moving.clone().after(2_000_000).given_back(0, 0, 0), Pass, 3);
+        check(moving.clone().after(20_000_000).given_back(0, 0, 0), Fail, 3);
+        check(moving.leg(1, 1).asked(1, 1, 0), Fail, 3);
+        // It is not given back by both.
+        let moved = wanted().facts(|facts| facts.moves = true).leg(1, 0).asked(1, 0, 0).given_back(0, 0, 0);
+        check(moved.given_back(1, 0, 0), Fail, 4);
     }
 
     #[test]

@@ -50,6 +50,8 @@ impl Tape {
             clients: 10,
             period_us: 100_000,
             slow_clients: std::iter::once(9..10).collect(),
+            copies: 1,
+            moves: false,
             client_hosts: vec![("c-0".to_owned(), 0..10)],
         };
         let objectives = toml::from_str(objectives).expect("the objective parses");
@@ -100,6 +102,12 @@ impl Tape {
         let tape = self.push(Event::ProxyAdmit { proxy: ProxyId(0), peer: local });
         let (client, session) = (ClientId(client), SessionId(session));
         tape.push(Event::ClientOpen { client, session, target: 0, local, strong: false })
+    }
+
+    /// A client opens a session under the strong contract.
+    pub(super) fn strongly(self, client: u32) -> Self {
+        let (local, session) = (client_addr(client, self.session), SessionId(self.session));
+        self.push(Event::ClientOpen { client: ClientId(client), session, target: 0, local, strong: true })
     }
 
     pub(super) fn refused(self, client: u32, status: u16) -> Self {
@@ -201,6 +209,18 @@ impl Tape {
     pub(super) fn asked(self, source: u16, leg: u32, symbol: u32) -> Self {
         let (source, leg, symbol) = (SourceId(source), LegId(leg), Symbol::numbered(symbol));
         self.push(Event::SourceSubscribe { source, leg, symbol })
+    }
+
+    /// The source denied the symbol.
+    pub(super) fn denied(self, source: u16, leg: u32, symbol: u32) -> Self {
+        let (source, leg, symbol) = (SourceId(source), LegId(leg), Symbol::numbered(symbol));
+        self.push(Event::SourceDeny { source, leg, symbol })
+    }
+
+    /// The client was told what became of its subscription.
+    pub(super) fn answered(self, client: u32, symbol: u32, accepted: bool) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientAnswer { client, session, symbol, accepted })
     }
 
     pub(super) fn given_back(self, source: u16, leg: u32, symbol: u32) -> Self {

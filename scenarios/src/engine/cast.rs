@@ -78,10 +78,12 @@ fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
         seed: plan.seed,
         mode: match sources.mode {
             SourceMode::V1 => mock_upstream::Mode::V1,
+            SourceMode::V2 => mock_upstream::Mode::V2,
             SourceMode::Echo => mock_upstream::Mode::Echo,
         },
         key_limit: sources.key_limit,
         script: script(plan, &source_host(index)),
+        denied: plan.denied(index),
         ..mock_upstream::Config::new(SourceId(index), ([0, 0, 0, 0], SOURCE_PORT).into())
     }
 }
@@ -113,6 +115,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     config.id = ProxyId(index);
     config = config.with_protocol(match scenario.sources.mode {
         SourceMode::V1 => wire::feed::Protocol::V1,
+        SourceMode::V2 => wire::feed::Protocol::V2,
         SourceMode::Echo => wire::feed::Protocol::Raw,
     });
     if let Some(consumed) = said.sources {
@@ -179,6 +182,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     config.symbols_per_client = group.symbols_each;
     config.protocol = match plan.scenario.sources.mode {
         SourceMode::V1 => wire::feed::Protocol::V1,
+        SourceMode::V2 => wire::feed::Protocol::V2,
         SourceMode::Echo => wire::feed::Protocol::Raw,
     };
     config.strong = group.strong;

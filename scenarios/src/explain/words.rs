@@ -21,8 +21,15 @@ pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
 fn sources(scenario: &Scenario) -> String {
     let sources = &scenario.sources;
     let mut text = match sources.mode {
-        SourceMode::V1 => {
-            format!("{}, v1, {} symbols, a tick of each every {}", sources.count, sources.symbols, sources.period)
+        SourceMode::V1 | SourceMode::V2 => {
+            let protocol = if sources.mode == SourceMode::V1 { "v1" } else { "v2" };
+            let denied: std::collections::BTreeSet<&str> =
+                sources.denied.iter().map(|denied| denied.symbol.as_str()).collect();
+            let denied = if denied.is_empty() { String::new() } else { format!(", {} of them denied", denied.len()) };
+            format!(
+                "{}, {protocol}, {} symbols{denied}, a tick of each every {}",
+                sources.count, sources.symbols, sources.period
+            )
         }
         SourceMode::Echo => format!("{}, echo: they send every message back", sources.count),
     };
@@ -211,6 +218,9 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
                 "subscription-dedup: a source is asked once for what clients want, and given it back {} after, at the earliest",
                 bound.linger
             )
+        }),
+        check.subscription_answers.map(|bound| {
+            format!("subscription-answers: clients hear what the source says to them within {}, and nothing else", bound.settle)
         }),
         check.delivery_latency.map(|bound| format!("delivery-latency: {}", quantile(bound))),
         check.failover_time.map(|bound| {

@@ -111,6 +111,32 @@ pub(super) fn swaps_neighbours(policies: &mut Policies, config: Config) -> Confi
     plant(policies, config, Swaps::default)
 }
 
+/// Keeps the newest message of each symbol back by one, and lets it out when its epoch is over.
+#[derive(Default)]
+struct Lingers {
+    held: std::collections::BTreeMap<Symbol, Arc<Delivery>>,
+}
+
+impl Tamper for Lingers {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        let delivery = Arc::clone(&coming.delivery);
+        match self.held.insert(delivery.symbol, Arc::clone(&delivery)) {
+            // The new leg's first, and then what was left of the old one.
+            Some(held) if held.epoch != delivery.epoch => {
+                self.held.remove(&delivery.symbol);
+                coming.push(delivery);
+                coming.push(held)
+            }
+            Some(held) => coming.push(held),
+            None => Pushed::Queued,
+        }
+    }
+}
+
+pub(super) fn lets_the_old_leg_through(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, Lingers::default)
+}
+
 /// Loses what comes from the proxy's memory, of one kind, every so many times, and says nothing.
 struct Loses(Kind, u64, u64);
 

@@ -42,6 +42,11 @@ pub(super) fn never_gives_back(_: &mut Policies, mut config: Config) -> Config {
     config
 }
 
+pub(super) fn asks_two_sources(_: &mut Policies, mut config: Config) -> Config {
+    config.sources = proxy::Sources::Hot;
+    config
+}
+
 pub(super) fn one_source_at_a_time(_: &mut Policies, mut config: Config) -> Config {
     config.sources = proxy::Sources::Active;
     config

@@ -134,11 +134,31 @@ static SOURCES: Table = Table {
             Without::Means("no limit"),
             "Connections that one instance allows for one key.",
         ),
+        key(
+            "denied",
+            Kind::List(&Kind::Table(&DENIED)),
+            Without::Means("none"),
+            "Subscriptions that are denied; needs `v2`.",
+        ),
     ],
 };
 
-const SOURCE_MODE: &[Choice] =
-    &[word("v1", "The v1 feed protocol: ticks of symbols."), word("echo", "Sends every message back; needs `relay`.")];
+static DENIED: Table = Table {
+    about: "Subscriptions to a symbol are denied.",
+    keys: &[
+        key("symbol", Kind::Text, Without::Wrong, "Its name, `S0003`."),
+        key("by", Kind::Text, Without::Means("by all"), "The instance that denies it, `source-1`."),
+    ],
+};
+
+const SOURCE_MODE: &[Choice] = &[
+    word("v1", "The v1 feed protocol: ticks of symbols."),
+    word(
+        "v2",
+        "The v2 feed protocol: logins, and subscriptions that are accepted or denied. Plain clients speak it, too.",
+    ),
+    word("echo", "Sends every message back; needs `relay`."),
+];
 
 static PROXY: Table = Table {
     about: "The proxy under test.",
@@ -293,7 +313,7 @@ static CLIENTS: Table = Table {
             "reconnect",
             Kind::Flag,
             Without::Default("true"),
-            "Whether they come again after a loss or a refusal: exponential backoff from 100 ms to 5 s, full jitter.",
+            "Whether they come again after a loss or a refusal: exponential backoff from 500 ms to 30 s, full jitter.",
         ),
         key(
             "requests-per-s",
@@ -383,4 +403,5 @@ const STATE: &[Choice] = &[
     word("client-opened", "A client's session opened."),
     word("delivered", "A message was delivered, or an echo came back."),
     word("host-restarted", "A killed or dark host came back."),
+    word("subscription-denied", "A client was told that a subscription is denied."),
 ];

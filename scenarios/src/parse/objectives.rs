@@ -61,6 +61,7 @@ pub static CHECK: Table = Table {
             },
         ),
         objective("subscription-dedup", &SUBSCRIPTION_DEDUP),
+        objective("subscription-answers", &SUBSCRIPTION_ANSWERS),
         objective("delivery-latency", &DELIVERY_LATENCY),
         objective("failover-time", &FAILOVER_TIME),
         objective("first-tick", &FIRST_TICK),
@@ -103,6 +104,19 @@ static SUBSCRIPTION_DEDUP: Table = Table {
             "How long a symbol that nobody wants stays subscribed at least.",
         ),
         key("settle", Kind::Span(0, HOUR_US), Without::Default("\"2s\""), "And how much longer at most."),
+        CHECKED_MIN,
+    ],
+};
+
+static SUBSCRIPTION_ANSWERS: Table = Table {
+    about: "Clients are told what the source says to their subscriptions, when it has said it, and nobody else is. For `v2`.",
+    keys: &[
+        key(
+            "settle",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"2s\""),
+            "From the source's answer, or the loss of its leg, to the client.",
+        ),
         CHECKED_MIN,
     ],
 };
@@ -326,6 +340,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     }
     ticks(rules);
     contract(rules);
+    answers(rules);
     latency(rules);
     faults(rules);
     clients(rules);
@@ -370,6 +385,13 @@ fn contract(rules: &mut Rules<'_>) {
     if scenario.check.subscription_dedup.is_some() && scenario.proxy.mode == ProxyMode::Relay {
         let lack = "a relay passes on what each client asks for";
         wrong(rules, "subscription-dedup", lack, "write proxy.mode = \"fanout\"");
+    }
+}
+
+fn answers(rules: &mut Rules<'_>) {
+    if rules.scenario.check.subscription_answers.is_some() && rules.scenario.sources.mode != SourceMode::V2 {
+        let lack = "only v2 answers subscriptions";
+        wrong(rules, "subscription-answers", lack, "write sources.mode = \"v2\"");
     }
 }
 

@@ -84,6 +84,8 @@ all_pass! {
     slow_consumers_passes: "slow-consumers",
     slow_consumers_conflated_passes: "slow-consumers-conflated",
     come_and_go_passes: "come-and-go",
+    v2_denials_passes: "v2-denials",
+    sharded_sources_crash_passes: "sharded-sources-crash",
     relay_balance_passes: "relay-balance",
     relay_mute_instances_passes: "relay-mute-instances",
     relay_full_passes: "relay-full",

@@ -13,6 +13,7 @@ const HOSTS_MAX: u64 = 2_000;
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     modes(rules);
+    denied(rules);
     groups(rules);
 }
 
@@ -42,6 +43,28 @@ fn modes(rules: &mut Rules<'_>) {
             scenario.sources.period
         );
         rules.wrong_but(&["proxy".into(), "stale-after".into()], message, "some periods longer, at least");
+    }
+}
+
+fn denied(rules: &mut Rules<'_>) {
+    let sources = &rules.scenario.sources;
+    if !sources.denied.is_empty() && sources.mode != SourceMode::V2 {
+        let message = "sources.denied: only a source that speaks v2 can deny a subscription";
+        rules.wrong_but(&["sources".into(), "denied".into()], message, "write sources.mode = \"v2\"");
+    }
+    let symbol = |n: u32| wire::id::Symbol::numbered(n).to_string();
+    let hosts: Vec<String> = (0..sources.count).map(crate::plan::source_host).collect();
+    for (index, denied) in sources.denied.iter().enumerate() {
+        let at = |key: &'static str| ["sources".into(), "denied".into(), index.into(), key.into()];
+        if !(0..sources.symbols).any(|n| symbol(n) == denied.symbol) {
+            let message = format!("the sources have no symbol \"{}\"", denied.symbol);
+            let hint = format!("they have {} to {}", symbol(0), symbol(sources.symbols.saturating_sub(1)));
+            rules.wrong_but(&at("symbol"), message, hint);
+        }
+        if let Some(by) = denied.by.as_ref().filter(|by| !hosts.contains(by)) {
+            let message = format!("there is no source \"{by}\"");
+            rules.wrong_word(&at("by"), message, by, hosts.iter().map(String::as_str));
+        }
     }
 }
 
@@ -166,7 +189,9 @@ pub(crate) fn deliveries(scenario: &Scenario) -> f64 {
             let there_us = (run_us - group.start.as_micros() as f64).max(0.0);
             let there_us = group.stay.map_or(there_us, |stay| there_us.min(stay.as_micros() as f64));
             let per_s = match scenario.sources.mode {
-                SourceMode::V1 => f64::from(group.symbols_each.unwrap_or(scenario.sources.symbols)) * ticks_per_s,
+                SourceMode::V1 | SourceMode::V2 => {
+                    f64::from(group.symbols_each.unwrap_or(scenario.sources.symbols)) * ticks_per_s
+                }
                 SourceMode::Echo => group.requests_per_s.unwrap_or(0.0),
             };
             f64::from(group.count) * per_s * there_us / 1e6

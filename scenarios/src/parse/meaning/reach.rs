@@ -28,6 +28,7 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::FaultOnActiveSource | State::Failover => on_source,
         State::HostRestarted => back,
         State::ClientShed => scenario.proxy.clients_max.or(scenario.proxy.pending_max).is_some(),
+        State::SubscriptionDenied => !scenario.sources.denied.is_empty(),
         State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
         State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
         State::GapTold => {
@@ -39,6 +40,7 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::FaultOnActiveSource | State::Failover => "no fault hits a source or its link",
         State::HostRestarted => "no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
         State::ClientShed => "neither proxy.clients-max nor proxy.pending-max is set",
+        State::SubscriptionDenied => "no source denies anything",
         State::MessageDropped => "it takes slow readers and proxy.slow-client = \"drop-oldest\"",
         State::SlowClientClosed => "it takes slow readers and proxy.slow-client = \"disconnect\"",
         State::GapTold => "no group has strong clients",

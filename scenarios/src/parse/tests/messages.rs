@@ -8,7 +8,9 @@ fn unknown_keys_find_the_word_that_was_meant() {
     check(
         "count = 2",
         "count = 2\ncolour = 3",
-        &["8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\""],
+        &[
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\"",
+        ],
     );
     check(
         "count = 10",
@@ -149,7 +151,7 @@ fn a_word_that_is_not_known_suggests_one_that_is() {
         "",
         "[[reach]]\nstate = \"fail-over\"\n",
         &[
-            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\" or \"host-restarted\", not \"fail-over\"; did you mean \"failover\"?",
+            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\", \"host-restarted\" or \"subscription-denied\", not \"fail-over\"; did you mean \"failover\"?",
         ],
     );
 }
@@ -418,7 +420,7 @@ fn problems_of_every_kind_come_together_in_order() {
         "count = 2",
         "count = 2\ncolour = 1\n[[faults]]\nat = \"1s\"\nkind = \"kill\"\ntarget = \"soruce-1\"\n",
         &[
-            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\"",
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\"",
             "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-1\"?",
         ],
     );
@@ -544,6 +546,27 @@ fn an_objective_that_cannot_be_checked_is_refused() {
         "count = 2\nmode = \"echo\"\n\n[proxy]\nmode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nrequests-per-s = 1\n",
         &[
             "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
+        ],
+    );
+}
+
+#[test]
+fn only_v2_denies_and_only_what_is_there() {
+    check(
+        "count = 2\n",
+        "count = 2\ndenied = [{ symbol = \"S0009\", by = \"source-7\" }]\n",
+        &[
+            "8:10: sources.denied: only a source that speaks v2 can deny a subscription; write sources.mode = \"v2\"",
+            "8:22: the sources have no symbol \"S0009\"; they have S0000 to S0003",
+            "8:36: there is no source \"source-7\"; did you mean \"source-0\"?",
+        ],
+    );
+    check("count = 2\n", "count = 2\nmode = \"v2\"\ndenied = [{ symbol = \"S0003\", by = \"source-1\" }]\n", &[]);
+    check(
+        "symbol-order = {}\n",
+        "subscription-answers = {}\n",
+        &[
+            "17:24: \"subscription-answers\" cannot be checked: only v2 answers subscriptions; write sources.mode = \"v2\"",
         ],
     );
 }
