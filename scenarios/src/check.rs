@@ -15,12 +15,14 @@ mod delivery_latency;
 mod even_spread;
 mod facts;
 mod failover_time;
+mod fair_turns;
 mod first_tick;
 mod gentle_rebalance;
 mod health;
 mod homes;
 mod isolation;
 mod latency;
+mod latency_fairness;
 mod ledger;
 mod legs;
 mod metrics_truth;
@@ -29,14 +31,17 @@ mod no_duplicates;
 mod no_leakage;
 mod no_loss;
 mod no_silent_gap;
+mod nothing_leaks;
 mod objectives;
 mod payload_intact;
 mod resume_all_or_nothing;
 mod seen;
+mod slow_policy;
 mod slow_start;
 mod snapshot_then_live;
 #[cfg(test)]
 mod speed;
+mod staleness;
 mod subscription_answers;
 mod subscription_dedup;
 mod symbol_order;
@@ -53,9 +58,9 @@ pub use self::facts::Facts;
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
 pub use self::objectives::{
-    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FirstTick, FromPhase,
-    GentleRebalance, Isolation, NoClientClose, Objectives, Plain, Share, SlowStart, SubscriptionAnswers,
-    SubscriptionDedup, UpstreamCaps, UpstreamConnections, UpstreamDials, build,
+    Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FairTurns, FirstTick, FromPhase,
+    GentleRebalance, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Share, SlowStart,
+    Staleness, SubscriptionAnswers, SubscriptionDedup, UpstreamCaps, UpstreamConnections, UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

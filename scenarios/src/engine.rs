@@ -132,6 +132,7 @@ fn facts(plan: &Plan) -> Facts {
         period_us: plan.scenario.sources.period.as_micros(),
         slow_clients: plan.slow_clients(),
         copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
+        slow_client: plan.scenario.proxy.slow_client,
         moves: consumed == Some(Consumed::Sharded),
         client_hosts: plan
             .client_hosts

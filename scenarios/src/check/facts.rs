@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::model::SlowClient;
+
 /// The shape of a run. Everything else is read from the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -19,6 +21,8 @@ pub struct Facts {
     pub copies: u16,
     /// Whether symbols move from one leg to another while both are up, so that for a while both have them.
     pub moves: bool,
+    /// What becomes of a client whose queue is full, where the scenario says so.
+    pub slow_client: Option<SlowClient>,
     /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
     pub client_hosts: Vec<(String, Range<u32>)>,
 }

@@ -9,19 +9,24 @@ use super::convergence::Converged;
 use super::delivery_latency::Delivery;
 use super::even_spread::Spread;
 use super::failover_time::Failover;
+use super::fair_turns::Turns;
 use super::first_tick::Served;
 use super::gentle_rebalance::Moves;
 use super::isolation::Isolated;
+use super::latency_fairness::FairLatency;
 use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
 use super::no_duplicates::Once;
 use super::no_leakage::Private;
 use super::no_loss::Complete;
 use super::no_silent_gap::Accounted;
+use super::nothing_leaks::Leaks;
 use super::payload_intact::Intact;
 use super::resume_all_or_nothing::AllOrNothing;
+use super::slow_policy::Policy;
 use super::slow_start::Gentle;
 use super::snapshot_then_live::SnapshotFirst;
+use super::staleness::Fresh;
 use super::subscription_answers::Answered;
 use super::subscription_dedup::Union;
 use super::symbol_order::Ordered;
@@ -58,6 +63,12 @@ pub struct Objectives {
     pub subscription_answers: Option<SubscriptionAnswers>,
     /// From the source's send to the client.
     pub delivery_latency: Option<DeliveryLatency>,
+    /// The age of what is delivered.
+    pub staleness: Option<Staleness>,
+    /// No client is served later than the others.
+    pub latency_fairness: Option<LatencyFairness>,
+    /// Each symbol has its turn.
+    pub fair_turns: Option<FairTurns>,
     /// The pause that a client sees when a source fails.
     pub failover_time: Option<FailoverTime>,
     /// From a client's subscription to its first tick.
@@ -78,6 +89,10 @@ pub struct Objectives {
     pub gentle_rebalance: Option<GentleRebalance>,
     /// What the proxy holds for its clients.
     pub client_memory: Option<ClientMemory>,
+    /// A full queue has the configured outcome and no other.
+    pub slow_policy: Option<Plain>,
+    /// When everyone has gone, nothing of them is left.
+    pub nothing_leaks: Option<NothingLeaks>,
     /// What the proxy counts is what the wire shows.
     pub metrics_truth: Option<Plain>,
     /// Latency of the others while slow clients are there.
@@ -166,6 +181,69 @@ pub type Isolation = DeliveryLatency;
 
 fn samples_min() -> u64 {
     1_000
+}
+
+/// Bound on the age of what is delivered as live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Staleness {
+    /// Of each delivery to each client, slow ones too.
+    pub at_most: Span,
+    /// As in [`Plain`]; each live delivery from the steady phase on is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// Bound on how unlike the mean latencies of clients may be.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LatencyFairness {
+    /// Jain's index over the clients' mean latencies.
+    pub jain_min: Share,
+    /// The greatest mean as a multiple of the mean of all. Default 2.
+    #[serde(default = "worst_at_most")]
+    pub worst_at_most: f64,
+    /// A client with fewer samples is not judged. Default 100.
+    #[serde(default = "client_samples_min")]
+    pub samples_min: u64,
+    /// As in [`Plain`]; each client that is judged is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+fn worst_at_most() -> f64 {
+    2.0
+}
+
+fn client_samples_min() -> u64 {
+    100
+}
+
+/// Bound on how far one symbol may be ahead of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FairTurns {
+    /// Messages.
+    pub apart_at_most: u64,
+    /// As in [`Plain`]; each delivery is a check.
+    #[serde(default)]
+    pub checked_min: u64,
+}
+
+/// Bound on how long something may be left of clients that have gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NothingLeaks {
+    /// After the end of the last session. Default 2 s.
+    pub settle: Span,
+    /// As in [`Plain`]; each gauge after that is a check.
+    pub checked_min: u64,
+}
+
+impl Default for NothingLeaks {
+    fn default() -> Self {
+        Self { settle: Span::from_millis(2_000), checked_min: 0 }
+    }
 }
 
 /// Bound on the silence of a symbol at a client when a source fails.
@@ -432,6 +510,15 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
         let floor = bound.checked_min.max(bound.samples_min);
         bench.add("delivery-latency", floor, Box::new(Delivery::new(bound)));
     }
+    if let Some(bound) = objectives.staleness {
+        bench.add("staleness", bound.checked_min, Box::new(Fresh::new(bound)));
+    }
+    if let Some(bound) = objectives.latency_fairness {
+        bench.add("latency-fairness", bound.checked_min, Box::new(FairLatency::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.fair_turns {
+        bench.add("fair-turns", bound.checked_min, Box::new(Turns::new(bound)));
+    }
     if let Some(bound) = objectives.failover_time {
         bench.add("failover-time", bound.checked_min, Box::new(Failover::new(bound, facts)));
     }
@@ -461,6 +548,12 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.client_memory {
         bench.add("client-memory", bound.checked_min, Box::new(ClientQueues::new(bound)));
+    }
+    if let Some(plain) = objectives.slow_policy {
+        bench.add("slow-policy", plain.checked_min, Box::new(Policy::new(facts)));
+    }
+    if let Some(bound) = objectives.nothing_leaks {
+        bench.add("nothing-leaks", bound.checked_min, Box::new(Leaks::new(bound, facts)));
     }
     if let Some(plain) = objectives.metrics_truth {
         bench.add("metrics-truth", plain.checked_min, Box::new(Truth::new(facts)));

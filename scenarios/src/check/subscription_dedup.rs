@@ -99,6 +99,10 @@ impl Union {
     /// A message of the symbol reached a client: its proxy knows that it wants it.
     fn sure(&mut self, at: At, session: SessionId) {
         let Some(client) = self.clients.get_mut(&at.client).filter(|client| client.session == session) else { return };
+        if self.facts.is_slow(client.id) {
+            // When it says that it has left, its proxy may have known for long.
+            return;
+        }
         if let Some(sure) = client.symbols.get_mut(&at.symbol)
             && !std::mem::replace(sure, true)
         {
@@ -348,6 +352,12 @@ mod tests {
         let both = wanted().open(1, 0).subscribe(1, 0).deliver(1, 0, 2);
         check(both.clone().close_own(1).after(5_000_000).given_back(0, 0, 0), Fail, 2);
         check(both.close_own(1).close_own(0).after(1_000_000).given_back(0, 0, 0), Pass, 2);
+        // Nor does a slow one, of whom nobody knows when its proxy let it go.
+        check(
+            tape().open(9, 0).subscribe(9, 0).asked(0, 0, 0).deliver(9, 0, 1).close_own(9).given_back(0, 0, 0),
+            Pass,
+            2,
+        );
         // A client whose request may still be on its way keeps nothing.
         check(wanted().close_own(0).after(1_000_000).open(1, 0).subscribe(1, 0).given_back(0, 0, 0), Pass, 2);
     }

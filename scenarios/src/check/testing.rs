@@ -52,6 +52,7 @@ impl Tape {
             slow_clients: std::iter::once(9..10).collect(),
             copies: 1,
             moves: false,
+            slow_client: None,
             client_hosts: vec![("c-0".to_owned(), 0..10)],
         };
         let objectives = toml::from_str(objectives).expect("the objective parses");

@@ -195,6 +195,8 @@ pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
         (check.payload_intact.is_some(), "payload-intact: payloads are the source's, byte for byte"),
         (check.snapshot_then_live.is_some(), "snapshot-then-live: strong clients get the newest value first"),
         (check.resume_all_or_nothing.is_some(), "resume-all-or-nothing: a resume is served in full or not at all"),
+        (check.slow_policy.is_some(), "slow-policy: a full queue has the configured outcome and no other"),
+        (check.nothing_leaks.is_some(), "nothing-leaks: when everyone has gone, nothing of them is left"),
         (check.metrics_truth.is_some(), "metrics-truth: what the proxy counts is what sources and clients saw"),
     ];
     let mut lines: Vec<String> = plain.iter().filter(|(asked, _)| *asked).map(|(_, line)| (*line).to_owned()).collect();
@@ -223,6 +225,19 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
             format!("subscription-answers: clients hear what the source says to them within {}, and nothing else", bound.settle)
         }),
         check.delivery_latency.map(|bound| format!("delivery-latency: {}", quantile(bound))),
+        check
+            .staleness
+            .map(|bound| format!("staleness: nothing that is delivered as live is older than {}", bound.at_most)),
+        check.latency_fairness.map(|bound| {
+            format!(
+                "latency-fairness: the clients' mean latencies have a Jain's index of at least {}, none is above {} times the mean",
+                bound.jain_min.get(),
+                bound.worst_at_most
+            )
+        }),
+        check.fair_turns.map(|bound| {
+            format!("fair-turns: no symbol of a session is more than {} messages ahead of another", bound.apart_at_most)
+        }),
         check.failover_time.map(|bound| {
             format!(
                 "failover-time: no symbol is silent for more than {} and a period when a source fails",

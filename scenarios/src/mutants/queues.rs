@@ -39,6 +39,11 @@ trait Tamper: Send + 'static {
     fn holds(&self, _waiting: usize) -> bool {
         false
     }
+
+    /// Bytes that are counted, though nothing holds them.
+    fn phantom_bytes(&self) -> usize {
+        0
+    }
 }
 
 struct Wrong<T> {
@@ -69,7 +74,7 @@ impl<T: Tamper> Queue for Wrong<T> {
     }
 
     fn bytes(&self) -> usize {
-        self.right.bytes()
+        self.right.bytes() + self.tamper.phantom_bytes()
     }
 
     fn is_empty(&self) -> bool {
@@ -226,6 +231,72 @@ pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config
             0,
         )
     })
+}
+
+/// Some clients, to whom one round in twenty comes with the next.
+struct Last {
+    is_last: bool,
+    pushed: u64,
+}
+
+impl Tamper for Last {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        self.pushed += 1;
+        coming.pass()
+    }
+
+    fn holds(&self, _waiting: usize) -> bool {
+        // Ten symbols are a round.
+        self.is_last && (1..=10).contains(&(self.pushed % 200))
+    }
+}
+
+pub(super) fn serves_some_last(policies: &mut Policies, config: Config) -> Config {
+    let clients = AtomicUsize::new(0);
+    let is_last = move || clients.fetch_add(1, Ordering::Relaxed).is_multiple_of(10);
+    plant(policies, config, move || Last { is_last: is_last(), pushed: 0 })
+}
+
+#[derive(Default)]
+struct Starves {
+    was_behind: bool,
+    count: u64,
+}
+
+impl Tamper for Starves {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        self.was_behind |= coming.pressure.blocked;
+        if self.was_behind && coming.delivery.symbol == Symbol::numbered(0) {
+            self.count += 1;
+            if !self.count.is_multiple_of(10) {
+                coming.dropped.push(Dropped { delivery: coming.delivery, why: Why::Conflated });
+                return Pushed::Queued;
+            }
+        }
+        coming.pass()
+    }
+}
+
+pub(super) fn starves_a_symbol(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, Starves::default)
+}
+
+#[derive(Default)]
+struct NeverFrees(usize);
+
+impl Tamper for NeverFrees {
+    fn push(&mut self, coming: Coming<'_>) -> Pushed {
+        self.0 += 1;
+        coming.pass()
+    }
+
+    fn phantom_bytes(&self) -> usize {
+        self.0 / 100
+    }
+}
+
+pub(super) fn never_frees(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, NeverFrees::default)
 }
 
 struct Company;

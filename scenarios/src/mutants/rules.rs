@@ -47,6 +47,16 @@ pub(super) fn asks_two_sources(_: &mut Policies, mut config: Config) -> Config {
     config
 }
 
+pub(super) fn drops_the_oldest(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.slow_client = proxy::SlowClient::DropOldest;
+    config
+}
+
+pub(super) fn disconnects(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.slow_client = proxy::SlowClient::Disconnect;
+    config
+}
+
 pub(super) fn one_source_at_a_time(_: &mut Policies, mut config: Config) -> Config {
     config.sources = proxy::Sources::Active;
     config

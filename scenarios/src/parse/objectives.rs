@@ -63,6 +63,9 @@ pub static CHECK: Table = Table {
         objective("subscription-dedup", &SUBSCRIPTION_DEDUP),
         objective("subscription-answers", &SUBSCRIPTION_ANSWERS),
         objective("delivery-latency", &DELIVERY_LATENCY),
+        objective("staleness", &STALENESS),
+        objective("latency-fairness", &LATENCY_FAIRNESS),
+        objective("fair-turns", &FAIR_TURNS),
         objective("failover-time", &FAILOVER_TIME),
         objective("first-tick", &FIRST_TICK),
         objective("no-client-close", &NO_CLIENT_CLOSE),
@@ -73,6 +76,14 @@ pub static CHECK: Table = Table {
         objective("slow-start", &SLOW_START),
         objective("gentle-rebalance", &GENTLE_REBALANCE),
         objective("client-memory", &CLIENT_MEMORY),
+        objective(
+            "slow-policy",
+            &Table {
+                about: "A full queue has the outcome that `proxy.slow-client` says, and no other.",
+                keys: &[CHECKED_MIN],
+            },
+        ),
+        objective("nothing-leaks", &NOTHING_LEAKS),
         objective(
             "metrics-truth",
             &Table {
@@ -135,6 +146,60 @@ static DELIVERY_LATENCY: Table = Table {
 static ISOLATION: Table = Table {
     about: "The delivery latency of clients that read well, while slow ones are connected. Needs `service-time` and a group of each.",
     keys: &QUANTILE,
+};
+
+static STALENESS: Table = Table {
+    about: "No value that is delivered as live is older than the bound, to whomever.",
+    keys: &[
+        key(
+            "at-most",
+            Kind::Span(1, HOUR_US),
+            Without::Wrong,
+            "From a tick's first send by any source to its arrival, from the steady phase on.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static LATENCY_FAIRNESS: Table = Table {
+    about: "No client is served later than the others, time after time. Needs `service-time`; slow readers are not judged.",
+    keys: &[
+        key("jain-min", Kind::Number(0.001, 1.0), Without::Wrong, "Jain's index over the clients' mean latencies."),
+        key(
+            "worst-at-most",
+            Kind::Number(1.0, 1_000.0),
+            Without::Default("2.0"),
+            "The greatest mean as a multiple of the mean of all.",
+        ),
+        key(
+            "samples-min",
+            Kind::Whole(1, u64::MAX),
+            Without::Default("100"),
+            "A client with fewer samples is not judged.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static FAIR_TURNS: Table = Table {
+    about: "Each symbol of a session has its turn. For sources whose symbols tick alike, and none of which fails.",
+    keys: &[
+        key(
+            "apart-at-most",
+            Kind::Whole(1, u64::MAX),
+            Without::Wrong,
+            "Messages that one symbol of a session may be ahead of another.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static NOTHING_LEAKS: Table = Table {
+    about: "When everyone has gone, the proxy holds nothing of them.",
+    keys: &[
+        key("settle", Kind::Span(0, HOUR_US), Without::Default("\"2s\""), "After the end of the last session."),
+        CHECKED_MIN,
+    ],
 };
 
 static FAILOVER_TIME: Table = Table {
@@ -367,6 +432,9 @@ fn ticks(rules: &mut Rules<'_>) {
         ("subscription-dedup", check.subscription_dedup.is_some()),
         ("failover-time", check.failover_time.is_some()),
         ("first-tick", check.first_tick.is_some()),
+        ("staleness", check.staleness.is_some()),
+        ("latency-fairness", check.latency_fairness.is_some()),
+        ("fair-turns", check.fair_turns.is_some()),
     ] {
         if asked {
             wrong(rules, name, "echo sources send no ticks", "take it out or write sources.mode = \"v1\"");
@@ -397,10 +465,13 @@ fn answers(rules: &mut Rules<'_>) {
 
 fn latency(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
-    for (name, asked) in
-        [("delivery-latency", scenario.check.delivery_latency), ("isolation", scenario.check.isolation)]
-    {
-        if asked.is_some() && scenario.service_time.is_none() {
+    let check = &scenario.check;
+    for (name, asked) in [
+        ("delivery-latency", check.delivery_latency.is_some()),
+        ("isolation", check.isolation.is_some()),
+        ("latency-fairness", check.latency_fairness.is_some()),
+    ] {
+        if asked && scenario.service_time.is_none() {
             let lack = "CPU is free without service-time, so no queue ever forms";
             wrong(rules, name, lack, "write service-time.proxy-per-segment = \"5us\"");
         }
@@ -504,6 +575,19 @@ fn clients(rules: &mut Rules<'_>) {
         let path = ["check".into(), "client-memory".into(), "queue-bytes-max".into()];
         let message = format!("client-memory.queue-bytes-max is below what the proxy may queue, {queue}");
         rules.wrong_but(&path, message, format!("did you mean {queue}?"));
+    }
+    if scenario.check.slow_policy.is_some() {
+        if scenario.proxy.slow_client.is_none() {
+            wrong(rules, "slow-policy", "proxy.slow-client is not set", "write proxy.slow-client = \"conflate\"");
+        } else if !has_slow(scenario) {
+            wrong(rules, "slow-policy", "no group reads slowly", "give a group reader = { stops-after = \"1s\" }");
+        }
+    }
+    if scenario.check.nothing_leaks.is_some()
+        && let Some(group) = scenario.clients.iter().find(|group| group.stay.is_none())
+    {
+        let lack = format!("group \"{}\" stays to the end", group.name);
+        wrong(rules, "nothing-leaks", &lack, "give each group a stay that ends some seconds before the run does");
     }
     if let Some(bound) = scenario.check.no_client_close
         && !bound.allow_slow

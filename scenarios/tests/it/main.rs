@@ -8,4 +8,5 @@ mod drain;
 mod front_door;
 mod lifecycle;
 mod mutants;
+mod pairs;
 mod properties;
