@@ -221,16 +221,22 @@ fn log() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// The first SIGTERM or SIGINT begins a drain, the second stops at once; SIGHUP reads the configuration file again.
+/// The first SIGTERM or SIGINT begins a drain, or leaves one that was asked for elsewhere to its end; the second stops at once. SIGHUP reads the configuration file again.
 async fn signals<N: Network>(proxy: Handle<N>, stop: CancellationToken) {
     let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
+    let mut ends = 0;
     loop {
         match signals.next().await {
             // What came of it stands in the log.
             #[cfg(unix)]
             Signal::Reload => drop(proxy.reload()),
-            Signal::End if proxy.drain() => {}
-            Signal::End => return stop.cancel(),
+            Signal::End => {
+                ends += 1;
+                if ends > 1 {
+                    return stop.cancel();
+                }
+                proxy.drain();
+            }
         }
     }
 }

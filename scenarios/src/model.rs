@@ -214,6 +214,9 @@ pub struct Proxy {
     /// Dials to one source that may come at once; none: the proxy's default.
     #[serde(default)]
     pub dials_burst: Option<u32>,
+    /// Shards of each proxy, 1 to 64: each has its part of the clients. Default 1. In the simulator they take turns on one core.
+    #[serde(default)]
+    pub shards: Option<u16>,
 }
 
 fn default_one() -> u16 {

@@ -158,6 +158,9 @@ impl Plan {
         if self.scenario.clients.iter().any(|group| group.reader != Reader::Full) {
             return Err("turmoil's buffers count writes, not bytes: slow readers mean nothing there".to_owned());
         }
+        if self.scenario.proxy.shards.is_some_and(|shards| shards > 1) {
+            return Err("turmoil runs each host in one task set: it has no shards".to_owned());
+        }
         if self.scenario.service_time.is_some() && !self.scenario.engines.contains(&Engine::Turmoil) {
             return Err("turmoil has no service time".to_owned());
         }

@@ -87,6 +87,31 @@ async fn the_first_sigterm_drains_and_the_second_stops() {
 }
 
 #[tokio::test]
+async fn a_sigterm_during_a_drain_that_an_operator_asked_for_leaves_it_to_its_end() {
+    let mut program = Program::start(
+        "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nupstreams = [\"ws://127.0.0.1:1/\"]\ndrain_time = \"10h\"\ndrain_deadline = \"11h\"\n",
+    );
+    let [addr, admin] = [program.address(), program.address()];
+    let [mut a, mut b] = [Client::connect(addr, false).await, Client::connect(addr, false).await];
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.text().await, "Connected");
+    }
+    assert!(ask(admin, "POST /drain").await.starts_with("HTTP/1.1 202"));
+    let mut other = match soon(select(a.session.next(), b.session.next())).await {
+        Either::Left(_) => b,
+        Either::Right(_) => a,
+    };
+    program.signal("TERM");
+    for _ in 0..50 {
+        other.settle().await;
+    }
+    program.signal("TERM");
+    assert_eq!(other.closed().await, 1001);
+    drop(other);
+    assert_eq!(program.exit(), 0);
+}
+
+#[tokio::test]
 async fn a_sighup_or_a_request_reads_the_file_again_and_a_bad_one_changes_nothing() {
     let config = |clients_max: &str| {
         format!(

@@ -52,6 +52,7 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
         at_horizon: AtHorizon::FailIfUnfinished,
         epoch: EPOCH,
         link: link(plan, options.engine),
+        shards: plan.scenario.proxy.shards.map_or(1, usize::from),
         ..SimConfig::seeded(plan.seed)
     };
     let recorder = Arc::new(Recorder::new(

@@ -87,6 +87,9 @@ fn proxy(scenario: &Scenario) -> String {
     if let Some(burst) = proxy.dials_burst {
         text += &format!(", {burst} dials at once");
     }
+    if let Some(shards) = proxy.shards.filter(|shards| *shards > 1) {
+        text += &format!(", {shards} shards");
+    }
     text
 }
 

@@ -242,6 +242,12 @@ static PROXY: Table = Table {
             Without::Means("the proxy's default"),
             "Dials of one proxy to one source that may come at once.",
         ),
+        key(
+            "shards",
+            Kind::Whole(1, 64),
+            Without::Means("1"),
+            "Shards of each proxy: each has its part of the clients. In the simulator they take turns on one core.",
+        ),
     ],
 };
 
