@@ -176,9 +176,16 @@ impl Legs {
             };
             let (from, to) = (it.from.and_then(key_of), key_of(it.to));
             let Some(to) = to else { continue };
-            // A move that is under way ends here.
-            self.handovers.retain(|handover| handover.symbol != it.symbol);
-            if let Some(from) = from {
+            // A move that is under way ends here: the leg that it was to go to gives the symbol back, and the one that still carries it hands it over.
+            let under_way = self.handovers.iter().position(|handover| handover.symbol == it.symbol);
+            let under_way = under_way.map(|place| self.handovers.remove(place));
+            if let Some(old) = under_way.filter(|old| old.to != to)
+                && let Some(leg) = self.legs.get_mut(old.to)
+            {
+                leg.reconcile.changed(now, &Change { added: Vec::new(), removed: vec![it.symbol] });
+                leg.bell.notify_one();
+            }
+            if let Some(from) = under_way.map(|old| old.from).or(from).filter(|from| *from != to) {
                 self.handovers.push(Handover { symbol: it.symbol, from, to, by: now + HANDOVER_MAX });
             }
             let leg = &mut self.legs[to];
@@ -335,6 +342,20 @@ mod tests {
         bench.legs.settle(bench.now, |_, _| false);
         bench.pass(3000 * MS);
         assert_eq!(bench.told[&a].len(), 40 - moving.len());
+    }
+
+    #[test]
+    fn a_symbol_that_moves_on_before_it_has_arrived_stays_with_no_leg_but_the_last() {
+        let mut bench = Bench::new(0);
+        bench.legs.changed(bench.now, &Change { added: symbols(0..40), removed: Vec::new() });
+        // Three legs come up one after the other: some symbols move twice, and have not arrived in between.
+        let legs = [bench.up(0, 3), bench.up(1, 3), bench.up(2, 3)];
+        bench.pass(10 * MS);
+        bench.legs.settle(bench.now, |_, _| true);
+        bench.pass(3000 * MS);
+        let told: Vec<Symbol> = legs.iter().flat_map(|leg| bench.told[leg].iter().copied()).collect();
+        assert_eq!(told.len(), 40, "each symbol is with one leg");
+        assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 40);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `subscription-dedup`: a source is asked for the union of what a proxy's clients want, once.
 //!
 //! - No symbol is subscribed to twice on one leg, whether by two requests or by one that names it twice.
-//! - No more legs of a proxy have a symbol than the proxy is to consume at once; one more where symbols move between legs, and not for longer than a move takes.
+//! - No more legs of a proxy have a symbol than the proxy is to consume at once; where symbols move between legs, for no longer than a move takes.
 //! - A symbol is asked for only while a client of that proxy wants it, or did not long ago.
 //! - It is given back only after it has lingered: nobody has wanted it for that long.
 //! - And it is given back then, within `settle`.
@@ -153,7 +153,11 @@ impl Union {
 
     /// A leg was asked for a symbol that enough legs have.
     fn crowded(&self, at: At, leg: (SourceId, LegId), proxy: usize, findings: &mut Findings) {
-        let most = usize::from(self.facts.copies) + usize::from(self.facts.moves);
+        if self.facts.moves {
+            // For how long is what counts.
+            return;
+        }
+        let most = usize::from(self.facts.copies);
         let others: Vec<u64> = self.others(at.symbol, leg, proxy).map(|(event, _)| event).collect();
         if self.facts.copies > 0 && others.len() >= most {
             let (source, leg) = leg;
@@ -196,6 +200,27 @@ impl Union {
             findings.violation(at, &earlier, || {
                 format!("{source} {leg} was given back {symbol} {left} us after the last client left, before it lingered for {linger}")
             });
+        }
+    }
+
+    /// Symbols that moved, and stayed with the old leg, too.
+    fn stayed(&self, end: At, findings: &mut Findings) {
+        if !self.facts.moves {
+            return;
+        }
+        let mut newest: BTreeMap<(usize, u32), (u64, u64)> = BTreeMap::new();
+        let held = self.legs.values().filter_map(|known| Some((known.proxy?, known)));
+        for (proxy, symbol, event, us) in
+            held.flat_map(|(proxy, known)| known.symbols.iter().map(move |(symbol, it)| (proxy, *symbol, it.0, it.1)))
+        {
+            let Some((other, other_us)) = newest.insert((proxy, symbol), (event, us)) else { continue };
+            let both_us = end.us.saturating_sub(us.max(other_us));
+            if both_us > MOVE_US {
+                let name = self.names.get(&symbol).map_or_else(String::new, ToString::to_string);
+                findings.violation(end, &[other.min(event), other.max(event)], || {
+                    format!("{name} has been with two legs of proxy-{proxy} for {both_us} us")
+                });
+            }
         }
     }
 
@@ -284,6 +309,7 @@ impl Checker for Union {
                 });
             }
         }
+        self.stayed(end, findings);
         format!("{} of {} subscriptions and returns were wrong", findings.broken(), findings.checked())
     }
 }
@@ -326,7 +352,10 @@ mod tests {
         let moving = wanted().facts(|facts| facts.moves = true).leg(1, 0).asked(1, 0, 0);
         check(moving.clone().after(2_000_000).given_back(0, 0, 0), Pass, 3);
         check(moving.clone().after(20_000_000).given_back(0, 0, 0), Fail, 3);
-        check(moving.leg(1, 1).asked(1, 1, 0), Fail, 3);
+        // Also if it moves on at once; but it does not stay with either.
+        let on = moving.leg(1, 1).asked(1, 1, 0);
+        check(on.clone().after(11_000_000), Pass, 3);
+        check(on.after(13_000_000), Fail, 3);
         // It is not given back by both.
         let moved = wanted().facts(|facts| facts.moves = true).leg(1, 0).asked(1, 0, 0).given_back(0, 0, 0);
         check(moved.given_back(1, 0, 0), Fail, 4);
