@@ -398,6 +398,8 @@ impl Config {
         let limits = &self.limits;
         positive("limits.clients_max", limits.clients_max == 0)?;
         positive("limits.handshakes_max", limits.handshakes_max == 0)?;
+        positive("limits.client_messages_burst", limits.client_messages_burst == 0)?;
+        positive("limits.client_requests_burst", limits.client_requests_burst == 0)?;
         positive("limits.handshakes_burst", limits.handshakes_burst == 0)?;
         positive("limits.accept_backlog", limits.accept_backlog == 0)?;
         if !limits.accept_ramp.is_zero() && limits.handshakes_per_second_max == 0 {

@@ -56,6 +56,7 @@ mod pace;
 mod policy;
 mod pool;
 pub mod program;
+mod quota;
 mod relay;
 mod reload;
 mod roster;

@@ -41,6 +41,15 @@ pub struct Limits {
     pub clients_per_ip_max: u64,
     /// Clients that present the same key in their first message (fan-out, v1); beyond it 1008. 0 is no cap. Default 0.
     pub clients_per_key_max: u64,
+    /// Messages that a client may send in a second, in the long run, pings and pongs included; beyond it 1008. 0 is no bound. Default 0.
+    pub client_messages_per_second_max: u32,
+    /// Messages that a client may send at once after quiet, at least 1. Default 100.
+    pub client_messages_burst: u32,
+    /// Changes of what it subscribes to that a client may ask for in a second, in the long run (fan-out); beyond it 1008. Each costs a look at all its symbols,
+    /// under the lock that every leg needs. 0 is no bound. Default 20.
+    pub client_requests_per_second_max: u32,
+    /// Such changes that a client may ask for at once after quiet, at least 1. Default 100.
+    pub client_requests_burst: u32,
     /// Handshakes begun in a second, in the long run; who comes beyond it waits in the backlog. 0 is no bound. Default 0.
     pub handshakes_per_second_max: u32,
     /// Handshakes that may begin at once after quiet, at least 1. Default 32.
@@ -135,6 +144,10 @@ impl Default for Limits {
             clients_max: 10_000,
             clients_per_ip_max: 0,
             clients_per_key_max: 0,
+            client_messages_per_second_max: 0,
+            client_messages_burst: 100,
+            client_requests_per_second_max: 20,
+            client_requests_burst: 100,
             handshakes_per_second_max: 0,
             handshakes_burst: 32,
             accept_ramp: Duration::ZERO,

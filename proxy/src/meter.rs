@@ -93,6 +93,8 @@ meter! {
     counter shed_address => "clients_shed_address_total",
     /// Clients closed because their key is unknown or has too many clients.
     counter keys_refused => "clients_key_refused_total",
+    /// Clients closed because they said or asked for more than they may.
+    counter over_quota => "clients_over_quota_total",
     /// Client sessions that the proxy ended.
     counter closed => "clients_closed_total",
     /// Dials begun.

@@ -285,14 +285,9 @@ impl Signals {
     }
 }
 
-/// Tasks that run before the loop looks at the sockets again. A shard that is busy lets others run after each 64 writes; with tokio's 61 the source would be read every 4,000 writes, and
-/// its messages would grow old in the kernel.
-const TASKS_BETWEEN_LOOKS: u32 = 1;
-
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .event_interval(TASKS_BETWEEN_LOOKS)
         .build()
         .map_err(|error| Failure { code: EX_SOFTWARE, message: format!("cannot start a runtime: {error}") })
 }

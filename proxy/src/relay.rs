@@ -49,6 +49,7 @@ use crate::context::Context;
 use crate::dial::{self, Leg};
 use crate::farewell::{self, Farewell};
 use crate::meter::Held;
+use crate::quota::Quota;
 use crate::tls::NetStream;
 
 /// Finds the first leg of a client that cannot be answered before: its source chooses the subprotocol. None where none is found in time to say so.
@@ -82,6 +83,7 @@ pub(crate) async fn serve_client<N: Network>(
         introduction: Arc::new(introduction),
         first,
         pending: None,
+        quota: Quota::default(),
         preamble: Preamble::new(&context.config()),
         legs: 0,
         lost_at: None,
@@ -112,6 +114,7 @@ struct Client<N: Network> {
     first: Option<ClientLeg<N>>,
     /// Read from the client and not yet handed to a leg: at most one.
     pending: Option<Message>,
+    quota: Quota,
     preamble: Preamble,
     /// Legs that it has had.
     legs: u64,

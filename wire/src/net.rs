@@ -73,6 +73,11 @@ pub trait Network: Clone + Debug + Send + Sync + 'static {
         self.spawn_on(0, name, future)
     }
 
+    /// Lets the other tasks run that are ready, and those, too, that the network has news for.
+    fn give_way(&self) -> impl Future<Output = ()> + Send {
+        task::give_way()
+    }
+
     /// How many shards (event loops on cores of their own) this world offers, at least 1. The simulator runs all of them on its one thread, so
     /// the multi-core path is simulated too.
     fn shards(&self) -> usize;

@@ -171,6 +171,10 @@ section!(Limits {
     clients_max: u64,
     clients_per_ip_max: u64,
     clients_per_key_max: u64,
+    client_messages_per_second_max: u32,
+    client_messages_burst: u32,
+    client_requests_per_second_max: u32,
+    client_requests_burst: u32,
     handshakes_per_second_max: u32,
     handshakes_burst: u32,
     accept_ramp: Span,
@@ -346,7 +350,8 @@ impl File {
         limits.clients_per_upstream_max.map(Some).put(&mut config.limits.clients_per_upstream_max);
         put!(limits => config.limits, dials_per_second_max, dials_burst, dials_total_per_second_max, dials_total_burst,
             pending_max, pending_timeout);
-        put!(limits => config.limits, clients_max, clients_per_ip_max, clients_per_key_max, handshakes_per_second_max, handshakes_burst,
+        put!(limits => config.limits, clients_max, clients_per_ip_max, clients_per_key_max, client_messages_per_second_max, client_messages_burst,
+            client_requests_per_second_max, client_requests_burst, handshakes_per_second_max, handshakes_burst,
             accept_ramp, accept_backlog, handshakes_max, refusals_max, retry_after_s, handshake_timeout,
             first_message_timeout, queue_bytes_max, queue_bytes_total_max, slow_client, resume_bytes_max, symbols_max, symbols_total_max, dial_timeout, dials_max,
             no_source_timeout, moves_max, preamble_bytes_max, client_buffer, source_buffer, client_message_max, source_message_max, close_timeout,

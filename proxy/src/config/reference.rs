@@ -309,6 +309,18 @@ pub(crate) const KEYS: &[Key] = keys! {
     "limits.clients_per_key_max", "clients", "0 or more", AtOnce,
         "Clients that present the same key in their first message (fan-out, v1); beyond it 1008. 0: no cap.",
         |c| c.limits.clients_per_key_max.into();
+    "limits.client_messages_per_second_max", "per second", "0 or more", AtOnce,
+        "Messages that a client may send in a second, in the long run, pings and pongs included; beyond it 1008. 0: no bound.",
+        |c| c.limits.client_messages_per_second_max.into();
+    "limits.client_messages_burst", "messages", "1 or more", AtOnce,
+        "Messages that a client may send at once after quiet.",
+        |c| c.limits.client_messages_burst.into();
+    "limits.client_requests_per_second_max", "per second", "0 or more", AtOnce,
+        "Changes of its subscription that a client may ask for in a second, in the long run (fan-out); beyond it 1008. 0: no bound.",
+        |c| c.limits.client_requests_per_second_max.into();
+    "limits.client_requests_burst", "requests", "1 or more", AtOnce,
+        "Such changes that a client may ask for at once after quiet.",
+        |c| c.limits.client_requests_burst.into();
     "limits.handshakes_per_second_max", "per second", "0 or more; with `accept_ramp` at least 1", AtOnce,
         "Handshakes begun in a second, in the long run; who comes beyond it waits in the backlog. 0: no bound.",
         |c| c.limits.handshakes_per_second_max.into();

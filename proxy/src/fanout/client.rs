@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::farewell::{self, Farewell};
 use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
+use crate::quota::{OverQuota, Quota};
 use crate::tls::NetStream;
 
 /// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`]. It has its seat at once; the future, of which
@@ -39,8 +40,16 @@ pub(crate) fn serve<N: Network>(
     context.roster.held_by(peer, &seat.conn);
     async move {
         let conn = Arc::clone(&seat.conn);
-        let end =
-            Client { context: &context, seat: &seat, asked: false, key: None, guest: Guest::new() }.run(symbols).await;
+        let end = Client {
+            context: &context,
+            seat: &seat,
+            asked: false,
+            key: None,
+            quota: Quota::default(),
+            guest: Guest::new(),
+        }
+        .run(symbols)
+        .await;
         // Nothing more is queued for it while it says goodbye.
         drop(seat);
         // Room for its last words is taken when they come.
@@ -99,6 +108,7 @@ struct Client<'c, N: Network> {
     asked: bool,
     /// Its place under the key that it presented.
     key: Option<KeySeat>,
+    quota: Quota,
     /// What it said so far (v2, and not the strong contract).
     guest: Guest,
 }
@@ -185,15 +195,18 @@ impl<N: Network> Client<'_, N> {
     }
 
     fn on_message(&mut self, message: &Message) -> Result<(), Farewell> {
+        if matches!(message, Message::Close(_)) {
+            return Err(Farewell::Answer);
+        }
+        let config = self.context.config();
+        self.quota.message(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
         let text = match message {
             Message::Text(text) => text.as_str(),
-            Message::Close(_) => return Err(Farewell::Answer),
-            Message::Binary(_) if self.context.config().protocol != Protocol::Raw => {
+            Message::Binary(_) if config.protocol != Protocol::Raw => {
                 return Err(Farewell::close(close::UNSUPPORTED_DATA, "requests are text", Why::Protocol));
             }
             _ => return Ok(()),
         };
-        let config = self.context.config();
         match config.protocol {
             // Its clients have nothing to say to a fan-out.
             Protocol::Raw => Ok(()),
@@ -209,6 +222,7 @@ impl<N: Network> Client<'_, N> {
         if request.symbols.len() > config.limits.symbols_max {
             return Err(rude(&"too many symbols"));
         }
+        self.quota.request(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
         self.asked = true;
         let accepted = request.symbols.clone();
         self.subscribe(request)?;
@@ -246,6 +260,7 @@ impl<N: Network> Client<'_, N> {
                 Ok(())
             }
             Ok(Wish::Want { symbols, ack }) => {
+                self.quota.request(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
                 self.subscribe(Request::new(String::new(), symbols))?;
                 if let Some(ack) = ack {
                     self.answer(ack);
@@ -253,6 +268,12 @@ impl<N: Network> Client<'_, N> {
                 Ok(())
             }
         }
+    }
+
+    /// The farewell of a client that asks for too much.
+    fn over(&self, over: OverQuota) -> Farewell {
+        self.context.meter.over_quota.add(1);
+        Farewell::close(close::POLICY_VIOLATION, &over.to_string(), Why::Protocol)
     }
 
     fn admit(&mut self, config: &Config, key: &str) -> Result<(), Farewell> {

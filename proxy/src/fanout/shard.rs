@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -235,29 +234,17 @@ pub(super) async fn run<N: Network>(context: Arc<Context<N>>, index: usize) {
                 hub.room.notify_one();
                 for (index, conn) in list.drain(..).enumerate() {
                     if index % TURN_CLIENTS == TURN_CLIENTS - 1 {
-                        give_way().await;
+                        // The legs among others: a source that is read too seldom grows old in the kernel.
+                        context.net.give_way().await;
                     }
                     conn.pump(&hub.books);
                 }
                 if !more {
                     break;
                 }
-                give_way().await;
+                context.net.give_way().await;
             }
         }
-    })
-    .await;
-}
-
-/// Lets other tasks run.
-async fn give_way() {
-    let mut gave = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut gave, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     })
     .await;
 }

@@ -256,7 +256,14 @@ impl<'b, N: Network> Bridge<'b, N> {
                 None => return Poll::Ready(Err(client_ends(Farewell::Gone, Some(client_lost())))),
             },
         };
-        self.liveness.heard(Instant::now());
+        let now = Instant::now();
+        self.liveness.heard(now);
+        if !message.is_close()
+            && let Err(over) = self.client.quota.message(&self.context.config().limits, now)
+        {
+            self.context.meter.over_quota.add(1);
+            return Poll::Ready(Err(closing(close::POLICY_VIOLATION, &over.to_string(), Why::Protocol)));
+        }
         Poll::Ready(match message {
             Message::Text(_) | Message::Binary(_) => {
                 if !self.client.preamble.said(&message) {

@@ -6,7 +6,7 @@ use proxy::{Config, Mode, Secret, ServeError, serve};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer};
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
-use wire::ws::ConnectError;
+use wire::ws::{ConnectError, Message};
 
 use crate::bench::{Client, Proxy, Source, loopback, soon};
 
@@ -21,6 +21,37 @@ async fn beyond_the_limit_a_client_is_answered_503() {
         other => panic!("expected 503, got {other:?}"),
     }
     assert_eq!(proxy.record.count(|event| matches!(event, Event::ProxyShed { .. })), 1);
+}
+
+#[tokio::test]
+async fn who_asks_or_talks_too_much_is_closed_with_1008_and_nobody_else() {
+    let cases: [(Mode, fn(&mut Config), &str); 3] = [
+        (Mode::Fanout, |config| config.limits.client_requests_per_second_max = 1, "requests"),
+        (Mode::Fanout, |config| config.limits.client_messages_per_second_max = 1, "messages"),
+        (Mode::Relay, |config| config.limits.client_messages_per_second_max = 1, "messages"),
+    ];
+    for (mode, limit, what) in cases {
+        let mut source = Source::v1().await;
+        let proxy = Proxy::start(mode, &[source.url()], |config| {
+            limit(config);
+            config.limits.client_requests_burst = 5;
+            config.limits.client_messages_burst = 5;
+            config.admin = Some(loopback());
+        })
+        .await;
+        let mut calm = Client::subscribe(proxy.addr, false, "A").await;
+        source.subscribed(&["A"]).await;
+        let mut greedy = Client::subscribe(proxy.addr, false, "A").await;
+        // At one a second this takes twenty seconds longer than it does.
+        for _ in 0..25 {
+            greedy.say(r#"{"userKey":"K","symbol":"A"}"#).await;
+        }
+        let Message::Close(Some(frame)) = greedy.next().await else { panic!("{mode:?}: no close") };
+        assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1008, format!("too many {what}").as_str()));
+        source.tick("A", 7);
+        assert_eq!(calm.text().await, crate::bench::tick("A", 7));
+        assert_eq!(crate::admin::metric(&proxy, "clients_over_quota_total").await, 1.0);
+    }
 }
 
 #[tokio::test]

@@ -87,3 +87,16 @@ impl<T> Drop for TaskGuard<T> {
         self.0.abort.abort();
     }
 }
+
+/// Resolves at the second look: all that is ready runs before.
+pub(super) async fn give_way() {
+    let mut gave = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut gave, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
