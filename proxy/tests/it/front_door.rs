@@ -25,7 +25,8 @@ async fn beyond_the_limit_a_client_is_answered_503() {
 
 #[tokio::test]
 async fn who_asks_or_talks_too_much_is_closed_with_1008_and_nobody_else() {
-    let cases: [(Mode, fn(&mut Config), &str); 3] = [
+    type Case = (Mode, fn(&mut Config), &'static str);
+    let cases: [Case; 3] = [
         (Mode::Fanout, |config| config.limits.client_requests_per_second_max = 1, "requests"),
         (Mode::Fanout, |config| config.limits.client_messages_per_second_max = 1, "messages"),
         (Mode::Relay, |config| config.limits.client_messages_per_second_max = 1, "messages"),
