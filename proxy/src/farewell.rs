@@ -11,6 +11,7 @@ use wire::net::{ByteStream, Network};
 use wire::ws::{CloseFrame, Error, Message, Session, Utf8Bytes};
 
 use crate::context::Context;
+use crate::quota::OverQuota;
 
 /// The longest reason that a Close frame can carry, in bytes (125 less two for the code).
 const REASON_MAX: usize = 123;
@@ -44,6 +45,12 @@ impl Farewell {
     pub(crate) fn drop(why: Why) -> Self {
         Self::Drop(why)
     }
+}
+
+/// The farewell of a client that says or asks for more than it may.
+pub(crate) fn over_quota<N: Network>(context: &Context<N>, over: OverQuota) -> Farewell {
+    context.meter.over_quota.add(1);
+    Farewell::close(close::POLICY_VIOLATION, &over.to_string(), Why::Protocol)
 }
 
 /// The farewell that a client's own mistake or disappearance earns.

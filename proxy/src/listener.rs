@@ -202,6 +202,8 @@ impl NoHandshake {
     fn why(&self) -> Why {
         match self {
             Self::Tls(error) if error.kind() == std::io::ErrorKind::InvalidData => Why::Protocol,
+            // We are full, or drain.
+            Self::WebSocket(ws::Error::Http(answer)) if answer.status().as_u16() == 503 => Why::Admission,
             Self::WebSocket(error) if !ws::is_disconnect(error) => Why::Protocol,
             _ => Why::Reset,
         }

@@ -241,7 +241,11 @@ impl<N: Network> Client<N> {
                     Some(Err(error)) => return Err(farewell::of_error(&error)),
                     Some(Ok(Message::Close(_))) => return Err(Farewell::Answer),
                     Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => self.pending = Some(message),
-                    Some(Ok(_)) => {}
+                    // What is read here and is no message for a source is counted here.
+                    Some(Ok(_)) => self
+                        .quota
+                        .message(&context.config().limits, Instant::now())
+                        .map_err(|over| farewell::over_quota(&context, over))?,
                 },
             }
         }

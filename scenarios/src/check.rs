@@ -33,6 +33,7 @@ mod no_loss;
 mod no_silent_gap;
 mod nothing_leaks;
 mod objectives;
+mod open_legs;
 mod payload_intact;
 mod resume_all_or_nothing;
 mod seen;

@@ -10,7 +10,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::frames::{FRAME_LEN, PAYLOAD_LEN, masked, now_ns, request, stamp_of, upgrade};
 use super::nats;
-use super::role::{Outcome, commands, say};
+use super::role::{self, Outcome, say};
 
 /// Clients that read the time stamps.
 const SAMPLED: usize = 20;
@@ -71,15 +71,7 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
         clients.push(Client { stream, begun: sampled.then(Vec::new) });
     }
     say(format_args!("ready"));
-    let (told, commands) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for line in self::commands() {
-            if told.send(line).is_err() {
-                return;
-            }
-        }
-        std::process::exit(0)
-    });
+    let commands = role::orders();
     let mut ages = Histogram::<u64>::new_with_bounds(1, 120_000_000, 3)?;
     let mut bytes = 0_u64;
     let mut scratch = vec![0; 64 << 10];

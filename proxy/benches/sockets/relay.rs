@@ -17,7 +17,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::bare::{accept, listen};
 use super::frames::{masked, upgrade};
-use super::role::{Outcome, Place, Role, commands, say};
+use super::role::{self, Outcome, Place, Role, say};
 use super::table::{Figure, Table};
 
 /// Payload bytes of each message.
@@ -128,15 +128,7 @@ pub(crate) fn trips(server: &str) -> Outcome<()> {
         peers.push(Peer { stream, have: Vec::with_capacity(1024) });
     }
     say(format_args!("ready"));
-    let (told, commands) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for line in self::commands() {
-            if told.send(line).is_err() {
-                return;
-            }
-        }
-        std::process::exit(0)
-    });
+    let commands = role::orders();
     let mut done = 0_u64;
     let mut events = Vec::with_capacity(256);
     loop {

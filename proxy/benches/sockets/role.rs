@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::Receiver;
 
 use rustix::thread::CpuSet;
 
@@ -13,6 +14,20 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// What a child is asked for, a line each, until the parent lets go.
 pub(crate) fn commands() -> impl Iterator<Item = String> {
     std::io::stdin().lines().map_while(Result::ok)
+}
+
+/// The same for a child that has other things to do: it looks whether one has come. It ends when the parent lets go.
+pub(crate) fn orders() -> Receiver<String> {
+    let (told, orders) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in commands() {
+            if told.send(line).is_err() {
+                return;
+            }
+        }
+        std::process::exit(0)
+    });
+    orders
 }
 
 /// A line to the parent.

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::farewell::{self, Farewell};
 use crate::keys::KeySeat;
 use crate::liveness::{Liveness, Look};
-use crate::quota::{OverQuota, Quota};
+use crate::quota::Quota;
 use crate::tls::NetStream;
 
 /// Serves a client of a shard from its handshake to its end. `symbols` is what it wants, where it says that by its URL: see [`routed`]. It has its seat at once; the future, of which
@@ -199,7 +199,7 @@ impl<N: Network> Client<'_, N> {
             return Err(Farewell::Answer);
         }
         let config = self.context.config();
-        self.quota.message(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
+        self.quota.message(&config.limits, Instant::now()).map_err(|over| farewell::over_quota(self.context, over))?;
         let text = match message {
             Message::Text(text) => text.as_str(),
             Message::Binary(_) if config.protocol != Protocol::Raw => {
@@ -222,7 +222,7 @@ impl<N: Network> Client<'_, N> {
         if request.symbols.len() > config.limits.symbols_max {
             return Err(rude(&"too many symbols"));
         }
-        self.quota.request(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
+        self.quota.request(&config.limits, Instant::now()).map_err(|over| farewell::over_quota(self.context, over))?;
         self.asked = true;
         let accepted = request.symbols.clone();
         self.subscribe(request)?;
@@ -260,7 +260,9 @@ impl<N: Network> Client<'_, N> {
                 Ok(())
             }
             Ok(Wish::Want { symbols, ack }) => {
-                self.quota.request(&config.limits, Instant::now()).map_err(|over| self.over(over))?;
+                self.quota
+                    .request(&config.limits, Instant::now())
+                    .map_err(|over| farewell::over_quota(self.context, over))?;
                 self.subscribe(Request::new(String::new(), symbols))?;
                 if let Some(ack) = ack {
                     self.answer(ack);
@@ -268,12 +270,6 @@ impl<N: Network> Client<'_, N> {
                 Ok(())
             }
         }
-    }
-
-    /// The farewell of a client that asks for too much.
-    fn over(&self, over: OverQuota) -> Farewell {
-        self.context.meter.over_quota.add(1);
-        Farewell::close(close::POLICY_VIOLATION, &over.to_string(), Why::Protocol)
     }
 
     fn admit(&mut self, config: &Config, key: &str) -> Result<(), Farewell> {

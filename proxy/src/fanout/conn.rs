@@ -124,7 +124,7 @@ impl<S: ByteStream> Conn<S> {
         if inner.broken.is_some() || inner.overflowed {
             return false;
         }
-        if !passed.is_empty() {
+        if self.conflates && !passed.is_empty() {
             inner.dropped += passed.count();
             books.passed_over(self.peer, delivery.symbol, passed);
         }

@@ -24,6 +24,12 @@ pub(super) enum News {
     Answered(Arc<Answered>),
 }
 
+impl News {
+    fn is_message(&self) -> bool {
+        matches!(self, News::Data(_) | News::Newest(..))
+    }
+}
+
 /// A source's answer to symbols (v2).
 #[derive(Debug)]
 pub(super) struct Answered {
@@ -77,11 +83,13 @@ pub(super) struct Inbox {
     strict: usize,
     /// At this many, older ones give way.
     squeeze_at: usize,
+    /// Those that are no messages, and give way to nothing.
+    others: usize,
 }
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { news: VecDeque::new(), strict: 0, squeeze_at: NEWS_MAX }
+        Self { news: VecDeque::new(), strict: 0, squeeze_at: NEWS_MAX, others: 0 }
     }
 }
 
@@ -97,7 +105,10 @@ impl Inbox {
     }
 
     pub(super) fn post(&mut self, news: impl Iterator<Item = News>) {
-        self.news.extend(news);
+        for news in news {
+            self.others += usize::from(!news.is_message());
+            self.news.push_back(news);
+        }
         if self.strict == 0 && self.news.len() > self.squeeze_at {
             self.squeeze();
             // With very many symbols little gives way: not at each message.
@@ -105,17 +116,26 @@ impl Inbox {
         }
     }
 
-    /// Takes the first `count`.
+    /// Takes the first `count` messages, and what stands between them; of all together no more than [`NEWS_MAX`].
     pub(super) fn take(&mut self, now: Instant, count: usize) -> impl Iterator<Item = News> {
         if self.strict == 0 && self.waits_since().is_some_and(|since| now.saturating_duration_since(since) > BEHIND) {
             self.squeeze();
         }
-        self.news.drain(..count.min(self.news.len()))
+        let (mut end, mut messages) = (0, 0);
+        while end < NEWS_MAX
+            && let Some(news) = self.news.get(end)
+            && (messages < count || !news.is_message())
+        {
+            messages += usize::from(news.is_message());
+            end += 1;
+        }
+        self.others -= end - messages;
+        self.news.drain(..end)
     }
 
     /// Whether more wait than should.
     pub(super) fn is_full(&self) -> bool {
-        self.strict > 0 && self.news.len() > NEWS_MAX
+        self.others > NEWS_MAX || self.strict > 0 && self.news.len() > NEWS_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -188,6 +208,21 @@ mod tests {
         assert_eq!(after(BEHIND + Duration::from_millis(1), false), (2, 0, 198));
         assert_eq!(after(BEHIND, false), (64, 136, 0), "it keeps up");
         assert_eq!(after(BEHIND * 2, true), (64, 136, 0), "a client wants each message");
+    }
+
+    #[test]
+    fn what_is_no_message_is_taken_along_and_fills_it_too() {
+        let now = Instant::now();
+        let mut inbox = Inbox::default();
+        let forget = |n| std::iter::repeat_with(|| News::Forget(Symbol::numbered(0))).take(n);
+        inbox.post(forget(1000).chain([data(now, 0, (1, 1))]).chain(forget(1000)).chain([data(now, 0, (1, 2))]));
+        assert_eq!((inbox.take(now, 1).count(), inbox.others), (2001, 0));
+        inbox.post(forget(NEWS_MAX + 1));
+        assert!(inbox.is_full());
+        assert_eq!(inbox.take(now, 1).count(), NEWS_MAX);
+        assert!(!inbox.is_full());
+        assert_eq!(inbox.take(now, 1).count(), 2);
+        assert!(inbox.is_empty());
     }
 
     #[test]

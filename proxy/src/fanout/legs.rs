@@ -132,6 +132,12 @@ impl Legs {
     /// A leg is gone: its number, if it was up, and the symbols that it had been told of.
     pub(super) fn close(&mut self, now: Instant, key: LegKey) -> (Option<u64>, Vec<Symbol>) {
         let Some(mut leg) = self.legs.try_remove(key) else { return (None, Vec::new()) };
+        for it in self.handovers.iter().filter(|it| it.to == key) {
+            // It has not arrived: the leg that it was to leave carries it still, and gives it back when it has moved elsewhere.
+            if let Some(leg) = self.legs.get(it.from) {
+                self.owners.insert(it.symbol, Some(leg.source));
+            }
+        }
         self.handovers.retain(|it| it.from != key && it.to != key);
         self.share_out(now);
         (leg.number, leg.reconcile.begin(std::iter::empty()).into_iter().chain(leg.reconcile.take_left()).collect())
@@ -317,6 +323,23 @@ mod tests {
         assert_eq!((number, had.len()), (Some(2), belong));
         bench.pass(10 * MS);
         assert_eq!(bench.told[&a].len(), 40);
+    }
+
+    #[test]
+    fn a_symbol_whose_new_leg_dies_before_it_has_arrived_is_with_one_leg_in_the_end() {
+        let mut bench = Bench::new(0);
+        bench.legs.changed(bench.now, &Change { added: symbols(0..40), removed: Vec::new() });
+        let a = bench.up(0, 3);
+        bench.pass(10 * MS);
+        let (b, c) = (bench.up(1, 3), bench.up(2, 3));
+        bench.pass(10 * MS);
+        assert!(!bench.told[&b].is_empty());
+        bench.legs.close(bench.now, b);
+        bench.pass(10 * MS);
+        bench.legs.settle(bench.now, |_, _| true);
+        bench.pass(3000 * MS);
+        assert!(bench.told[&a].is_disjoint(&bench.told[&c]));
+        assert_eq!(bench.told[&a].len() + bench.told[&c].len(), 40);
     }
 
     #[test]

@@ -160,9 +160,10 @@ impl<'b, N: Network> Bridge<'b, N> {
         let now = Instant::now();
         if self.source_held_back {
             self.judge.heard(now, if self.had_data { Heard::Data } else { Heard::Sign });
-            self.vigil.iter_mut().for_each(|vigil| vigil.data(now));
+            self.vigil.iter().for_each(|vigil| vigil.held_back(now));
         }
-        if self.vigil.as_ref().is_some_and(|vigil| vigil.is_stale(now)) {
+        // In a breach the client is not to move any more.
+        if self.breach.is_none() && self.vigil.as_ref().is_some_and(|vigil| vigil.is_stale(now)) {
             return Err(BridgeEnd::LegLost(Why::Stale, Parting::Silent));
         }
         if self.breach_ends.is_some_and(|at| now >= at) {
@@ -174,6 +175,7 @@ impl<'b, N: Network> Bridge<'b, N> {
                 self.send_up(Message::Ping(Bytes::new()))?;
                 again
             }
+            Verdict::Dead(_) if self.breach.is_some() => now + self.context.config().health.ping_interval,
             Verdict::Dead(why) => {
                 if why == Why::Stale {
                     self.vigil.iter().for_each(|vigil| vigil.gave_up(now));
@@ -261,8 +263,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         if !message.is_close()
             && let Err(over) = self.client.quota.message(&self.context.config().limits, now)
         {
-            self.context.meter.over_quota.add(1);
-            return Poll::Ready(Err(closing(close::POLICY_VIOLATION, &over.to_string(), Why::Protocol)));
+            return Poll::Ready(Err(client_ends(farewell::over_quota(&self.context, over), Some(client_closed()))));
         }
         Poll::Ready(match message {
             Message::Text(_) | Message::Binary(_) => {

@@ -26,12 +26,17 @@ impl<N: Network> Vigil<N> {
         Self { context: Arc::clone(context), source, told_at: None }
     }
 
-    /// Data came, or does not come because of us.
+    /// Data came.
     pub(super) fn data(&mut self, now: Instant) {
         if self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TELL) {
             self.told_at = Some(now);
             lock(&self.context.siblings).data(self.source, now);
         }
+    }
+
+    /// The client does not take what it has: no data comes because of us.
+    pub(super) fn held_back(&self, now: Instant) {
+        lock(&self.context.siblings).held_back(self.source, now);
     }
 
     /// Whether the instance is silent on every leg while its siblings deliver. It is then left out for a while.

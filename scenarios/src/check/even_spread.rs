@@ -4,11 +4,9 @@
 //! Quantitative Measure of Fairness, DEC-TR-301, 1984). Judged at each whole second of the steady phase and at the end of the run, where nothing opened,
 //! closed, failed or healed for `settled`. A source that came back counts again after `rebalance-within`, or never.
 
-use rustc_hash::FxHashSet;
 use wire::event::{Event, Phase};
-use wire::id::LegId;
 
-use super::health::{Health, Hit};
+use super::open_legs::OpenLegs;
 use super::{At, Checker, EvenSpread, Facts, Findings};
 
 const SECOND_US: u64 = 1_000_000;
@@ -16,10 +14,7 @@ const SECOND_US: u64 = 1_000_000;
 /// The checker. A check is a settled second with at least two sources and one leg.
 pub(super) struct Spread {
     bound: EvenSpread,
-    health: Health,
-    sources: usize,
-    /// Open legs by source. Never walked.
-    legs: Vec<FxHashSet<LegId>>,
+    legs: OpenLegs,
     changed_us: u64,
     next_us: u64,
     phase: Phase,
@@ -37,17 +32,7 @@ pub(super) fn jain(loads: impl Iterator<Item = usize>) -> Option<f64> {
 
 impl Spread {
     pub(super) fn new(bound: EvenSpread, facts: &Facts) -> Self {
-        let sources = usize::from(facts.sources);
-        Self {
-            bound,
-            health: Health::new(facts),
-            sources,
-            legs: vec![FxHashSet::default(); sources],
-            changed_us: 0,
-            next_us: SECOND_US,
-            phase: Phase::Warmup,
-            worst: None,
-        }
+        Self { bound, legs: OpenLegs::new(facts), changed_us: 0, next_us: SECOND_US, phase: Phase::Warmup, worst: None }
     }
 
     /// Judges the state that has stood since the last change, as of `us`.
@@ -56,14 +41,14 @@ impl Spread {
             return;
         }
         let counted = |source: &usize| {
-            let (healthy, back_us) = self.health.source(*source);
+            let (healthy, back_us) = self.legs.health().source(*source);
             let back = back_us.is_none_or(|back| {
                 self.bound.rebalance_within.is_some_and(|within| us >= back.saturating_add(within.as_micros()))
             });
             healthy && back
         };
         let loads: Vec<(usize, usize)> =
-            (0..self.sources).filter(counted).map(|source| (source, self.legs[source].len())).collect();
+            self.legs.sources().filter(counted).map(|source| (source, self.legs.at(source))).collect();
         if loads.len() < 2 {
             return;
         }
@@ -90,34 +75,14 @@ impl Checker for Spread {
                 self.judge(at, second, findings);
             }
         }
-        match event {
-            Event::SourceOpen { source, leg, .. } => {
-                if let Some(legs) = self.legs.get_mut(source.index()) {
-                    legs.insert(*leg);
-                }
-                self.changed_us = at.us;
+        if self.legs.observe(at.us, event).is_some() {
+            self.changed_us = at.us;
+        }
+        if let Event::Phase { phase } = event {
+            if *phase == Phase::End && self.phase != Phase::End {
+                self.judge(at, at.us, findings);
             }
-            Event::SourceClose { source, leg, .. } => {
-                if let Some(legs) = self.legs.get_mut(source.index()) {
-                    legs.remove(leg);
-                }
-                self.changed_us = at.us;
-            }
-            Event::FaultStart { .. } | Event::FaultStop { .. } => {
-                if let Some(Hit::Source { source, dead: true }) = self.health.observe(at.us, event)
-                    && let Some(legs) = self.legs.get_mut(source)
-                {
-                    legs.clear();
-                }
-                self.changed_us = at.us;
-            }
-            Event::Phase { phase } => {
-                if *phase == Phase::End && self.phase != Phase::End {
-                    self.judge(at, at.us, findings);
-                }
-                self.phase = *phase;
-            }
-            _ => {}
+            self.phase = *phase;
         }
     }
 

@@ -9,11 +9,9 @@
 //!
 //! whenever it takes one. `slack` more are allowed for dials that were under way. The proxy finds out later than the plan that it is back, so this judges mildly.
 
-use rustc_hash::FxHashSet;
 use wire::event::{Event, Phase};
-use wire::id::LegId;
 
-use super::health::{Health, Hit};
+use super::open_legs::{Changed, OpenLegs};
 use super::{At, Checker, Facts, Findings, SlowStart};
 
 /// The least share, as the proxy has it.
@@ -22,9 +20,7 @@ const FLOOR: f64 = 0.1;
 /// The checker. A check is a leg that opens at an instance which starts slowly.
 pub(super) struct Gentle {
     bound: SlowStart,
-    health: Health,
-    /// Open legs by source. Never walked.
-    legs: Vec<FxHashSet<LegId>>,
+    legs: OpenLegs,
     over: bool,
     /// The most legs beyond the share, and how many that were.
     worst: Option<(f64, usize)>,
@@ -32,21 +28,20 @@ pub(super) struct Gentle {
 
 impl Gentle {
     pub(super) fn new(bound: SlowStart, facts: &Facts) -> Self {
-        let legs = vec![FxHashSet::default(); usize::from(facts.sources)];
-        Self { bound, health: Health::new(facts), legs, over: false, worst: None }
+        Self { bound, legs: OpenLegs::new(facts), over: false, worst: None }
     }
 
     fn judge(&mut self, at: At, source: usize, findings: &mut Findings) {
-        let (true, Some(back_us)) = self.health.source(source) else { return };
+        let (true, Some(back_us)) = self.legs.health().source(source) else { return };
         let (since_us, over_us) = (at.us.saturating_sub(back_us), self.bound.over.as_micros());
         if since_us >= over_us {
             return;
         }
-        let others = (0..self.legs.len()).filter(|other| *other != source && self.health.source(*other).0);
-        let Some(fullest) = others.map(|other| self.legs[other].len()).max() else { return };
+        let others = self.legs.sources().filter(|other| *other != source && self.legs.health().source(*other).0);
+        let Some(fullest) = others.map(|other| self.legs.at(other)).max() else { return };
         findings.check();
         let share = (since_us as f64 / over_us as f64).max(FLOOR);
-        let (open, most) = (self.legs[source].len(), share * (fullest + 1) as f64 + f64::from(self.bound.slack));
+        let (open, most) = (self.legs.at(source), share * (fullest + 1) as f64 + f64::from(self.bound.slack));
         let beyond = open as f64 - most;
         if self.worst.is_none_or(|worst| beyond > worst.0) {
             self.worst = Some((beyond, open));
@@ -61,29 +56,13 @@ impl Gentle {
 
 impl Checker for Gentle {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
-        match event {
-            _ if self.over => {}
-            Event::SourceOpen { source, leg, .. } => {
-                if let Some(legs) = self.legs.get_mut(source.index()) {
-                    legs.insert(*leg);
-                    self.judge(at, source.index(), findings);
-                }
-            }
-            Event::SourceClose { source, leg, .. } => {
-                if let Some(legs) = self.legs.get_mut(source.index()) {
-                    legs.remove(leg);
-                }
-            }
-            Event::FaultStart { .. } | Event::FaultStop { .. } => {
-                if let Some(Hit::Source { source, dead: true }) = self.health.observe(at.us, event)
-                    && let Some(legs) = self.legs.get_mut(source)
-                {
-                    legs.clear();
-                }
-            }
-            Event::Phase { phase: Phase::End } => self.over = true,
-            _ => {}
+        if self.over {
+            return;
         }
+        if let Some(Changed::Opened(source)) = self.legs.observe(at.us, event) {
+            self.judge(at, source, findings);
+        }
+        self.over = matches!(event, Event::Phase { phase: Phase::End });
     }
 
     fn finish(&mut self, _end: At, _findings: &mut Findings) -> String {

@@ -8,18 +8,15 @@ use std::net::SocketAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::event::{Event, Phase};
-use wire::id::LegId;
 
-use super::health::{Health, Hit};
+use super::open_legs::{Changed, OpenLegs};
 use super::{At, Checker, Facts, Findings, UpstreamCaps};
 
 /// The checker. A check is a leg that opens, or a client whose wait ends.
 pub(super) struct Capped {
     bound: UpstreamCaps,
     proxies: u64,
-    health: Health,
-    /// Open legs by source. Never walked.
-    legs: Vec<FxHashSet<LegId>>,
+    legs: OpenLegs,
     /// By the client's address: the session's place in the line. Never walked.
     places: FxHashMap<SocketAddr, u64>,
     /// Where each client's open session comes from, by dense number.
@@ -69,8 +66,7 @@ impl Capped {
         Self {
             bound,
             proxies: u64::from(facts.proxies.max(1)),
-            health: Health::new(facts),
-            legs: vec![FxHashSet::default(); usize::from(facts.sources)],
+            legs: OpenLegs::new(facts),
             places: FxHashMap::default(),
             addresses: Vec::new(),
             early: FxHashSet::default(),
@@ -117,30 +113,18 @@ impl Capped {
 
 impl Checker for Capped {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        if self.over {
+            return;
+        }
+        if let Some(Changed::Opened(source)) = self.legs.observe(at.us, event) {
+            findings.check();
+            let (open, most) = (self.legs.at(source) as u64, self.bound.each_at_most.saturating_mul(self.proxies));
+            self.most_legs = self.most_legs.max(open);
+            if open > most {
+                findings.violation(at, &[], || format!("source-{source} has {open} legs, its cap is {most}"));
+            }
+        }
         match event {
-            _ if self.over => {}
-            Event::SourceOpen { source, leg, .. } => {
-                findings.check();
-                let Some(legs) = self.legs.get_mut(source.index()) else { return };
-                legs.insert(*leg);
-                let (open, most) = (legs.len() as u64, self.bound.each_at_most.saturating_mul(self.proxies));
-                self.most_legs = self.most_legs.max(open);
-                if open > most {
-                    findings.violation(at, &[], || format!("{source} has {open} legs, its cap is {most}"));
-                }
-            }
-            Event::SourceClose { source, leg, .. } => {
-                if let Some(legs) = self.legs.get_mut(source.index()) {
-                    legs.remove(leg);
-                }
-            }
-            Event::FaultStart { .. } | Event::FaultStop { .. } => {
-                if let Some(Hit::Source { source, dead: true }) = self.health.observe(at.us, event)
-                    && let Some(legs) = self.legs.get_mut(source)
-                {
-                    legs.clear();
-                }
-            }
             Event::ClientOpen { local, .. } => {
                 let number = at.client as usize;
                 if self.addresses.len() <= number {
