@@ -46,6 +46,7 @@ mod staleness;
 mod subscription_answers;
 mod subscription_dedup;
 mod symbol_order;
+mod taken;
 #[cfg(test)]
 mod testing;
 mod upstream_caps;

@@ -39,6 +39,8 @@ type Case = fn(&Plan, &mut Table) -> Outcome<()>;
 /// How often and how long.
 struct Plan {
     place: Place,
+    /// Whether nats-server is on this machine.
+    nats: bool,
     repeats: usize,
     window: Duration,
 }
@@ -49,6 +51,7 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     let names: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("--")).collect();
     let plan = Plan {
         place: Place::find(),
+        nats: super::nats::is_here(),
         repeats: if quick { 1 } else { 3 },
         window: Duration::from_secs(if quick { 2 } else { 5 }),
     };
@@ -59,7 +62,7 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
         std::process::exit(1)
     });
     super::table::machine(plan.place);
-    if !super::nats::is_here() {
+    if !plan.nats {
         println!("nats-server not found: its rows are left out");
     }
     let cases: [(&str, Case); 7] = [
@@ -160,13 +163,13 @@ fn ready(role: &mut Role) -> Outcome<()> {
 }
 
 /// Those to compare, and the peer if it is here.
-fn servers(kinds: &[Server]) -> impl Iterator<Item = Server> {
-    kinds.iter().copied().chain(super::nats::is_here().then_some(Server::Nats))
+fn servers(plan: &Plan, kinds: &[Server]) -> impl Iterator<Item = Server> {
+    kinds.iter().copied().chain(plan.nats.then_some(Server::Nats))
 }
 
 /// One tick at a time, twenty a second.
 fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in servers(&[Server::Bare, Server::Proxy]) {
+    for kind in servers(plan, &[Server::Bare, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
         run.pace(20, 1)?;
         std::thread::sleep(Duration::from_secs(1));
@@ -178,7 +181,7 @@ fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
 
 /// Eight ticks are due at once, five times a second.
 fn burst(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in servers(&[Server::Bare, Server::Joined, Server::Proxy]) {
+    for kind in servers(plan, &[Server::Bare, Server::Joined, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 1)?;
         run.pace(5, 8)?;
         std::thread::sleep(Duration::from_secs(1));
@@ -190,7 +193,7 @@ fn burst(plan: &Plan, table: &mut Table) -> Outcome<()> {
 
 /// More than anybody can hand out.
 fn overload(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    for kind in servers(&[Server::Bare, Server::Joined, Server::Proxy]) {
+    for kind in servers(plan, &[Server::Bare, Server::Joined, Server::Proxy]) {
         let mut run = Run::start(plan.place, kind, CLIENTS, 8)?;
         run.pace(1, 0)?;
         std::thread::sleep(Duration::from_secs(8));

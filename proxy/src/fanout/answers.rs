@@ -20,33 +20,30 @@ pub enum Answer {
     Denied(String),
 }
 
-/// Decides what clients hear of a source's answers.
+/// Decides what clients hear of a source's answers. By default nothing is told before the source has said it, nor to anyone who did not ask; and whoever was told something that holds
+/// no longer hears of it.
 pub trait Acknowledge: Send + Sync {
     /// What a client is told at once of a symbol that it asks for, where this is what the source has `said`. None: it waits for the source.
-    fn at_once(&self, said: Option<&Answer>) -> Option<Answer>;
-    /// The clients to which an answer about this symbol may matter; None for none.
-    fn hearers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>>;
-    /// Whether one of them hears it: it `awaits` an answer, or the answer has `changed` since it was told one.
-    fn hears(&self, awaits: bool, changed: bool) -> bool;
-}
-
-/// Nothing is told before the source has said it, nor to anyone who did not ask; and whoever was told something that holds no longer hears of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AskersOnly;
-
-impl Acknowledge for AskersOnly {
     fn at_once(&self, said: Option<&Answer>) -> Option<Answer> {
         said.cloned()
     }
 
+    /// The clients to which an answer about this symbol may matter; None for none.
     fn hearers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>> {
         table.members(symbol)
     }
 
+    /// Whether one of them hears it: it `awaits` an answer, or the answer has `changed` since it was told one.
     fn hears(&self, awaits: bool, changed: bool) -> bool {
         awaits || changed
     }
 }
+
+/// All as by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AskersOnly;
+
+impl Acknowledge for AskersOnly {}
 
 /// The answers to all symbols that are wanted. It holds no symbol that was forgotten, so it is no larger than the union.
 #[derive(Debug, Default)]
@@ -86,12 +83,7 @@ impl Answers {
 
     /// A leg is gone: only what `stands` is still the word of one. The next leg asks again; what clients were told is remembered.
     pub(super) fn lapse(&mut self, stands: impl Fn(Symbol) -> bool) {
-        self.words.retain(|symbol, word| {
-            if !stands(*symbol) {
-                word.now = None;
-            }
-            true
-        });
+        self.words.iter_mut().filter(|(symbol, _)| !stands(**symbol)).for_each(|(_, word)| word.now = None);
     }
 
     /// Nobody wants the symbol.

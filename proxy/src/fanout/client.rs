@@ -222,20 +222,21 @@ impl<N: Network> Client<'_, N> {
         if request.symbols.len() > config.limits.symbols_max {
             return Err(rude(&"too many symbols"));
         }
-        self.quota.request(&config.limits, Instant::now()).map_err(|over| farewell::over_quota(self.context, over))?;
         self.asked = true;
-        let accepted = request.symbols.clone();
-        self.subscribe(request)?;
-        if config.protocol == Protocol::V2 {
-            self.answer(SubAck { accepted, ..SubAck::default() });
-        }
-        Ok(())
+        let ack = (config.protocol == Protocol::V2)
+            .then(|| SubAck { accepted: request.symbols.clone(), ..SubAck::default() });
+        self.want(config, request, ack)
     }
 
-    /// Tells what the source said of symbols just asked for; the rest when it does.
-    fn answer(&self, mut ack: SubAck) {
-        self.context.hub.sort(self.seat, &mut ack);
-        self.seat.conn.say_ack(ack);
+    /// It asks for other symbols. With `ack` it is told what the source said of those in it, and of the rest when the source does.
+    fn want(&mut self, config: &Config, request: Request, ack: Option<SubAck>) -> Result<(), Farewell> {
+        self.quota.request(&config.limits, Instant::now()).map_err(|over| farewell::over_quota(self.context, over))?;
+        self.subscribe(request)?;
+        if let Some(mut ack) = ack {
+            self.context.hub.sort(self.seat, &mut ack);
+            self.seat.conn.say_ack(ack);
+        }
+        Ok(())
     }
 
     /// A v2 client's message.
@@ -259,16 +260,7 @@ impl<N: Network> Client<'_, N> {
                 conn.say(frame::text(&self.guest.admit(limit)));
                 Ok(())
             }
-            Ok(Wish::Want { symbols, ack }) => {
-                self.quota
-                    .request(&config.limits, Instant::now())
-                    .map_err(|over| farewell::over_quota(self.context, over))?;
-                self.subscribe(Request::new(String::new(), symbols))?;
-                if let Some(ack) = ack {
-                    self.answer(ack);
-                }
-                Ok(())
-            }
+            Ok(Wish::Want { symbols, ack }) => self.want(config, Request::new(String::new(), symbols), ack),
         }
     }
 

@@ -15,7 +15,7 @@ use wire::ws::Message;
 use super::answers::{Acknowledge, Answer, Answers};
 use super::books::Books;
 use super::delivery::Delivery;
-use super::inbox::{Answered, News};
+use super::inbox::{Answered, News, Passed};
 use super::legs::{LegKey, Legs, Opened};
 use super::merge::{Identify, Merge, Merged};
 use super::shard::{Seat, Shard};
@@ -297,7 +297,7 @@ impl<N: Network> Hub<N> {
             .collect();
         // Under the hub's lock, so that every shard sees the stamps in their order.
         for shard in &self.shards {
-            shard.post(deliveries.iter().map(|delivery| News::Data(Arc::clone(delivery))));
+            shard.post(deliveries.iter().map(|delivery| News::Data(Arc::clone(delivery), Passed::default())));
         }
     }
 

@@ -14,10 +14,8 @@ use super::delivery::Delivery;
 /// News for a shard, in order.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A message of the source.
-    Data(Arc<Delivery>),
     /// A message of the source, and those before it of its symbol that gave way to it.
-    Newest(Arc<Delivery>, Passed),
+    Data(Arc<Delivery>, Passed),
     /// A symbol is no longer received.
     Forget(Symbol),
     /// What the source says to symbols that it was asked for.
@@ -26,7 +24,7 @@ pub(super) enum News {
 
 impl News {
     fn is_message(&self) -> bool {
-        matches!(self, News::Data(_) | News::Newest(..))
+        matches!(self, News::Data(..))
     }
 }
 
@@ -145,7 +143,7 @@ impl Inbox {
     /// When the first message that waits was read from the source.
     fn waits_since(&self) -> Option<Instant> {
         self.news.iter().find_map(|news| match news {
-            News::Data(delivery) | News::Newest(delivery, _) => Some(delivery.received),
+            News::Data(delivery, _) => Some(delivery.received),
             News::Forget(_) | News::Answered(_) => None,
         })
     }
@@ -154,22 +152,18 @@ impl Inbox {
     fn squeeze(&mut self) {
         let mut newest: FxHashMap<Symbol, usize> = FxHashMap::default();
         for (index, news) in self.news.iter().enumerate() {
-            if let News::Data(delivery) | News::Newest(delivery, _) = news {
+            if let News::Data(delivery, _) = news {
                 newest.insert(delivery.symbol, index);
             }
         }
         let mut gone: FxHashMap<Symbol, Passed> = FxHashMap::default();
         let news = std::mem::take(&mut self.news);
         self.news.extend(news.into_iter().enumerate().filter_map(|(index, news)| {
-            let (delivery, before) = match news {
-                News::Data(delivery) => (delivery, Passed::default()),
-                News::Newest(delivery, before) => (delivery, before),
-                other => return Some(other),
-            };
+            let News::Data(delivery, before) = news else { return Some(news) };
             if newest.get(&delivery.symbol) == Some(&index) {
                 let mut passed = gone.remove(&delivery.symbol).unwrap_or_default();
                 passed.append(before);
-                return Some(if passed.is_empty() { News::Data(delivery) } else { News::Newest(delivery, passed) });
+                return Some(News::Data(delivery, passed));
             }
             let passed = gone.entry(delivery.symbol).or_default();
             passed.append(before);
@@ -189,7 +183,7 @@ mod tests {
     fn data(read: Instant, symbol: u32, stamp: (u64, u64)) -> News {
         let mut delivery = Delivery::new(Symbol::numbered(symbol), stamp, Message::text("x"));
         delivery.received = read;
-        News::Data(Arc::new(delivery))
+        News::Data(Arc::new(delivery), Passed::default())
     }
 
     #[test]
@@ -202,7 +196,7 @@ mod tests {
             }
             inbox.post((1..=100).flat_map(|seq| (0..2).map(move |symbol| data(read, symbol, (1, seq)))));
             let taken: Vec<News> = inbox.take(read + wait, 64).collect();
-            let passed = |news: &News| if let News::Newest(_, passed) = news { passed.count() } else { 0 };
+            let passed = |news: &News| if let News::Data(_, passed) = news { passed.count() } else { 0 };
             (taken.len(), inbox.news.len(), taken.iter().map(passed).sum::<u64>())
         };
         assert_eq!(after(BEHIND + Duration::from_millis(1), false), (2, 0, 198));
@@ -258,11 +252,7 @@ mod tests {
             let (mut forgotten, mut heard) = (0, 0);
             let take = |inbox: &mut Inbox, now, count, got: &mut [Vec<(u64, u64)>; 4], heard: &mut usize| {
                 for news in inbox.take(now, count) {
-                    let (delivery, passed) = match news {
-                        News::Data(delivery) => (delivery, Passed::default()),
-                        News::Newest(delivery, passed) => (delivery, passed),
-                        News::Forget(_) | News::Answered(_) => { *heard += 1; continue }
-                    };
+                    let News::Data(delivery, passed) = news else { *heard += 1; continue };
                     let index = (0..4).find(|n| Symbol::numbered(*n) == delivery.symbol).unwrap() as usize;
                     got[index].extend(passed.stamps());
                     got[index].push((delivery.epoch, delivery.seq));

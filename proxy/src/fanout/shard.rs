@@ -19,7 +19,7 @@ use wire::net::{ByteStream, Network};
 use super::answers::Acknowledge;
 use super::books::Books;
 use super::conn::Conn;
-use super::inbox::{Inbox, News, Passed};
+use super::inbox::{Inbox, News};
 use super::memory::Memory;
 use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
 use crate::context::Context;
@@ -140,8 +140,7 @@ impl<S: ByteStream> Shard<S> {
         let State { table, conns, memory, route, acknowledge, turn } = &mut *state;
         for news in news.drain(..) {
             let (delivery, passed) = match news {
-                News::Data(delivery) => (delivery, Passed::default()),
-                News::Newest(delivery, passed) => (delivery, passed),
+                News::Data(delivery, passed) => (delivery, passed),
                 News::Forget(symbol) => {
                     memory.forget(symbol);
                     continue;

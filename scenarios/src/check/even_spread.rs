@@ -22,11 +22,9 @@ pub(super) struct Spread {
 }
 
 /// Jain's index of fairness; None without load.
-pub(super) fn jain(loads: impl Iterator<Item = usize>) -> Option<f64> {
-    let (count, sum, squares) = loads.fold((0.0, 0.0, 0.0), |(count, sum, squares), load| {
-        let load = load as f64;
-        (count + 1.0, sum + load, squares + load * load)
-    });
+pub(super) fn jain(loads: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum, squares) =
+        loads.fold((0.0, 0.0, 0.0), |(count, sum, squares), load| (count + 1.0, sum + load, squares + load * load));
     (squares > 0.0).then(|| sum * sum / (count * squares))
 }
 
@@ -52,7 +50,7 @@ impl Spread {
         if loads.len() < 2 {
             return;
         }
-        let Some(index) = jain(loads.iter().map(|load| load.1)) else { return };
+        let Some(index) = jain(loads.iter().map(|load| load.1 as f64)) else { return };
         findings.check();
         self.worst = Some(self.worst.map_or(index, |worst| worst.min(index)));
         let least = self.bound.jain_min.get();
@@ -121,7 +119,7 @@ mod tests {
         for (loads, expect) in
             [(vec![5, 5, 5], Some(1.0)), (vec![4, 0], Some(0.5)), (vec![1, 3], Some(0.8)), (vec![0, 0], None)]
         {
-            assert_eq!(jain(loads.into_iter()), expect);
+            assert_eq!(jain(loads.into_iter().map(f64::from)), expect);
         }
     }
 

@@ -10,6 +10,7 @@ use wire::id::LegId;
 
 use super::even_spread::jain;
 use super::health::{Health, Hit};
+use super::taken::Taken;
 use super::{At, Checker, Facts, Findings, GentleRebalance};
 
 /// The checker. A check is a symbol that a source is asked for after it came back, and the spread at the end.
@@ -18,8 +19,8 @@ pub(super) struct Moves {
     health: Health,
     /// By source, what is asked for on each leg, as dense numbers of symbols. Never walked but for sums.
     asked: Vec<FxHashMap<LegId, FxHashSet<u32>>>,
-    /// By source: what was moved to it and is not yet given back, and when the last was.
-    buckets: Vec<(f64, u64)>,
+    /// By source: what was moved to it.
+    buckets: Vec<Taken>,
     fullest: f64,
     index: Option<f64>,
     over: bool,
@@ -32,7 +33,7 @@ impl Moves {
             bound,
             health: Health::new(facts),
             asked: vec![FxHashMap::default(); sources],
-            buckets: vec![(0.0, 0); sources],
+            buckets: vec![Taken::default(); sources],
             fullest: 0.0,
             index: None,
             over: false,
@@ -46,12 +47,11 @@ impl Moves {
         }
         findings.check();
         let GentleRebalance { per_s, burst, .. } = self.bound;
-        let (taken, at_us) = &mut self.buckets[source];
-        *taken = (*taken - at.us.saturating_sub(*at_us) as f64 / 1e6 * per_s).max(0.0) + 1.0;
-        *at_us = at.us;
-        self.fullest = self.fullest.max(*taken);
-        if *taken > f64::from(burst) {
-            *taken = 0.0;
+        let bucket = &mut self.buckets[source];
+        let taken = bucket.one_more(at.us, per_s);
+        self.fullest = self.fullest.max(taken);
+        if taken > f64::from(burst) {
+            bucket.give_back();
             findings.violation(at, &[], || {
                 format!(
                     "source-{source}, which came back, is asked for more than {burst} symbols beyond {per_s} a second"
@@ -73,7 +73,7 @@ impl Moves {
         }
         let held = |source: &usize| self.asked[*source].values().map(FxHashSet::len).sum::<usize>();
         let held: Vec<usize> = healthy.iter().map(held).collect();
-        let Some(index) = jain(held.iter().copied()) else { return };
+        let Some(index) = jain(held.iter().map(|held| *held as f64)) else { return };
         findings.check();
         self.index = Some(index);
         let least = self.bound.jain_min.get();

@@ -7,6 +7,7 @@ use wire::event::{Event, Phase};
 use wire::feed::Kind;
 use wire::id::ClientId;
 
+use super::even_spread::jain;
 use super::{At, Checker, Facts, Findings, FromPhase, LatencyFairness, Origin};
 
 /// The checker. A check is a client with enough samples.
@@ -65,8 +66,7 @@ impl Checker for FairLatency {
         };
         means.iter().for_each(|_| findings.check());
         let (count, sum) = (means.len() as f64, means.iter().map(|(mean, _)| mean).sum::<f64>());
-        let squares = means.iter().map(|(mean, _)| mean * mean).sum::<f64>();
-        let jain = if squares > 0.0 { sum * sum / (count * squares) } else { 1.0 };
+        let jain = jain(means.iter().map(|(mean, _)| *mean)).unwrap_or(1.0);
         let ratio = if sum > 0.0 { worst / (sum / count) } else { 1.0 };
         let (jain_min, worst_max) = (self.bound.jain_min.get(), self.bound.worst_at_most);
         if jain < jain_min {

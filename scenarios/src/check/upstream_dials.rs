@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use wire::event::{Event, Phase};
 use wire::id::{ProxyId, SourceId};
 
+use super::taken::Taken;
 use super::{At, Checker, Findings, UpstreamDials};
 
 /// What counts as one instant.
@@ -22,7 +23,7 @@ const SETTLE_US: u64 = 1_000_000;
 pub(super) struct Dials {
     bound: UpstreamDials,
     /// Never walked.
-    buckets: FxHashMap<(ProxyId, SourceId), Bucket>,
+    buckets: FxHashMap<(ProxyId, SourceId), Taken>,
     /// By source: dials of the last instant. Never walked.
     lately: FxHashMap<SourceId, VecDeque<(u64, ProxyId)>>,
     /// Until when dials may come together.
@@ -30,13 +31,6 @@ pub(super) struct Dials {
     over: bool,
     fullest: f64,
     most_together: usize,
-}
-
-/// What is taken and not yet given back.
-#[derive(Clone, Copy, Default)]
-struct Bucket {
-    taken: f64,
-    at_us: u64,
 }
 
 impl Dials {
@@ -55,15 +49,13 @@ impl Dials {
     fn rate(&mut self, at: At, proxy: ProxyId, source: SourceId, findings: &mut Findings) {
         let UpstreamDials { per_s, burst, .. } = self.bound;
         let bucket = self.buckets.entry((proxy, source)).or_default();
-        let given_back = at.us.saturating_sub(bucket.at_us) as f64 / 1e6 * per_s;
-        *bucket = Bucket { taken: (bucket.taken - given_back).max(0.0) + 1.0, at_us: at.us };
-        self.fullest = self.fullest.max(bucket.taken);
-        if bucket.taken > f64::from(burst) {
+        let taken = bucket.one_more(at.us, per_s);
+        self.fullest = self.fullest.max(taken);
+        if taken > f64::from(burst) {
             findings.violation(at, &[], || {
                 format!("{proxy} dials {source} more than {burst} times beyond {per_s} a second")
             });
-            // A storm is one finding for each burst of it.
-            bucket.taken = 0.0;
+            bucket.give_back();
         }
     }
 

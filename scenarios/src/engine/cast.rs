@@ -88,6 +88,15 @@ fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
     }
 }
 
+/// What proxies and clients speak in front of such sources.
+fn protocol(sources: SourceMode) -> wire::feed::Protocol {
+    match sources {
+        SourceMode::V1 => wire::feed::Protocol::V1,
+        SourceMode::V2 => wire::feed::Protocol::V2,
+        SourceMode::Echo => wire::feed::Protocol::Raw,
+    }
+}
+
 /// The faults that a source does by itself.
 fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
     let own = plan.scenario.faults.iter().filter(|fault| fault.kind.is_scripted() && fault.target == host);
@@ -113,11 +122,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
     let mut config = proxy::Config::new(([0, 0, 0, 0], PROXY_PORT).into(), mode, upstreams);
     config.id = ProxyId(index);
-    config = config.with_protocol(match scenario.sources.mode {
-        SourceMode::V1 => wire::feed::Protocol::V1,
-        SourceMode::V2 => wire::feed::Protocol::V2,
-        SourceMode::Echo => wire::feed::Protocol::Raw,
-    });
+    config = config.with_protocol(protocol(scenario.sources.mode));
     if let Some(consumed) = said.sources {
         config.sources = match consumed {
             Consumed::Active => proxy::Sources::Active,
@@ -180,11 +185,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     config.duration = stay;
     config.symbols = plan.symbols();
     config.symbols_per_client = group.symbols_each;
-    config.protocol = match plan.scenario.sources.mode {
-        SourceMode::V1 => wire::feed::Protocol::V1,
-        SourceMode::V2 => wire::feed::Protocol::V2,
-        SourceMode::Echo => wire::feed::Protocol::Raw,
-    };
+    config.protocol = protocol(plan.scenario.sources.mode);
     config.strong = group.strong;
     config.resume = group.resume;
     config.session = group.session.map(|length| length.as_duration());

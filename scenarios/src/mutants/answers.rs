@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proxy::{Acknowledge, Answer, AskersOnly, Config, Members, Policies, Slot, Table};
+use proxy::{Acknowledge, Answer, Config, Members, Policies, Slot, Table};
 use wire::id::Symbol;
 
 struct AtOnce;
@@ -10,14 +10,6 @@ struct AtOnce;
 impl Acknowledge for AtOnce {
     fn at_once(&self, said: Option<&Answer>) -> Option<Answer> {
         Some(said.cloned().unwrap_or(Answer::Accepted))
-    }
-
-    fn hearers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>> {
-        AskersOnly.hearers(table, symbol)
-    }
-
-    fn hears(&self, awaits: bool, changed: bool) -> bool {
-        AskersOnly.hears(awaits, changed)
     }
 }
 
@@ -29,10 +21,6 @@ pub(super) fn accepts_at_once(policies: &mut Policies, config: Config) -> Config
 struct Everybody;
 
 impl Acknowledge for Everybody {
-    fn at_once(&self, said: Option<&Answer>) -> Option<Answer> {
-        AskersOnly.at_once(said)
-    }
-
     fn hearers<'t>(&self, table: &'t Table, _symbol: Symbol) -> Option<&'t Members<Slot>> {
         Some(table.everyone())
     }
@@ -50,14 +38,6 @@ pub(super) fn tells_everybody(policies: &mut Policies, config: Config) -> Config
 struct OnceOnly;
 
 impl Acknowledge for OnceOnly {
-    fn at_once(&self, said: Option<&Answer>) -> Option<Answer> {
-        AskersOnly.at_once(said)
-    }
-
-    fn hearers<'t>(&self, table: &'t Table, symbol: Symbol) -> Option<&'t Members<Slot>> {
-        AskersOnly.hearers(table, symbol)
-    }
-
     fn hears(&self, awaits: bool, _changed: bool) -> bool {
         awaits
     }

@@ -201,10 +201,11 @@ fn a_livelock_is_found_and_named() {
     let config = SimConfig { polls_per_instant_max: 10_000, ..SimConfig::default() };
     let failure = sim::run(config, |world| {
         world.foreground("spinner", |net| async move {
-            net.spawn("spin", async {
+            let here = net.clone();
+            net.spawn("spin", async move {
                 loop {
                     tokio::task::yield_now().await;
-                    futures_yield().await;
+                    here.give_way().await;
                 }
             });
             sleep(Duration::from_secs(5)).await;
@@ -213,19 +214,6 @@ fn a_livelock_is_found_and_named() {
     .unwrap_err();
     let Cause::Livelock { busiest, .. } = failure.cause else { panic!("{failure}") };
     assert_eq!(busiest[0].1, "spin");
-}
-
-/// Yields to the simulator's own queue.
-async fn futures_yield() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 #[test]
