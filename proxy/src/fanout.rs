@@ -27,6 +27,7 @@ mod merge;
 mod outgoing;
 mod queue;
 mod reconcile;
+mod round;
 mod shard;
 mod stamp;
 mod subscriptions;

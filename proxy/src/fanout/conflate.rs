@@ -168,6 +168,10 @@ impl Queue for Conflating {
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+
+    fn lets_pass(&self, delivery: &Delivery, pressure: Pressure) -> bool {
+        self.waiting.is_empty() && delivery.bytes() <= pressure.bound(self.bytes_max)
+    }
 }
 
 #[cfg(test)]

@@ -66,8 +66,6 @@ struct Inner<S> {
     blocked: bool,
     /// The socket's buffer may hold something that a flush would send (TLS).
     flushing: bool,
-    /// Stands in the loop's list of clients to write to.
-    listed: bool,
     /// The queue overflowed under a policy that disconnects.
     overflowed: bool,
     broken: Option<io::Error>,
@@ -108,7 +106,6 @@ impl<S: ByteStream> Conn<S> {
             awaited: None,
             blocked: false,
             flushing: false,
-            listed: false,
             overflowed: false,
             broken: None,
             symbols: 0,
@@ -118,30 +115,27 @@ impl<S: ByteStream> Conn<S> {
         Self { peer, strong, conflates, inner: Mutex::new(inner) }
     }
 
-    /// Leaves a message with the client, for which `passed` gave way. True if it is to be pumped and stands in no list yet.
-    pub(super) fn deliver(&self, delivery: &Arc<Delivery>, passed: &Passed, books: &Books) -> bool {
+    /// Gives the client messages, each with those that gave way to it, and writes as far as the socket takes it: the loop's turn.
+    pub(super) fn serve<'d>(&self, messages: impl Iterator<Item = &'d (Arc<Delivery>, Passed)>, books: &Books) {
         let mut inner = lock(&self.inner);
-        if inner.broken.is_some() || inner.overflowed {
-            return false;
+        let mut cx = Context::from_waker(Waker::noop());
+        for (delivery, passed) in messages {
+            if inner.broken.is_some() || inner.overflowed {
+                break;
+            }
+            if self.conflates && !passed.is_empty() {
+                inner.dropped += passed.count();
+                books.passed_over(self.peer, delivery.symbol, passed);
+            }
+            let waiting = inner.queue.bytes() + inner.out.bytes();
+            if !inner.blocked && waiting > 0 && waiting + delivery.bytes() > WRITE_BYTES {
+                // A client that keeps up loses nothing to a burst.
+                inner.write(self, &mut cx, books);
+            }
+            inner.push(self, delivery, books);
         }
-        if self.conflates && !passed.is_empty() {
-            inner.dropped += passed.count();
-            books.passed_over(self.peer, delivery.symbol, passed);
-        }
-        if !inner.blocked && inner.queue.bytes() + delivery.bytes() > WRITE_BYTES {
-            // A client that keeps up loses nothing to a burst.
-            inner.write(self, &mut Context::from_waker(Waker::noop()), books);
-        }
-        inner.push(self, Arc::clone(delivery), books);
-        inner.enlist()
-    }
-
-    /// Writes what waits, as far as the socket takes it: the loop's turn.
-    pub(super) fn pump(&self, books: &Books) {
-        let mut inner = lock(&self.inner);
-        inner.listed = false;
         if !inner.blocked {
-            inner.write(self, &mut Context::from_waker(Waker::noop()), books);
+            inner.write(self, &mut cx, books);
         }
     }
 
@@ -166,7 +160,7 @@ impl<S: ByteStream> Conn<S> {
             inner.out.push(frame::text(&Strong::Resumed { symbol, epoch, seq, recovered }.encode()));
         }
         for delivery in rest {
-            inner.push(self, delivery, books);
+            inner.push(self, &delivery, books);
         }
     }
 
@@ -177,7 +171,7 @@ impl<S: ByteStream> Conn<S> {
         }
     }
 
-    /// The source answered: the client is told of what it awaits, and of what has `changed` since it was told. True if it is to be pumped and stands in no list yet.
+    /// The source answered: the client is told of what it awaits, and of what has `changed` since it was told. True if there is something to write.
     pub(super) fn answer(&self, mut ack: SubAck, changed: &[Symbol], acknowledge: &dyn Acknowledge) -> bool {
         let mut inner = lock(&self.inner);
         let mut awaited = inner.awaited.take().unwrap_or_default();
@@ -185,10 +179,7 @@ impl<S: ByteStream> Conn<S> {
         ack.accepted.retain(&mut hears);
         ack.denied.retain(|(symbol, _)| hears(symbol));
         inner.awaited = Some(awaited).filter(|awaited| !awaited.is_empty());
-        if inner.broken.is_some() || !inner.say_ack(self.strong, ack) {
-            return false;
-        }
-        inner.enlist()
+        inner.broken.is_none() && inner.say_ack(self.strong, ack)
     }
 
     /// Says what the source said to the client's symbols, in the client's own tongue.
@@ -329,16 +320,15 @@ impl<S: ByteStream> Inner<S> {
         says
     }
 
-    /// Puts it into the loop's list. True if it is to be pumped and stood in no list yet.
-    fn enlist(&mut self) -> bool {
-        !self.blocked && !std::mem::replace(&mut self.listed, true)
-    }
-
-    fn push(&mut self, conn: &Conn<S>, delivery: Arc<Delivery>, books: &Books) {
+    fn push(&mut self, conn: &Conn<S>, delivery: &Arc<Delivery>, books: &Books) {
+        let pressure = Pressure { blocked: self.blocked, tight: books.tight() };
+        let room = self.out.bytes() < WRITE_BYTES && self.out.len() < WRITE_FRAMES;
+        if !self.blocked && room && self.queue.lets_pass(delivery, pressure) {
+            return self.put_out(conn, delivery, Instant::now(), books);
+        }
         let mut dropped: Vec<Dropped> = Vec::new();
         let before = self.queue.bytes();
-        let pressure = Pressure { blocked: self.blocked, tight: books.tight() };
-        let pushed = self.queue.push(delivery, pressure, &mut dropped);
+        let pushed = self.queue.push(Arc::clone(delivery), pressure, &mut dropped);
         books.moved(before, self.queue.bytes());
         for Dropped { delivery, why } in dropped {
             if let Some(narrator) = &mut self.narrator {
@@ -387,26 +377,28 @@ impl<S: ByteStream> Inner<S> {
         }
     }
 
-    /// Moves messages from the queue into one write's worth of frames, with the notices that belong before them.
+    /// Moves messages from the queue into one write's worth of frames.
     fn fill(&mut self, conn: &Conn<S>, books: &Books) {
         let before = self.queue.bytes();
         let mut now = None;
         while self.out.bytes() < WRITE_BYTES && self.out.len() < WRITE_FRAMES {
             let Some(delivery) = self.queue.pop() else { break };
             let now = *now.get_or_insert_with(Instant::now);
-            books.meter.age.observe(now.saturating_duration_since(delivery.received));
-            books.meter.forwarded.add(1);
-            let Some(narrator) = &mut self.narrator else {
-                self.out.push(delivery.plain());
-                continue;
-            };
-            debug_assert!(conn.strong, "only a strong client is told");
-            for notice in narrator.before(delivery.symbol, delivery.epoch, delivery.seq).into_iter().flatten() {
-                books.meter.gaps.add(1);
-                self.out.push(frame::text(&notice.encode()));
-            }
-            self.out.push(delivery.strong());
+            self.put_out(conn, &delivery, now, books);
         }
         books.moved(before, self.queue.bytes());
+    }
+
+    /// Makes a message a frame on its way, with the notices that belong before it.
+    fn put_out(&mut self, conn: &Conn<S>, delivery: &Delivery, now: Instant, books: &Books) {
+        books.meter.age.observe(now.saturating_duration_since(delivery.received));
+        books.meter.forwarded.add(1);
+        let Some(narrator) = &mut self.narrator else { return self.out.push(delivery.plain()) };
+        debug_assert!(conn.strong, "only a strong client is told");
+        for notice in narrator.before(delivery.symbol, delivery.epoch, delivery.seq).into_iter().flatten() {
+            books.meter.gaps.add(1);
+            self.out.push(frame::text(&notice.encode()));
+        }
+        self.out.push(delivery.strong());
     }
 }

@@ -137,7 +137,7 @@ impl<N: Network> Hub<N> {
     /// A client leaves.
     pub(super) fn leave(&self, shard: usize, key: ClientKey, slot: Slot) {
         let mut state = lock(&self.state);
-        let change = self.shards[shard].leave(key, slot);
+        let change = self.shards[shard].leave(key, slot, &self.books);
         self.reconcile(&mut state, change);
     }
 

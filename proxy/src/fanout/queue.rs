@@ -61,6 +61,10 @@ pub trait Queue: Send {
     fn bytes(&self) -> usize;
     /// Whether nothing waits.
     fn is_empty(&self) -> bool;
+    /// Whether a message may go past it to a socket that takes bytes: where nothing waits, and pushing it and taking it out again would change nothing.
+    fn lets_pass(&self, _delivery: &Delivery, _pressure: Pressure) -> bool {
+        false
+    }
     /// Whether a message may give way to a newer one of its symbol, even before it is pushed. Must not change.
     fn conflates(&self) -> bool {
         false
@@ -128,6 +132,10 @@ impl Queue for Bounded {
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    fn lets_pass(&self, delivery: &Delivery, pressure: Pressure) -> bool {
+        self.waiting.is_empty() && delivery.bytes() <= pressure.bound(self.bytes_max)
     }
 }
 

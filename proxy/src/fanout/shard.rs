@@ -21,13 +21,11 @@ use super::books::Books;
 use super::conn::Conn;
 use super::inbox::{Inbox, News};
 use super::memory::Memory;
+use super::round::{MESSAGES_MAX, Round};
 use super::subscriptions::{Change, ClientKey, Route, Slot, Table};
 use crate::context::Context;
 use crate::lock::lock;
 use crate::tls::NetStream;
-
-/// News that are taken in one turn: what they bring to one client goes out in one write.
-const TURN_NEWS: usize = 64;
 
 /// Clients that are written to before other tasks get their turn.
 const TURN_CLIENTS: usize = 64;
@@ -45,6 +43,8 @@ struct State<S> {
     table: Table,
     conns: Slab<Arc<Conn<S>>>,
     memory: Memory,
+    /// What is being handed out. A client whose subscriptions change gets its part before.
+    round: Round,
     route: Box<dyn Route>,
     acknowledge: Arc<dyn Acknowledge>,
     /// Who is served first rotates, so that nobody is always last.
@@ -57,6 +57,7 @@ impl<S: ByteStream> Shard<S> {
             table: Table::default(),
             conns: Slab::new(),
             memory: Memory::new(resume_bytes_max),
+            round: Round::default(),
             route,
             acknowledge,
             turn: 0,
@@ -90,8 +91,9 @@ impl<S: ByteStream> Shard<S> {
     }
 
     /// A client leaves.
-    pub(super) fn leave(&self, key: ClientKey, slot: Slot) -> Change {
+    pub(super) fn leave(&self, key: ClientKey, slot: Slot, books: &Books) -> Change {
         let mut state = lock(&self.state);
+        state.settle(slot, books);
         if state.conns.try_remove(slot.0).is_some_and(|conn| !conn.conflates) {
             lock(&self.inbox).strict_leaves();
         }
@@ -110,6 +112,7 @@ impl<S: ByteStream> Shard<S> {
     ) -> Change {
         let mut state = lock(&self.state);
         let state = &mut *state;
+        state.settle(slot, books);
         let replaced = state.table.replace(key, symbols);
         let Some(conn) = state.conns.get(slot.0) else { return replaced.change };
         conn.forget(&replaced.ended, books);
@@ -128,17 +131,13 @@ impl<S: ByteStream> Shard<S> {
         lock(&self.state).conns.iter().map(|(_, conn)| conn.queue_bytes()).max().unwrap_or(0)
     }
 
-    /// Hands out some of the news; true if there are more. `list` gets those who are to be written to.
-    fn deal(&self, news: &mut Vec<News>, list: &mut Vec<Arc<Conn<S>>>, books: &Books) -> bool {
+    /// Takes news for the next round; true if more wait. The last round must be over.
+    fn deal(&self) -> bool {
         let mut state = lock(&self.state);
-        let more = {
-            let mut inbox = lock(&self.inbox);
-            news.extend(inbox.take(Instant::now(), TURN_NEWS));
-            self.full.store(inbox.is_full(), Relaxed);
-            !inbox.is_empty()
-        };
-        let State { table, conns, memory, route, acknowledge, turn } = &mut *state;
-        for news in news.drain(..) {
+        let State { table, conns, memory, round, route, acknowledge, turn } = &mut *state;
+        round.clear();
+        let mut inbox = lock(&self.inbox);
+        for news in inbox.take(Instant::now(), MESSAGES_MAX) {
             let (delivery, passed) = match news {
                 News::Data(delivery, passed) => (delivery, passed),
                 News::Forget(symbol) => {
@@ -150,7 +149,7 @@ impl<S: ByteStream> Shard<S> {
                         if let Some(conn) = conns.get(slot.0)
                             && conn.answer(ack, &answered.changed, acknowledge.as_ref())
                         {
-                            list.push(Arc::clone(conn));
+                            round.writes(slot);
                         }
                     }
                     continue;
@@ -160,16 +159,41 @@ impl<S: ByteStream> Shard<S> {
             let Some(members) = route.receivers(table, delivery.symbol).filter(|members| !members.is_empty()) else {
                 continue;
             };
+            round.add(delivery, passed);
             let first = *turn % members.len();
             *turn = turn.wrapping_add(1);
             for index in (first..members.len()).chain(0..first) {
-                let Some(conn) = members.get_index(index).and_then(|(_, slot)| conns.get(slot.0)) else { continue };
-                if conn.deliver(&delivery, &passed, books) {
-                    list.push(Arc::clone(conn));
+                if let Some((_, slot)) = members.get_index(index) {
+                    round.wanted_by(*slot);
                 }
             }
         }
-        more
+        self.full.store(inbox.is_full(), Relaxed);
+        !inbox.is_empty()
+    }
+
+    /// Hands some clients their parts of the round and writes to them; true if others still wait for theirs.
+    fn hand_out(&self, books: &Books) -> bool {
+        let mut state = lock(&self.state);
+        let State { conns, round, .. } = &mut *state;
+        for _ in 0..TURN_CLIENTS {
+            let Some((slot, part)) = round.next() else { return false };
+            if let Some(conn) = conns.get(slot.0) {
+                conn.serve(round.messages(part), books);
+            }
+        }
+        !round.is_over()
+    }
+}
+
+impl<S: ByteStream> State<S> {
+    /// A client gets its part of the round now.
+    fn settle(&mut self, slot: Slot, books: &Books) {
+        if let Some(part) = self.round.take(slot)
+            && let Some(conn) = self.conns.get(slot.0)
+        {
+            conn.serve(self.round.messages(part), books);
+        }
     }
 }
 
@@ -220,7 +244,6 @@ fn begin<S: ByteStream>(
 pub(super) async fn run<N: Network>(context: Arc<Context<N>>, index: usize) {
     let hub = &context.hub;
     let Some(shard) = hub.shards.get(index) else { return };
-    let (mut news, mut list) = (Vec::new(), Vec::new());
     // Writing would use up the task's budget in the middle of a round, and those behind would look as if their sockets were full. It gives way by itself.
     tokio::task::coop::unconstrained(async {
         loop {
@@ -229,14 +252,11 @@ pub(super) async fn run<N: Network>(context: Arc<Context<N>>, index: usize) {
                 () = shard.wake.notified() => {}
             }
             loop {
-                let more = shard.deal(&mut news, &mut list, &hub.books);
+                let more = shard.deal();
                 hub.room.notify_one();
-                for (index, conn) in list.drain(..).enumerate() {
-                    if index % TURN_CLIENTS == TURN_CLIENTS - 1 {
-                        // The legs among others: a source that is read too seldom grows old in the kernel.
-                        context.net.give_way().await;
-                    }
-                    conn.pump(&hub.books);
+                while shard.hand_out(&hub.books) {
+                    // The legs among others: a source that is read too seldom grows old in the kernel.
+                    context.net.give_way().await;
                 }
                 if !more {
                     break;
