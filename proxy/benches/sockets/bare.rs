@@ -92,11 +92,7 @@ pub(crate) fn churn() -> Outcome<()> {
 pub(crate) fn listen() -> Outcome<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     say(format_args!("{}", listener.local_addr()?));
-    // When the parent lets go, it ends.
-    std::thread::spawn(|| {
-        for _ in super::role::commands() {}
-        std::process::exit(0)
-    });
+    super::role::end_with_parent();
     Ok(listener)
 }
 

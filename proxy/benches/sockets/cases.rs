@@ -261,25 +261,40 @@ fn kernel_bytes(address: &str) -> Option<u64> {
 
 /// Connections that come, upgrade and go.
 fn churn(plan: &Plan, table: &mut Table) -> Outcome<()> {
-    const TIMES: u32 = 3_000;
-    let mut bare = Role::start(plan.place, true, &["bare", "churn"])?;
-    let address = bare.line()?;
-    let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1"])?;
-    clients.line()?;
-    let yardstick = churn_cpu_us(&bare, &mut clients, TIMES)?;
-    drop((clients, bare));
+    let mut ours = Vec::new();
+    for words in [["bare", "churn"], ["plain", "churn"]] {
+        let mut server = Role::start(plan.place, true, &words)?;
+        let address = server.line()?;
+        let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1"])?;
+        clients.line()?;
+        ours.push(churn_cpu_us(&server, &mut clients)?);
+    }
     let mut run = Run::start(plan.place, Server::Proxy, 0, 1)?;
-    let ours = churn_cpu_us(&run.server, &mut run.clients, TIMES)?;
-    table.figure(Figure::ChurnBare, yardstick);
-    table.figure(Figure::Churn, ours);
-    table.figure(Figure::ChurnRatio, ours / yardstick);
+    ours.push(churn_cpu_us(&run.server, &mut run.clients)?);
     run.end();
+    let figures = [
+        [Figure::ChurnBare, Figure::ChurnPlain, Figure::Churn, Figure::ChurnRatio],
+        [Figure::ManyBare, Figure::ManyPlain, Figure::Many, Figure::ManyRatio],
+    ];
+    for (figures, way) in figures.into_iter().zip(0..) {
+        let [bare, plain, proxy]: [f64; 3] = std::array::from_fn(|server| ours[server][way]);
+        for (figure, value) in figures.into_iter().zip([bare, plain, proxy, proxy / bare]) {
+            table.figure(figure, value);
+        }
+    }
+    table.figure(Figure::ManyOfPlain, ours[2][1] / ours[1][1]);
     Ok(())
 }
 
-fn churn_cpu_us(server: &Role, clients: &mut Role, times: u32) -> Outcome<f64> {
-    clients.ask("churn 200")?;
-    let cpu = server.cpu_us()?;
-    clients.ask(&format!("churn {times}"))?;
-    Ok((server.cpu_us()? - cpu) / f64::from(times))
+/// One after the other, and many at once.
+fn churn_cpu_us(server: &Role, clients: &mut Role) -> Outcome<[f64; 2]> {
+    const TIMES: u32 = 3_200;
+    let mut took = [0.0; 2];
+    for (took, at_once) in took.iter_mut().zip([1, 32]) {
+        clients.ask(&format!("churn {at_once} {}", 320 / at_once))?;
+        let cpu = server.cpu_us()?;
+        clients.ask(&format!("churn {at_once} {}", TIMES / at_once))?;
+        *took = (server.cpu_us()? - cpu) / f64::from(TIMES);
+    }
+    Ok(took)
 }

@@ -59,7 +59,7 @@ impl Speech {
     }
 }
 
-/// Connects `count` clients that want so many symbols, and obeys: `count`, `stall N`, `churn N`.
+/// Connects `count` clients that want so many symbols, and obeys: `count`, `stall N`, `churn AT_ONCE TIMES`.
 pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> Outcome<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut clients = Vec::with_capacity(count);
@@ -95,7 +95,9 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
         }
         let Ok(line) = commands.try_recv() else { continue };
         let mut words = line.split_whitespace();
-        let (word, number) = (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse().ok()));
+        let word = words.next().unwrap_or_default();
+        let mut numbers = words.map_while(|word| word.parse::<usize>().ok());
+        let number = numbers.next();
         match word {
             "count" => {
                 let at = |quantile| ages.value_at_quantile(quantile);
@@ -109,9 +111,13 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
                 say(format_args!("done"));
             }
             "churn" => {
-                for _ in 0..number.unwrap_or(0) {
-                    come_and_go(server)?;
-                }
+                let times = numbers.next().unwrap_or(0);
+                std::thread::scope(|scope| {
+                    let comers: Vec<_> = (0..number.unwrap_or(0))
+                        .map(|_| scope.spawn(move || (0..times).try_for_each(|_| come_and_go(server))))
+                        .collect();
+                    comers.into_iter().try_for_each(|comer| comer.join().unwrap_or(Ok(())))
+                })?;
                 say(format_args!("done"));
             }
             _ => return Err(format!("unknown command {line}").into()),

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A nats-server that is installed runs through the first three cases, too, in its own protocol.
-//! The case `relay` puts the relay beside nginx.
+//! The case `relay` puts the relay beside nginx; `churn` puts connections that come and go beside a plain tokio-tungstenite server, too.
 //!
 //! One program that starts itself in roles, all on loopback. What is compared is the CPU time of the server for each message that reached a client, of the proxy and of the bare
 //! loop in the same run: both do the same work in the kernel, so the ratio says what the proxy adds. CPU time and ratios hold on a busy machine, times and rates less so.
@@ -30,6 +30,8 @@ mod clients;
 mod frames;
 #[cfg(target_os = "linux")]
 mod nats;
+#[cfg(target_os = "linux")]
+mod plain;
 #[cfg(target_os = "linux")]
 mod relay;
 #[cfg(target_os = "linux")]

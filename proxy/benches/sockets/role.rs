@@ -30,6 +30,14 @@ pub(crate) fn orders() -> Receiver<String> {
     orders
 }
 
+/// For a child that has other things to do, and is told nothing: it ends when the parent lets go.
+pub(crate) fn end_with_parent() {
+    std::thread::spawn(|| {
+        for _ in commands() {}
+        std::process::exit(0)
+    });
+}
+
 /// A line to the parent.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
@@ -55,6 +63,7 @@ pub(crate) fn run(core: &str, nice: &str, role: &[&str]) -> Outcome<()> {
     match role {
         ["source", symbols] => super::source::run(symbols.parse()?),
         ["bare", "churn"] => super::bare::churn(),
+        ["plain", "churn"] => super::plain::churn(),
         ["bare", source, clients, writes] => super::bare::run(source, clients.parse()?, *writes == "joined"),
         ["clients", server, clients, symbols] => {
             super::clients::run(Speech::WebSocket, server, clients.parse()?, symbols.parse()?)
@@ -68,10 +77,7 @@ pub(crate) fn run(core: &str, nice: &str, role: &[&str]) -> Outcome<()> {
         ["trips", server] => super::relay::trips(server),
         ["nginx", folder, echo] => super::relay::nginx(folder, echo),
         ["proxy" | "relay", source] => {
-            std::thread::spawn(|| {
-                for _ in commands() {}
-                std::process::exit(0)
-            });
+            end_with_parent();
             let url = format!("ws://{source}");
             let args = ["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &url];
             let mode: &[&str] = if role[0] == "relay" { &["--mode", "relay", "--protocol", "raw"] } else { &[] };
