@@ -82,7 +82,7 @@ fn unreached(verdict: &Verdict) -> bool {
 }
 
 fn case(title: &str, run: &RunSummary, name: &str, status: TestCaseStatus) -> TestCase {
-    let mut case = TestCase::new(format!("seed {}: {name}", run.verdict.seed), status);
+    let mut case = TestCase::new(format!("seed {}: {name}", run.verdict.label()), status);
     case.set_classname(title);
     case
 }

@@ -36,6 +36,9 @@ pub struct Verdict {
     pub scenario: String,
     /// The seed.
     pub seed: u64,
+    /// The number of the order in which tasks that were ready at one instant took their turns; 0: first come, first served.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub order: u64,
     /// `sim`, `turmoil` or `sockets`.
     pub engine: String,
     /// The planted bug, if one was asked for.
@@ -55,6 +58,25 @@ pub struct Verdict {
     pub invariants: Vec<Invariant>,
     /// What the scenario had to reach to mean anything, with how often it did.
     pub reached: Vec<Reached>,
+}
+
+impl Verdict {
+    /// The run among those of its scenario: its seed, and its order of ready tasks where that is not the usual one: `7`, `7.2`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(self.seed, self.order)
+    }
+}
+
+/// See [`Verdict::label`].
+#[must_use]
+pub fn label(seed: u64, order: u64) -> String {
+    if order == 0 { seed.to_string() } else { format!("{seed}.{order}") }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One invariant judged.

@@ -114,6 +114,8 @@ pub(crate) struct Counts {
 struct SummaryRun<'a> {
     scenario: &'a str,
     seed: u64,
+    #[serde(skip_serializing_if = "crate::record::is_zero")]
+    order: u64,
     engine: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     mutant: Option<&'a str>,
@@ -145,6 +147,7 @@ impl<'a> Summary<'a> {
         let run = |run: &'a RunSummary| SummaryRun {
             scenario: &run.verdict.scenario,
             seed: run.verdict.seed,
+            order: run.verdict.order,
             engine: &run.verdict.engine,
             mutant: run.verdict.mutant.as_deref(),
             verdict: run.verdict.verdict,
@@ -296,7 +299,7 @@ struct Row<'a> {
 }
 
 struct Seed<'a> {
-    seed: u64,
+    seed: String,
     badge: Badge,
     report: Option<&'a str>,
 }
@@ -315,7 +318,7 @@ fn rows(runs: &[RunSummary]) -> Vec<Row<'_>> {
                 .runs
                 .into_iter()
                 .map(|run| Seed {
-                    seed: run.verdict.seed,
+                    seed: run.verdict.label(),
                     badge: Badge::of(run.verdict.verdict),
                     report: run.report.as_deref(),
                 })

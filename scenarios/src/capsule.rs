@@ -25,6 +25,9 @@ pub struct Capsule {
     pub scenario_toml: String,
     /// The seed.
     pub seed: u64,
+    /// The order of ready tasks, see [`crate::engine::Options::order`].
+    #[serde(default)]
+    pub order: u64,
     /// `sim` or `turmoil`.
     pub engine: String,
     /// The planted bug, if any.
@@ -89,6 +92,7 @@ impl Capsule {
             scenario: run.verdict.scenario.clone(),
             scenario_toml: scenario_toml.to_owned(),
             seed: run.verdict.seed,
+            order: run.verdict.order,
             engine: run.verdict.engine.clone(),
             mutant: run.verdict.mutant.clone(),
             trace_hash: run.verdict.trace_hash.clone(),

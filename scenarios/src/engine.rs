@@ -28,6 +28,8 @@ pub struct Options {
     pub engine: Engine,
     /// A planted bug.
     pub mutant: Option<&'static Mutant>,
+    /// The number of the order in which tasks that are ready at one instant take their turns, see [`sim::Order::numbered`]; 0: first come, first served.
+    pub order: u64,
     /// Keep all events (memory: about 100 bytes each).
     pub keep_events: bool,
 }
@@ -113,6 +115,10 @@ pub fn able(plan: &Plan, engine: Engine) -> Result<(), EngineError> {
 pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
     let engine = options.engine.word();
     able(plan, options.engine)?;
+    if options.order != 0 && options.engine != Engine::Sim {
+        let why = "it has one order of ready tasks only".to_owned();
+        return Err(EngineError::NotExpressible { engine, scenario: plan.scenario.name.clone(), why });
+    }
     let failed =
         |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
     // Sockets were refused above.
@@ -168,6 +174,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             schema: SCHEMA,
             scenario: plan.scenario.name.clone(),
             seed: plan.seed,
+            order: options.order,
             engine: options.engine.word().to_owned(),
             mutant: options.mutant.map(|mutant| mutant.name.to_owned()),
             verdict,

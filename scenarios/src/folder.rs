@@ -58,7 +58,7 @@ impl Folder {
 
     /// Writes one run.
     pub(crate) fn add(&mut self, index: usize, job: &Job, run: Run, wanted: Wanted) -> Result<(), WriteError> {
-        let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.seed.to_string());
+        let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.text);
         let replay_command = format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Options};
 use crate::model::Engine;
 
 /// Exit codes, the same for all commands.
@@ -94,6 +94,8 @@ enum Command {
         scenario: String,
         #[arg(long)]
         seed: u64,
+        #[arg(long, default_value_t = 0)]
+        order: u64,
         #[arg(long, value_enum, default_value_t = EngineArg::Sim)]
         engine: EngineArg,
         /// Write all events here
@@ -155,6 +157,17 @@ struct SelectArgs {
     /// Seeds from A to B, both included
     #[arg(long, value_parser = select::seeds, default_value = "1..3")]
     seeds: select::Seeds,
+    /// Orders in which tasks that are ready at one instant take their turns, from A to B: 0 is first come, first served, each other one is drawn
+    #[arg(long, value_parser = select::seeds, default_value = "0..0")]
+    orders: select::Seeds,
+}
+
+impl SelectArgs {
+    /// Each seed with each order.
+    fn runs(&self, seeds: select::Seeds) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let orders = self.orders;
+        (seeds.first..=seeds.last).flat_map(move |seed| (orders.first..=orders.last).map(move |order| (seed, order)))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -255,8 +268,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Twice(args) => twice::twice(args),
         Command::Mutants { json } => select::mutants(json),
         Command::Role { role, args } => return play(role, args),
-        Command::Trace { scenario, seed, engine, events } => {
-            twice::trace(&scenario, seed, engine.into(), events.as_deref())
+        Command::Trace { scenario, seed, order, engine, events } => {
+            let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };
+            twice::trace(&scenario, seed, options, events.as_deref())
         }
     };
     match outcome {

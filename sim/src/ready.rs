@@ -4,14 +4,17 @@
 //! lives in a thread-local of its own: a wake-up borrows nothing but this.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use wire::draw::Draws;
 
+use crate::config::Order;
+
 /// A task's place in the slab, and which of the place's tenants is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TaskKey {
     pub(crate) index: u32,
     pub(crate) generation: u32,
@@ -28,9 +31,8 @@ thread_local! {
 }
 
 struct Ready {
-    queue: VecDeque<TaskKey>,
+    queue: Queue,
     slots: Vec<Slot>,
-    shuffle: Option<Draws>,
     /// Wakes the executor itself, for wake-ups that come from outside of its own poll: timers.
     root: Option<Waker>,
     inside: bool,
@@ -40,15 +42,96 @@ struct Ready {
 struct Slot {
     generation: u32,
     queued: bool,
+    /// Where tasks have priorities.
+    priority: u64,
+}
+
+/// One in so many turns changes the priority of the task whose turn it is.
+const CHANGES_ONE_IN: u64 = 200;
+
+/// Those that are ready, and who of them is next.
+enum Queue {
+    Fifo(VecDeque<TaskKey>),
+    Shuffled {
+        ready: VecDeque<TaskKey>,
+        draws: Draws,
+    },
+    Prioritised {
+        /// By priority, then by arrival.
+        ready: BinaryHeap<(u64, Reverse<u64>, TaskKey)>,
+        arrived: u64,
+        /// Priorities below all that are drawn, each lower than the one before.
+        lowest: u64,
+        draws: Draws,
+    },
+}
+
+/// Drawn priorities lie above it, those of tasks that fell behind below.
+const DRAWN_MIN: u64 = 1 << 63;
+
+impl Queue {
+    fn new(order: Order, seed: u64) -> Self {
+        match order {
+            Order::Fifo => Self::Fifo(VecDeque::new()),
+            Order::Shuffled(number) => {
+                Self::Shuffled { ready: VecDeque::new(), draws: Draws::new(seed, "ready order", number) }
+            }
+            Order::Prioritised(number) => Self::Prioritised {
+                ready: BinaryHeap::new(),
+                arrived: 0,
+                lowest: DRAWN_MIN,
+                draws: Draws::new(seed, "ready order", number),
+            },
+        }
+    }
+
+    /// The priority of a new task.
+    fn priority(&mut self) -> u64 {
+        match self {
+            Self::Fifo(_) | Self::Shuffled { .. } => 0,
+            Self::Prioritised { draws, .. } => draws.below(DRAWN_MIN) + DRAWN_MIN,
+        }
+    }
+
+    /// A task is ready. `priority` may fall: one that wakes itself lets all others go first, or they would never have a turn.
+    fn push(&mut self, key: TaskKey, priority: &mut u64, wakes_itself: bool) {
+        match self {
+            Self::Fifo(ready) | Self::Shuffled { ready, .. } => ready.push_back(key),
+            Self::Prioritised { ready, arrived, lowest, draws } => {
+                if wakes_itself || draws.below(CHANGES_ONE_IN) == 0 {
+                    *lowest -= 1;
+                    *priority = *lowest;
+                }
+                *arrived += 1;
+                ready.push((*priority, Reverse(*arrived), key));
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<TaskKey> {
+        match self {
+            Self::Fifo(ready) => ready.pop_front(),
+            Self::Shuffled { ready, draws } => {
+                if ready.len() > 1 {
+                    let chosen = usize::try_from(draws.below(ready.len() as u64)).unwrap_or(0);
+                    ready.swap(0, chosen);
+                }
+                ready.pop_front()
+            }
+            Self::Prioritised { ready, .. } => ready.pop().map(|(_, _, key)| key),
+        }
+    }
 }
 
 impl Ready {
     const fn new() -> Self {
-        Self { queue: VecDeque::new(), slots: Vec::new(), shuffle: None, root: None, inside: false }
+        Self { queue: Queue::Fifo(VecDeque::new()), slots: Vec::new(), root: None, inside: false }
     }
 
     fn push(&mut self, key: TaskKey) {
-        self.queue.push_back(key);
+        if let Some(slot) = self.slots.get_mut(key.index as usize) {
+            self.queue.push(key, &mut slot.priority, current() == key);
+        }
         if !self.inside
             && let Some(root) = &self.root
         {
@@ -89,8 +172,8 @@ pub(crate) fn wake(key: TaskKey) {
 }
 
 /// Begins a run: an empty queue.
-pub(crate) fn start(shuffle: Option<Draws>) {
-    READY.with(|ready| *ready.borrow_mut() = Ready { shuffle, ..Ready::new() });
+pub(crate) fn start(order: Order, seed: u64) {
+    READY.with(|ready| *ready.borrow_mut() = Ready { queue: Queue::new(order, seed), ..Ready::new() });
 }
 
 /// Says who is to be woken when a task becomes ready while the executor sleeps.
@@ -116,9 +199,11 @@ pub(crate) fn admit(index: u32) -> TaskKey {
         if ready.slots.len() <= index as usize {
             ready.slots.resize(index as usize + 1, Slot::default());
         }
+        let priority = ready.queue.priority();
         let slot = &mut ready.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         slot.queued = true;
+        slot.priority = priority;
         let key = TaskKey { index, generation: slot.generation };
         ready.push(key);
         key
@@ -144,13 +229,7 @@ pub(crate) fn pop() -> Option<TaskKey> {
         let mut ready = ready.borrow_mut();
         let ready = &mut *ready;
         loop {
-            if let Some(draws) = &mut ready.shuffle
-                && ready.queue.len() > 1
-            {
-                let chosen = draws.below(ready.queue.len() as u64) as usize;
-                ready.queue.swap(0, chosen);
-            }
-            let key = ready.queue.pop_front()?;
+            let key = ready.queue.pop()?;
             let slot = &mut ready.slots[key.index as usize];
             if slot.generation == key.generation {
                 slot.queued = false;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use crate::config::{AtHorizon, Order, SimConfig, micros};
+use crate::config::{AtHorizon, SimConfig, micros};
 use crate::failure::{Cause, Ended, Failure, Report};
 use crate::setup::Setup;
 use crate::{exec, interpose, kernel, panics, ready};
@@ -91,10 +91,6 @@ struct End {
 fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cause> {
     interpose::check().map_err(|what| Cause::Harness(what.to_owned()))?;
     let run = RUNS.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
-    let shuffle = match config.order {
-        Order::Fifo => None,
-        Order::Shuffled => Some(wire::draw::Draws::new(config.seed, "ready order", 0)),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -106,7 +102,7 @@ fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cau
         stuck_after_us: micros(config.stuck_after),
         polls_per_instant_max: config.polls_per_instant_max.max(1),
     };
-    ready::start(shuffle);
+    ready::start(config.order, config.seed);
     kernel::install(config, run);
     exec::install();
     let result = runtime.block_on(tokio::task::unconstrained(async move {

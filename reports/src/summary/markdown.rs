@@ -31,7 +31,7 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     }
     for group in groups.iter().take(ROWS_MAX) {
         let worst = group.worst().map_or_else(String::new, |(run, worst)| {
-            format!("{} (seed {}): {}", worst.invariant, run.verdict.seed, figure::cut(&worst.message, 200))
+            format!("{} (seed {}): {}", worst.invariant, run.verdict.label(), figure::cut(&worst.message, 200))
         });
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {} | {} |\n",
@@ -59,7 +59,7 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
 
 fn failure(text: &mut String, run: &RunSummary) {
     let verdict = &run.verdict;
-    text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&verdict.scenario), verdict.seed));
+    text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&verdict.scenario), verdict.label()));
     if let Some(worst) = worst(verdict) {
         let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
         let message = figure::cut(&worst.message, 1000);

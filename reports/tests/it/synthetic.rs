@@ -161,6 +161,7 @@ pub(crate) fn verdict(events: u64) -> Verdict {
         schema: SCHEMA,
         scenario: "upstream-crash-mid-fanout".to_owned(),
         seed: 7,
+        order: 0,
         engine: "sim".to_owned(),
         mutant: Some("no-isolation".to_owned()),
         verdict: Outcome::Fail,

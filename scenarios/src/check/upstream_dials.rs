@@ -39,7 +39,8 @@ impl Dials {
             bound,
             buckets: FxHashMap::default(),
             lately: FxHashMap::default(),
-            settled_us: 0,
+            // The proxies start with the run, and the first of them before anything says so.
+            settled_us: SETTLE_US,
             over: false,
             fullest: 0.0,
             most_together: 0,
@@ -88,7 +89,7 @@ impl Checker for Dials {
                 self.rate(at, *proxy, *source, findings);
                 self.together(at, *proxy, *source, findings);
             }
-            // The proxies start with the run.
+
             Event::FaultStart { .. } | Event::FaultStop { .. } | Event::Phase { phase: Phase::Warmup } => {
                 self.settled_us = at.us.saturating_add(SETTLE_US);
                 self.lately.clear();
@@ -147,6 +148,12 @@ mod tests {
         let apart = (0..3).fold(tape(), |tape, proxy| dial(tape.after(10_000), proxy));
         check(apart, Pass, 3);
         check(dials(tape(), 3, 0), Pass, 3);
+    }
+
+    #[test]
+    fn a_fleet_that_starts_may_come_as_one_wave_whoever_speaks_first() {
+        let start = Tape::new("upstream-dials = { per-s = 1.0, burst = 3, together = 2 }");
+        check((0..3).fold(start, dial).phase(Phase::Warmup), Pass, 3);
     }
 
     #[test]

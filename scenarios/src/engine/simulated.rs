@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim::{AtHorizon, Cause, Failure, LinkConfig, Report, ServiceTime, SimConfig};
+use sim::{AtHorizon, Cause, Failure, LinkConfig, Order, Report, ServiceTime, SimConfig};
 
 use wire::net::WallTime;
 
@@ -51,6 +51,7 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
         horizon: plan.end_at + Duration::from_secs(1),
         at_horizon: AtHorizon::FailIfUnfinished,
         epoch: EPOCH,
+        order: Order::numbered(options.order),
         link: link(plan, options.engine),
         shards: plan.scenario.proxy.shards.map_or(1, usize::from),
         ..SimConfig::seeded(plan.seed)

@@ -30,15 +30,14 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         args.select.scenarios.push(mutant.scenario.to_owned());
     }
     let (chosen, seeds) = select::choose(&args.select, engine)?;
-    let options = Options { engine, mutant, keep_events: args.events };
     let jobs: Vec<Job> = chosen
         .iter()
         .flat_map(|chosen| {
-            (seeds.first..=seeds.last).map(|seed| Job {
+            args.select.runs(seeds).map(|(seed, order)| Job {
                 scenario: chosen.scenario.clone(),
                 text: chosen.text.clone(),
                 seed,
-                options,
+                options: Options { engine, mutant, order, keep_events: args.events },
             })
         })
         .collect();
@@ -71,7 +70,9 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             let wanted = Wanted {
                 page: match args.reports {
                     ReportsArg::All => true,
-                    ReportsArg::First => failed || job.seed == seeds.first,
+                    ReportsArg::First => {
+                        failed || job.seed == seeds.first && job.options.order == args.select.orders.first
+                    }
                     ReportsArg::Failed => failed,
                     ReportsArg::None => false,
                 },
@@ -204,7 +205,7 @@ impl Progress {
             Outcome::Fail => "FAIL",
             Outcome::Inconclusive => "inconclusive",
         };
-        let line = format!("{word} {} seed {} ({:.1} s)", verdict.scenario, verdict.seed, verdict.wall_seconds);
+        let line = format!("{word} {} seed {} ({:.1} s)", verdict.scenario, verdict.label(), verdict.wall_seconds);
         match self {
             Progress::Bar(bar) => {
                 bar.set_message(line);
@@ -254,10 +255,10 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
                 lines.join("\n")
             ))
         })?;
-    let options = Options { engine, mutant, keep_events: true };
+    let options = Options { engine, mutant, order: capsule.order, keep_events: true };
     let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
-    let mut text = format!("{} seed {} engine {}: ", capsule.scenario, capsule.seed, capsule.engine);
+    let mut text = format!("{} seed {} engine {}: ", capsule.scenario, run.verdict.label(), capsule.engine);
     let same = run.verdict.trace_hash == capsule.trace_hash;
     let same_build = capsule.version == env!("CARGO_PKG_VERSION") && capsule.profile == crate::capsule::profile();
     if same {

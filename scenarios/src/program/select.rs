@@ -19,6 +19,12 @@ pub(super) struct Seeds {
 /// The most seeds of one command.
 const SEEDS_MAX: u64 = 1_000_000;
 
+impl Seeds {
+    fn count(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
 /// Reads `A..B`.
 pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
     let (first, last) = text.split_once("..").ok_or("expected A..B, both included, such as 1..10")?;
@@ -99,6 +105,17 @@ pub(super) fn choose(args: &SelectArgs, engine: Engine) -> Result<(Vec<Chosen>, 
         }
     }
     let seeds = args.seed.map_or(args.seeds, |seed| Seeds { first: seed, last: seed });
+    if engine != Engine::Sim && args.orders.last > 0 {
+        return Err(Failure::usage(format!(
+            "engine {} has one order of ready tasks only: leave out --orders",
+            engine.word()
+        )));
+    }
+    if seeds.count().saturating_mul(args.orders.count()) > SEEDS_MAX {
+        return Err(Failure::usage(format!(
+            "more than {SEEDS_MAX} runs of one scenario: ask for fewer seeds or orders"
+        )));
+    }
     Ok((chosen, seeds))
 }
 

@@ -18,11 +18,11 @@ const OTHERS: u64 = 50;
 pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     let engine: Engine = args.engine.into();
     let (chosen, seeds) = select::choose(&args.select, engine)?;
-    let options = Options { engine, mutant: None, keep_events: false };
     let mut jobs = Vec::new();
     let mut names = Vec::new();
     for chosen in &chosen {
-        for seed in seeds.first..=seeds.last {
+        for (seed, order) in args.select.runs(seeds) {
+            let options = Options { engine, mutant: None, order, keep_events: false };
             jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options });
             names.push(chosen.word.clone());
         }
@@ -43,18 +43,18 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     let mut different = 0;
     for ((job, word), here) in jobs.iter().zip(&names).zip(&here) {
         let Some((hash, events)) = here else { return Err(Failure::harness("a run was lost")) };
-        let fresh = fresh(word, job.seed, engine, None)?;
+        let fresh = fresh(word, job, None)?;
         let equal = fresh == *hash;
         say(&format!(
             "{} {} seed {}: {hash} ({events} events)",
             if equal { "equal" } else { "DIFFERENT" },
             job.scenario.name,
-            job.seed
+            reports::record::label(job.seed, job.options.order)
         ));
         if !equal {
             different += 1;
             say(&format!("  fresh process: {fresh}"));
-            say(&format!("  {}", first_difference(job, word, engine)?));
+            say(&format!("  {}", first_difference(job, word)?));
         }
     }
     print(&format!(
@@ -75,7 +75,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
         fault.at = crate::span::Span::from_millis(200);
         fault.lasts = fault.lasts.map(|_| crate::span::Span::from_millis(300));
     }
-    let options = Options { engine: Engine::Sim, mutant: None, keep_events: false };
+    let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: false };
     let jobs: Vec<Job> = (0..OTHERS)
         .map(|seed| Job { scenario: small.scenario.clone(), text: String::new(), seed: 1_000 + seed, options })
         .collect();
@@ -98,11 +98,21 @@ fn hang(job: &Job) -> ! {
 }
 
 /// The hash of one run in a process of its own.
-fn fresh(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result<String, Failure> {
+fn fresh(word: &str, job: &Job, events: Option<&Path>) -> Result<String, Failure> {
+    let (seed, Options { order, engine, .. }) = (job.seed, job.options);
     let program =
         std::env::current_exe().map_err(|error| Failure::io(format!("failed to find this program: {error}")))?;
     let mut command = Command::new(program);
-    command.args(["trace", word, "--seed", &seed.to_string(), "--engine", engine.word()]);
+    command.args([
+        "trace",
+        word,
+        "--seed",
+        &seed.to_string(),
+        "--order",
+        &order.to_string(),
+        "--engine",
+        engine.word(),
+    ]);
     if let Some(path) = events {
         command.arg("--events").arg(path);
     }
@@ -118,10 +128,10 @@ fn fresh(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result
 }
 
 /// Runs both sides again with their events, and names the first that differs.
-fn first_difference(job: &Job, word: &str, engine: Engine) -> Result<String, Failure> {
+fn first_difference(job: &Job, word: &str) -> Result<String, Failure> {
     let io = |error: std::io::Error| Failure::io(format!("failed to compare events: {error}"));
     let path = std::env::temp_dir().join(format!("windtunnel-{}-{}.jsonl", std::process::id(), job.seed));
-    fresh(word, job.seed, engine, Some(&path))?;
+    fresh(word, job, Some(&path))?;
     let again = Job { options: Options { keep_events: true, ..job.options }, ..job.clone() };
     let run = campaign::one(&again).map_err(|error| Failure::engine(&error))?;
     let theirs = BufReader::new(std::fs::File::open(&path).map_err(io)?);
@@ -152,9 +162,8 @@ pub(super) fn differs(file: impl std::io::BufRead, events: &[wire::event::Timed]
 }
 
 /// One run, its hash on standard output.
-pub(super) fn trace(word: &str, seed: u64, engine: Engine, events: Option<&Path>) -> Result<u8, Failure> {
+pub(super) fn trace(word: &str, seed: u64, options: Options, events: Option<&Path>) -> Result<u8, Failure> {
     let chosen = select::one(word)?;
-    let options = Options { engine, mutant: None, keep_events: events.is_some() };
     let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {

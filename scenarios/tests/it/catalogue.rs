@@ -21,7 +21,7 @@ fn named(name: &str) -> Vec<String> {
 }
 
 fn judged(scenario: &Scenario, seed: u64, engine: Engine) -> Verdict {
-    let options = Options { engine, mutant: None, keep_events: false };
+    let options = Options { engine, mutant: None, order: 0, keep_events: false };
     engine::run(&Plan::new(scenario, seed), options).expect("the engine runs it").verdict
 }
 
@@ -141,7 +141,7 @@ fn short() -> Scenario {
 #[test]
 fn a_second_run_is_the_same_run_in_both_worlds() {
     for engine in [Engine::Sim, Engine::Turmoil] {
-        let options = Options { engine, mutant: None, keep_events: true };
+        let options = Options { engine, mutant: None, order: 0, keep_events: true };
         let run = || engine::run(&Plan::new(&short(), 7), options).expect("the engine runs it");
         let (first, second) = (run(), run());
         assert_eq!(first.verdict.trace_hash, second.verdict.trace_hash, "{}", engine.word());
@@ -158,10 +158,26 @@ fn a_second_run_is_the_same_run_in_both_worlds() {
 #[test]
 fn keeping_the_events_does_not_change_the_run() {
     let hash = |keep_events| {
-        let options = Options { engine: Engine::Sim, mutant: None, keep_events };
+        let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events };
         engine::run(&Plan::new(&short(), 7), options).expect("the engine runs it").verdict.trace_hash
     };
     assert_eq!(hash(true), hash(false));
+}
+
+#[test]
+fn another_order_of_ready_tasks_is_another_run_with_the_same_verdict() {
+    let run = |order| {
+        let options = Options { engine: Engine::Sim, mutant: None, order, keep_events: false };
+        engine::run(&Plan::new(&scenario("everyone-leaves"), 7), options).expect("the engine runs it").verdict
+    };
+    let mut hashes = Vec::new();
+    for order in 0..=4 {
+        let verdict = run(order);
+        assert_eq!((verdict.order, verdict.verdict), (order, Outcome::Pass), "{:?}", verdict.invariants);
+        assert_eq!(run(order).trace_hash, verdict.trace_hash, "order {order} is not the same twice");
+        assert!(!hashes.contains(&verdict.trace_hash), "order {order} is as one before");
+        hashes.push(verdict.trace_hash);
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn run(slow_clients: bool, mutant: Option<&str>) -> Got {
         scenario.clients.truncate(1);
     }
     let mutant = mutant.map(|name| mutants::find(name).expect("there is one"));
-    let options = Options { engine: Engine::Sim, mutant, keep_events: true };
+    let options = Options { engine: Engine::Sim, mutant, order: 0, keep_events: true };
     let run = engine::run(&Plan::new(&scenario, 1), options).expect("the engine runs it");
     let mut sent: BTreeMap<(Symbol, u64), u64> = BTreeMap::new();
     let (mut ticks, mut latencies, mut steady) = (BTreeSet::new(), Vec::new(), false);

@@ -224,8 +224,13 @@ fn another_order_of_ready_tasks_is_another_run_and_as_repeatable() {
         }))
         .trace_hash
     };
-    let first = run(Order::Shuffled, 1);
-    assert_eq!(run(Order::Shuffled, 1), first);
-    assert_ne!(run(Order::Shuffled, 2), first);
-    assert_ne!(run(Order::Fifo, 1), first);
+    let fifo = run(Order::Fifo, 1);
+    let mut seen = vec![fifo];
+    for order in (1..=4).map(Order::numbered) {
+        let first = run(order, 1);
+        assert_eq!(run(order, 1), first, "{order:?}");
+        assert_ne!(run(order, 2), first, "{order:?}");
+        assert!(!seen.contains(&first), "{order:?} is as one before");
+        seen.push(first);
+    }
 }

@@ -6,5 +6,6 @@ mod contract;
 mod endings;
 mod engines;
 mod faults;
+mod order;
 mod traffic;
 mod world;

@@ -143,7 +143,7 @@ fn run(plan: &Plan) -> sim::Report {
         link,
         horizon: Duration::from_secs(20_000),
         tcp: TcpConfig { send_buffer: plan.send_buffer, recv_buffer: plan.recv_buffer, ..TcpConfig::default() },
-        order: if plan.shuffled { Order::Shuffled } else { Order::Fifo },
+        order: if plan.shuffled { Order::Shuffled(1) } else { Order::Fifo },
         service: ServiceTime { per_segment: Duration::from_micros(plan.service_us), ..ServiceTime::default() },
         ..SimConfig::seeded(plan.seed)
     };

@@ -47,6 +47,29 @@ fn a_passed_run_replays_with_exit_0() {
 }
 
 #[test]
+fn a_run_in_another_order_has_its_own_folder_and_replays() {
+    let place = Place::with_small();
+    let args = ["run", "small.toml", "--seed", "1", "--orders", "0..2", "--out", "out"];
+    place.windtunnel(&args).exits(0).outputs("3/3");
+    let hash = |capsule: &str| {
+        let capsule: serde_json::Value = serde_json::from_str(&place.read(capsule)).expect("JSON");
+        capsule["trace_hash"].clone()
+    };
+    let other = "out/small/1.2/capsule.json";
+    assert_ne!(hash(CAPSULE), hash(other));
+    place.windtunnel(&["replay", other]).exits(0).outputs("small seed 1.2 engine sim: replayed bit for bit");
+}
+
+#[test]
+fn orders_that_make_no_sense_are_refused() {
+    let place = Place::with_small();
+    place.windtunnel(&["run", "small.toml", "--orders", "3"]).exits(64).complains("expected A..B");
+    place.windtunnel(&["run", "small.toml", "--orders", "0..2", "--engine", "turmoil"]).exits(64).complains("--orders");
+    let many = ["run", "small.toml", "--seeds", "1..2000", "--orders", "1..2000"];
+    place.windtunnel(&many).exits(64).complains("fewer seeds or orders");
+}
+
+#[test]
 fn another_hash_is_not_the_same_run() {
     let (place, _) = failed();
     promise_another_hash(&place);

@@ -12,6 +12,13 @@ fn a_fresh_process_and_a_busy_one_do_the_same_run() {
 }
 
 #[test]
+fn an_order_drawn_is_the_same_in_both() {
+    let place = Place::with_small();
+    let said = place.windtunnel(&["twice", "small.toml", "--seed", "1", "--orders", "1..2"]).exits(0);
+    assert!(said.err.contains("equal small seed 1.1: ") && said.err.contains("equal small seed 1.2: "), "{}", said.err);
+}
+
+#[test]
 fn a_tag_leaves_each_run_its_own_name() {
     let place = Place::with_small();
     // The first is left out by its tags: the second must not be taken for it.

@@ -1,0 +1,60 @@
+//! How fast worlds run, checkers and hashing on, beside turmoil 0.7.2 in the same process.
+//!
+//! ```text
+//! cargo bench -p scenarios --bench speed                 simulated seconds per second of one core ("elem/s"), by criterion
+//! cargo bench -p scenarios --bench speed -- counted      instructions, whose they are, and memory: what noise cannot move; needs valgrind
+//! ```
+
+mod counted;
+mod worlds;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use criterion::{Criterion, Throughput};
+use scenarios::engine::{self, Options, Run};
+use scenarios::model::{Engine, Scenario};
+use scenarios::plan::Plan;
+
+/// Runs a world once.
+fn run(plan: &Plan, engine: Engine) -> Run {
+    match engine::run(plan, Options { engine, mutant: None, order: 0, keep_events: false }) {
+        Ok(run) => run,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn plan(scenario: &Scenario) -> Plan {
+    Plan::new(scenario, 1)
+}
+
+fn timed() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("simulated_seconds");
+    group.sample_size(10);
+    for world in &worlds::ALL {
+        let engines = [(Engine::Sim, Some(world.seconds)), (Engine::Turmoil, world.seconds_turmoil)];
+        for (engine, seconds) in engines.into_iter().filter_map(|(engine, seconds)| Some((engine, seconds?))) {
+            let plan = plan(&world.scenario(world.clients, seconds));
+            group.throughput(Throughput::Elements(plan.end_at.as_secs()));
+            group.bench_function(format!("{}/{}", world.name, engine.word()), |bencher| {
+                bencher.iter(|| black_box(run(&plan, engine).verdict.events));
+            });
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["counted", names @ ..] => counted::main(names),
+        ["once", name, clients, seconds] => counted::once(name, clients, seconds),
+        _ => {
+            timed();
+            ExitCode::SUCCESS
+        }
+    }
+}
