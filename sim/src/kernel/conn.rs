@@ -355,6 +355,16 @@ impl World {
         self.forget_listeners(host);
     }
 
+    /// Whether this end is closed as TCP sees it: reset, or both directions have ended and it knows that.
+    pub(crate) fn is_over(&mut self, id: ConnId, end: u8) -> bool {
+        let now = self.now_us;
+        let Some(conn) = self.conn(id) else { return true };
+        let ended = conn.flows[1 - end as usize].fin == Fin::Arrived;
+        let out = &mut conn.flows[end as usize];
+        out.settle(now);
+        conn.ends[end as usize].broken || ended && out.fin == Fin::Arrived && out.notices.is_empty()
+    }
+
     /// Options of a live connection. Buffers never shrink below what they hold.
     pub(crate) fn set_options(&mut self, id: ConnId, end: u8, options: SocketOptions) {
         let Some(conn) = self.conn(id) else { return };

@@ -54,7 +54,7 @@ impl AsyncRead for SimStream {
                 world.after_read(id, 1 - end);
                 return Poll::Ready(Ok(()));
             }
-            if buf.remaining() == 0 || flow.fin == Fin::Arrived {
+            if flow.fin == Fin::Arrived {
                 return Poll::Ready(Ok(()));
             }
             if let Some(kind) = this.error.take() {
@@ -138,7 +138,9 @@ impl ByteStream for SimStream {
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.addr(1 - self.end)
+        // A kernel has forgotten the peer by then, not its own address (getpeername(2)).
+        let over = self.is_here() && kernel::with(|world| world.is_over(self.id, self.end)).unwrap_or(false);
+        if over { Err(io::ErrorKind::NotConnected.into()) } else { self.addr(1 - self.end) }
     }
 
     fn set_options(&self, options: SocketOptions) -> io::Result<()> {

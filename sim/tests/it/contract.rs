@@ -1,6 +1,6 @@
 //! What a program may expect of any network: each case runs against kernel sockets on loopback and against the simulator.
 
-mod pairs;
+pub(crate) mod pairs;
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};

@@ -6,6 +6,7 @@ mod contract;
 mod endings;
 mod engines;
 mod faults;
+mod fidelity;
 mod order;
 mod traffic;
 mod world;

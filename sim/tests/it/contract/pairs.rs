@@ -3,7 +3,7 @@
 
 mod closing;
 mod flow;
-mod meeting;
+pub(crate) mod meeting;
 mod opening;
 mod tasks;
 mod worlds;

@@ -5,6 +5,8 @@
 )]
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
@@ -19,6 +21,7 @@ pub(crate) struct Meeting {
     server: Arc<OnceLock<IpAddr>>,
     addr: Arc<watch::Sender<Option<SocketAddr>>>,
     step: Arc<watch::Sender<u32>>,
+    count: Arc<AtomicUsize>,
 }
 
 impl Meeting {
@@ -29,6 +32,7 @@ impl Meeting {
             server: Arc::default(),
             addr: Arc::new(watch::Sender::new(None)),
             step: Arc::new(watch::Sender::new(0)),
+            count: Arc::default(),
         }
     }
 
@@ -60,6 +64,16 @@ impl Meeting {
 
     pub(crate) async fn connect<N: Network>(&self, net: &N) -> N::Stream {
         net.connect(self.addr().await, SocketOptions::default()).await.unwrap()
+    }
+
+    /// Tells the other side a number.
+    pub(crate) fn publish_count(&self, count: usize) {
+        self.count.store(count, Relaxed);
+    }
+
+    /// The number that the other side told.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Relaxed)
     }
 
     /// Says that a step has been reached.
