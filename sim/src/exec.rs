@@ -453,6 +453,18 @@ pub(crate) fn waiting(max: usize) -> Vec<Waiting> {
         .collect()
 }
 
+/// The host and the name of the task that is being polled. Asks for nothing that may be borrowed.
+pub(crate) fn running() -> Option<(u32, &'static str)> {
+    let key = ready::current();
+    EXEC.try_with(|cell| {
+        let exec = cell.try_borrow().ok()?;
+        let task = exec.as_ref()?.tasks.iter().map(|(_, task)| task).find(|task| task.key == key)?;
+        Some((task.host, task.name))
+    })
+    .ok()
+    .flatten()
+}
+
 /// A host's name.
 pub(crate) fn host_name(host: u32) -> String {
     kernel::with(|world| world.hosts.get(host as usize).map(|host| host.name.clone())).flatten().unwrap_or_default()

@@ -90,6 +90,18 @@ pub enum Cause {
         /// Who waits for what.
         waiting: Vec<Waiting>,
     },
+    /// Simulated code did what no seed can repeat: no result of this run counts.
+    #[error("the code {what} {times} times inside the run, which no seed can repeat; first: {first}: {instead}")]
+    Unrepeatable {
+        /// What it did first, in words.
+        what: String,
+        /// How often it did this and the like.
+        times: u64,
+        /// Who did it first: task, host, function, file:line.
+        first: String,
+        /// What to use instead.
+        instead: String,
+    },
     /// The engine cannot be such a world.
     #[error(transparent)]
     NotExpressible(#[from] crate::engine::NotExpressible),

@@ -1,9 +1,12 @@
-//! The operating system's randomness, taken from the seed inside a run.
+//! The operating system's randomness, taken from the seed inside a run; and its clocks, threads and random devices, whose use in there is noticed.
 //!
 //! WebSocket masks, handshake keys and the keys of `HashMap` draw from `getrandom`. This file defines that symbol: the dynamic linker and
 //! the static one prefer a program's own definition to the C library's, so the standard library and the `getrandom` crate (which looks the
 //! symbol up at run time) both arrive here. Inside a run's thread the bytes are a function of the seed; everywhere else they come from the
 //! kernel, as before.
+//!
+//! The clocks and threads are defined in the same way: each tells [`guard`] and calls the C library's own (found once with `dlsym`), so that outside
+//! of a run nothing changes. With another C library than glibc they are left alone, and nothing is noticed.
 //!
 //! The only file with unsafe code in this crate.
 #![expect(
@@ -15,6 +18,8 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 use libc::{c_int, c_uint, c_void, size_t, ssize_t};
+
+use crate::guard;
 
 /// The key of the run's stream, and how many words were drawn.
 #[derive(Clone, Copy)]
@@ -121,5 +126,97 @@ pub(crate) fn check() -> Result<(), &'static str> {
     // SAFETY: dlsym reads a name that ends in nul and returns an address or null; nothing is called through it.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };
     let ours = getrandom as unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssize_t as *mut c_void;
-    if found == ours { Ok(()) } else { Err("the symbol getrandom, looked up at run time, is not the simulator's") }
+    if found != ours {
+        return Err("the symbol getrandom, looked up at run time, is not the simulator's");
+    }
+    if cfg!(target_env = "gnu") && !guard::notices(|| _ = std::hint::black_box(std::time::Instant::now())) {
+        return Err("the standard library's clock is not the one that the simulator watches");
+    }
+    Ok(())
+}
+
+/// The names of the C functions whose calls are noticed.
+pub(crate) const NOTICED: [&str; 8] =
+    ["clock_gettime", "gettimeofday", "time", "nanosleep", "clock_nanosleep", "pthread_create", "open", "open64"];
+
+/// Clocks, sleeps, threads and files: noticed, then done by the C library.
+#[cfg(target_env = "gnu")]
+mod noticed {
+    use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+    use libc::{clockid_t, mode_t, pthread_attr_t, pthread_t, time_t, timespec, timeval};
+
+    use crate::guard::{self, Deed};
+
+    /// Defines a C function that tells of a deed, and then calls the next definition of its name, which is the C library's.
+    macro_rules! noticed {
+        ($($(#[$doc:meta])* $name:ident($($arg:ident: $kind:ty),*) -> $result:ty, $deed:expr;)+) => {$(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// As the C function's.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name($($arg: $kind),*) -> $result {
+                static REAL: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+                if let Some(deed) = $deed {
+                    guard::noticed(deed);
+                }
+                let mut real = REAL.load(Relaxed);
+                if real.is_null() {
+                    // SAFETY: a name that ends in nul; the answer is an address or null.
+                    real = unsafe {
+                        libc::dlsym(libc::RTLD_NEXT, CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()).as_ptr())
+                    };
+                    if real.is_null() {
+                        std::process::abort();
+                    }
+                    REAL.store(real, Relaxed);
+                }
+                // SAFETY: the C library's function of this name has this signature; the arguments are the caller's own.
+                unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($kind),*) -> $result>(real)($($arg),*) }
+            }
+        )+};
+    }
+
+    noticed! {
+        /// `clock_gettime(2)`: `Instant::now`, `SystemTime::now`.
+        clock_gettime(clock: clockid_t, out: *mut timespec) -> c_int, Some(Deed::Clock);
+        /// `gettimeofday(2)`.
+        gettimeofday(out: *mut timeval, zone: *mut c_void) -> c_int, Some(Deed::Clock);
+        /// `time(2)`.
+        time(out: *mut time_t) -> time_t, Some(Deed::Clock);
+        /// `nanosleep(2)`: `thread::sleep`, with some standard libraries.
+        nanosleep(time: *const timespec, left: *mut timespec) -> c_int, Some(Deed::Sleep);
+        /// `clock_nanosleep(2)`: `thread::sleep`, with others.
+        clock_nanosleep(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> c_int, Some(Deed::Sleep);
+        /// `pthread_create(3)`: every thread.
+        pthread_create(
+            thread: *mut pthread_t,
+            attributes: *const pthread_attr_t,
+            start: extern "C" fn(*mut c_void) -> *mut c_void,
+            argument: *mut c_void
+        ) -> c_int, Some(Deed::Thread);
+    }
+
+    // `open` is variadic in C. Here its third argument has a name: on these machines both kinds travel in the same register, and where the caller
+    // gave none, the C library does not look at it, for the flags say so.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    noticed! {
+        /// `open(2)`.
+        open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int, random(path);
+        /// `open(2)` of large files: `File::open`.
+        open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int, random(path);
+    }
+
+    /// Whether a path is one of the random devices.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    fn random(path: *const c_char) -> Option<Deed> {
+        if path.is_null() {
+            return None;
+        }
+        // SAFETY: the caller of `open` vouches for a string that ends in nul.
+        let path = unsafe { CStr::from_ptr(path) };
+        [c"/dev/urandom", c"/dev/random"].contains(&path).then_some(Deed::Randomness)
+    }
 }

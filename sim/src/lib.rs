@@ -9,10 +9,15 @@
 //!   control   faults and questions                                trace    the fingerprint of a run
 //!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
 //!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
+//!   guard     what no seed can repeat: clocks, threads
 //! ```
 //!
 //! This crate must never know of proxies or WebSockets, read the wall clock, or draw from anything but the seed. Two runs with equal
 //! configuration, programs and seed are equal to the byte; [`Report::trace_hash`] shows it.
+//!
+//! A program that reads the wall clock, sleeps on it, starts a thread or opens a random device fails its run ([`Cause::Unrepeatable`]), which names
+//! the place. Not seen is what does not call the C library (system calls in assembler, as some cryptography makes them; `rdtsc`) and what comes from
+//! elsewhere: files, the environment, addresses in memory.
 //!
 //! One thing that neither the seed nor this crate rules: tasks that wait for one `tokio::sync::watch` wake in an order that tokio draws from
 //! a generator whose seed counts over the whole process. At most one task may wait for each.
@@ -56,6 +61,7 @@ mod control;
 mod engine;
 mod exec;
 mod failure;
+mod guard;
 mod interpose;
 mod kernel;
 mod net;

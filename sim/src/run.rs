@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use crate::config::{AtHorizon, SimConfig, micros};
 use crate::failure::{Cause, Ended, Failure, Report};
 use crate::setup::Setup;
-use crate::{exec, interpose, kernel, panics, ready};
+use crate::{exec, guard, interpose, kernel, panics, ready};
 
 /// Numbers the runs of this process, so that a handle that strays into another run does nothing there. Has no influence on any run.
 static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -55,6 +55,10 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
     let result = outcome.unwrap_or_else(|_| Err(panics::taken("", "the simulator or the set-up")));
     // Whatever is left of the world goes now, in this order: programs, then sockets.
     let _ = catch_unwind(AssertUnwindSafe(exec::uninstall));
+    let result = match guard::verdict() {
+        Some(cause) => Err(cause),
+        None => result,
+    };
     let report = kernel::uninstall().map(|world| Report {
         trace_hash: world.trace.hash,
         trace_count: world.trace.count,
@@ -162,7 +166,7 @@ impl Future for Root {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         ready::enter(cx.waker());
-        let polled = this.go(cx);
+        let polled = guard::watched(|| this.go(cx));
         ready::leave();
         polled
     }

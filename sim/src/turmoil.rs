@@ -23,7 +23,7 @@ use crate::engine::{Build, NotExpressible};
 use crate::failure::{Cause, Ended, Failure, Report};
 use crate::run::fresh_thread;
 use crate::setup::{HostId, Outcome};
-use crate::{interpose, panics};
+use crate::{guard, interpose, panics};
 
 pub(crate) use self::state::now_us;
 
@@ -124,6 +124,10 @@ pub fn run(config: SimConfig, setup: impl FnOnce(&mut Setup) + Send) -> Result<R
         state::install(State::new(&config));
         let outcome = catch_unwind(AssertUnwindSafe(|| checked(&config, setup)));
         let result = outcome.unwrap_or_else(|_| Err(panics::taken("", "turmoil or the set-up")));
+        let result = match guard::verdict() {
+            Some(cause) => Err(cause),
+            None => result,
+        };
         let state = state::uninstall();
         interpose::leave();
         let mut report = state.map_or_else(Report::default, |state| Report {

@@ -13,9 +13,9 @@ use super::Commands;
 use crate::config::{SimConfig, micros};
 use crate::control::HostState;
 use crate::failure::Cause;
-use crate::panics;
 use crate::setup::HostId;
 use crate::trace::Trace;
+use crate::{guard, panics};
 
 /// What the control asks for, until the tick's end.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,7 @@ pub(super) async fn caught<F: Future>(host: u32, task: &'static str, future: F) 
         if is_runaway(host, task, &mut own) {
             return Poll::Ready(None);
         }
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        match guard::watched(|| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))) {
             Ok(polled) => polled.map(Some),
             Err(_) => {
                 with(|state| {

@@ -7,6 +7,7 @@ mod endings;
 mod engines;
 mod faults;
 mod fidelity;
+mod guard;
 mod order;
 mod traffic;
 mod world;
