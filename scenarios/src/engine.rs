@@ -47,6 +47,15 @@ pub struct Run {
     pub log: String,
 }
 
+/// What the network of a run delivered: a stretch of it in words, and hashes by which the stretch is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// The rolling hash after every [`sim::CHECKPOINT_EVERY`] deliveries.
+    pub checkpoints: Vec<u64>,
+    /// One line for each delivery of the stretch.
+    pub lines: Vec<String>,
+}
+
 /// The harness failed, not the proxy: exit code 70. (A panic in the proxy is the proxy's failure and stands in the verdict.)
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -94,6 +103,7 @@ struct Ended {
     broken: Option<String>,
     log: String,
     engine_hash: u64,
+    segments: Segments,
 }
 
 /// Whether the engine can run a plan at all.
@@ -122,8 +132,23 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
     let failed =
         |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
     // Sockets were refused above.
-    let ended = simulated::run(plan, options).map_err(failed)?;
+    let ended = simulated::run(plan, options, None).map_err(failed)?;
     Ok(judge(plan, options, ended))
+}
+
+/// Runs a plan for what its network delivers, from the delivery with the number `from` (counted from 0) on.
+///
+/// # Errors
+/// As [`run`].
+pub fn segments(plan: &Plan, options: Options, from: u64) -> Result<Segments, EngineError> {
+    able(plan, options.engine)?;
+    let ended = simulated::run(plan, options, Some(from)).map_err(|why| EngineError::Failed {
+        engine: options.engine.word(),
+        scenario: plan.scenario.name.clone(),
+        seed: plan.seed,
+        why,
+    })?;
+    Ok(ended.segments)
 }
 
 /// What checkers may know of the plan.
@@ -158,7 +183,7 @@ fn collector(plan: &Plan) -> Collector {
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
-    let Ended { recorded, end_us, broken, log, engine_hash } = ended;
+    let Ended { recorded, end_us, broken, log, engine_hash, segments: _ } = ended;
     let reached = recorder::reached(plan, &recorded.reached);
     let metrics = recorded.collector.finish(end_us);
     let mut invariants = recorded.bench.finish(end_us);

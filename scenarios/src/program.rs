@@ -1,5 +1,6 @@
 //! The program `windtunnel`: the command line and its exit codes.
 
+mod difference;
 mod run;
 mod select;
 mod twice;
@@ -101,6 +102,9 @@ enum Command {
         /// Write all events here
         #[arg(long)]
         events: Option<PathBuf>,
+        /// Print what the network delivered from this number on instead
+        #[arg(long, conflicts_with = "events")]
+        segments: Option<u64>,
     },
 }
 
@@ -268,9 +272,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Twice(args) => twice::twice(args),
         Command::Mutants { json } => select::mutants(json),
         Command::Role { role, args } => return play(role, args),
-        Command::Trace { scenario, seed, order, engine, events } => {
+        Command::Trace { scenario, seed, order, engine, events, segments } => {
             let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };
-            twice::trace(&scenario, seed, options, events.as_deref())
+            match segments {
+                Some(from) => twice::trace_segments(&scenario, seed, options, from),
+                None => twice::trace(&scenario, seed, options, events.as_deref()),
+            }
         }
     };
     match outcome {

@@ -34,6 +34,8 @@ pub struct SimConfig {
     pub polls_per_instant_max: u64,
     /// How many of the first trace events are kept, for naming the first difference of two runs. Default 0: only the hash.
     pub trace_events_max: usize,
+    /// The number of the first delivery that is kept, counted from 0. Default 0.
+    pub trace_events_from: u64,
 }
 
 impl Default for SimConfig {
@@ -52,6 +54,7 @@ impl Default for SimConfig {
             order: Order::Fifo,
             polls_per_instant_max: 5_000_000,
             trace_events_max: 0,
+            trace_events_from: 0,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{LinkConfig, ServiceTime};
 use crate::kernel::{self, Sockets};
-use crate::trace::TraceKind;
+use crate::trace::{Route, TraceKind};
 use crate::{HostId, exec};
 
 /// Reaches into the running world: kills, freezes, cuts, heals, asks. Every call takes effect at once, at the present virtual instant. Any task
@@ -36,7 +36,7 @@ impl Control {
     fn fault(self, host: HostId, what: &str) {
         kernel::with(|world| {
             let now = world.now_us;
-            world.trace.add(now, host.0, 0, TraceKind::Fault, what.as_bytes());
+            world.trace.add(now, Route::fault(host.0), TraceKind::Fault, what.as_bytes());
         });
     }
 

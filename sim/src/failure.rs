@@ -8,12 +8,16 @@ use crate::trace::TraceEvent;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The rolling hash over everything delivered: time, host, connection, kind, bytes.
+    /// The rolling hash over everything delivered: time, hosts, connection, direction, kind, bytes.
     pub trace_hash: u64,
     /// How many deliveries the hash covers.
     pub trace_count: u64,
-    /// The first deliveries, if [`crate::SimConfig::trace_events_max`] asks for them.
+    /// The deliveries that [`crate::SimConfig::trace_events_from`] and `trace_events_max` ask for.
     pub trace_events: Vec<TraceEvent>,
+    /// The rolling hash after every [`crate::CHECKPOINT_EVERY`] deliveries.
+    pub trace_checkpoints: Vec<u64>,
+    /// The hosts' names, by number.
+    pub hosts: Vec<String>,
     /// Virtual microseconds from start to end.
     pub elapsed_us: u64,
     /// Polls of tasks.

@@ -107,7 +107,7 @@ thread_local! {
 
 /// Puts a new world into this thread.
 pub(crate) fn install(config: SimConfig, run: u32) {
-    let trace = Trace::new(config.trace_events_max);
+    let trace = Trace::new(&config);
     let service_free = config.service.is_free();
     let world = World {
         config,

@@ -80,7 +80,7 @@ pub use self::kernel::Sockets;
 pub use self::net::{SimListener, SimNet, SimStream};
 pub use self::run::run;
 pub use self::setup::{HostId, Outcome, Setup};
-pub use self::trace::{TraceEvent, TraceKind, first_difference};
+pub use self::trace::{CHECKPOINT_EVERY, TraceEvent, TraceKind, first_difference};
 
 /// Virtual microseconds since the run began, in either engine; 0 outside of a run.
 #[must_use]

@@ -63,6 +63,8 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
         trace_hash: world.trace.hash,
         trace_count: world.trace.count,
         trace_events: world.trace.events,
+        trace_checkpoints: world.trace.checkpoints,
+        hosts: world.hosts.into_iter().map(|host| host.name).collect(),
         elapsed_us: world.now_us,
         ..Report::default()
     });

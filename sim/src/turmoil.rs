@@ -133,7 +133,9 @@ pub fn run(config: SimConfig, setup: impl FnOnce(&mut Setup) + Send) -> Result<R
         let mut report = state.map_or_else(Report::default, |state| Report {
             trace_hash: state.trace.hash,
             trace_count: state.trace.count,
+            hosts: state.names(),
             trace_events: state.trace.events,
+            trace_checkpoints: state.trace.checkpoints,
             elapsed_us: state.elapsed_us,
             ..Report::default()
         });

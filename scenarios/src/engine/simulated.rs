@@ -8,7 +8,7 @@ use sim::{AtHorizon, Cause, Failure, LinkConfig, Order, Report, ServiceTime, Sim
 use wire::net::WallTime;
 
 use super::cast::{self, Hosts};
-use super::{Ended, Options};
+use super::{Ended, Options, Segments};
 use crate::check;
 use crate::model::{Engine, Latency};
 use crate::plan::{Plan, proxy_host};
@@ -45,8 +45,11 @@ fn link(plan: &Plan, engine: Engine) -> LinkConfig {
 /// The hosts' wall clock at the beginning: 2026-06-01 00:00 UTC, 151 days after tick 0 was due.
 const EPOCH: WallTime = WallTime(wire::tick::ORIGIN_US + 151 * 86_400_000_000);
 
-/// Runs a plan.
-pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
+/// Deliveries that are kept where a stretch of them is asked for: one stretch between two checkpoints, and what is before and after it.
+const STRETCH: usize = sim::CHECKPOINT_EVERY as usize + 16;
+
+/// Runs a plan; keeps the deliveries from `segments_from` on, if any.
+pub(super) fn run(plan: &Plan, options: Options, segments_from: Option<u64>) -> Result<Ended, String> {
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
         at_horizon: AtHorizon::FailIfUnfinished,
@@ -54,6 +57,8 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
         order: Order::numbered(options.order),
         link: link(plan, options.engine),
         shards: plan.scenario.proxy.shards.map_or(1, usize::from),
+        trace_events_from: segments_from.unwrap_or(0),
+        trace_events_max: if segments_from.is_some() { STRETCH } else { 0 },
         ..SimConfig::seeded(plan.seed)
     };
     let recorder = Arc::new(Recorder::new(
@@ -82,7 +87,9 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
     };
     let recorded = recorder.take().ok_or("the record was taken twice")?;
     let log = log(options.engine, &report);
-    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash })
+    let lines = report.trace_events.iter().map(|event| event.describe(&report.hosts)).collect();
+    let segments = Segments { checkpoints: report.trace_checkpoints, lines };
+    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash, segments })
 }
 
 /// Sets what CPUs cost.

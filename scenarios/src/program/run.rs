@@ -277,7 +277,10 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
                 let events = run.events.as_deref().unwrap_or_default();
                 let difference = twice::differs(std::io::BufReader::new(file), events)
                     .map_err(|error| Failure::io(format!("failed to read {}: {error}", beside.display())))?;
-                text.push_str(&format!("  {difference}\n"));
+                match difference {
+                    Some(difference) => text.push_str(&format!("  {difference}\n")),
+                    None => text.push_str("  all events are equal: only the segments on the wire differ\n"),
+                }
             }
             Err(_) => text.push_str("  no events.jsonl beside the capsule: the first difference cannot be named\n"),
         }

@@ -1,14 +1,17 @@
 //! The determinism check: proof, not hope.
 
+use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::difference::{self, Difference};
 use super::{Failure, TwiceArgs, exit, print, say, select};
 use crate::campaign::{self, Bounds, Job, News};
-use crate::engine::Options;
+use crate::engine::{self, Options, Segments};
 use crate::model::Engine;
+use crate::plan::Plan;
 
 /// Runs that are done in this process before those that count.
 const OTHERS: u64 = 50;
@@ -54,7 +57,7 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
         if !equal {
             different += 1;
             say(&format!("  fresh process: {fresh}"));
-            say(&format!("  {}", first_difference(job, word)?));
+            say(&format!("  {}", parting(job, word)?));
         }
     }
     print(&format!(
@@ -99,66 +102,97 @@ fn hang(job: &Job) -> ! {
 
 /// The hash of one run in a process of its own.
 fn fresh(word: &str, job: &Job, events: Option<&Path>) -> Result<String, Failure> {
-    let (seed, Options { order, engine, .. }) = (job.seed, job.options);
+    let mut args = again(word, job);
+    if let Some(path) = events {
+        args.extend(["--events".into(), path.into()]);
+    }
+    Ok(process(&args)?.trim().to_owned())
+}
+
+/// What makes this program do a job's run once more.
+fn again(word: &str, job: &Job) -> Vec<OsString> {
+    let (seed, Options { order, engine, .. }) = (job.seed.to_string(), job.options);
+    ["trace", word, "--seed", &seed, "--order", &order.to_string(), "--engine", engine.word()]
+        .map(OsString::from)
+        .into()
+}
+
+/// What this program says on standard output in a process of its own.
+fn process(args: &[OsString]) -> Result<String, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::io(format!("failed to find this program: {error}")))?;
-    let mut command = Command::new(program);
-    command.args([
-        "trace",
-        word,
-        "--seed",
-        &seed.to_string(),
-        "--order",
-        &order.to_string(),
-        "--engine",
-        engine.word(),
-    ]);
-    if let Some(path) = events {
-        command.arg("--events").arg(path);
-    }
-    let output = command
+    let output = Command::new(program)
+        .args(args)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| Failure::io(format!("failed to start a fresh process: {error}")))?;
     if !output.status.success() {
-        return Err(Failure::harness(format!("the fresh process for {word} seed {seed} ended with {}", output.status)));
+        let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
+        return Err(Failure::harness(format!("the fresh process `{}` ended with {}", words.join(" "), output.status)));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs both sides again with their events, and names the first that differs.
-fn first_difference(job: &Job, word: &str) -> Result<String, Failure> {
+/// Runs both sides again with their events, and names the first that differs; where none does, the first delivery on the wire.
+fn parting(job: &Job, word: &str) -> Result<String, Failure> {
     let io = |error: std::io::Error| Failure::io(format!("failed to compare events: {error}"));
     let path = std::env::temp_dir().join(format!("windtunnel-{}-{}.jsonl", std::process::id(), job.seed));
     fresh(word, job, Some(&path))?;
-    let again = Job { options: Options { keep_events: true, ..job.options }, ..job.clone() };
-    let run = campaign::one(&again).map_err(|error| Failure::engine(&error))?;
+    let job_again = Job { options: Options { keep_events: true, ..job.options }, ..job.clone() };
+    let run = campaign::one(&job_again).map_err(|error| Failure::engine(&error))?;
     let theirs = BufReader::new(std::fs::File::open(&path).map_err(io)?);
-    let difference = differs(theirs, run.events.as_deref().unwrap_or_default());
+    let parting = differs(theirs, run.events.as_deref().unwrap_or_default());
     std::fs::remove_file(&path).map_err(io)?;
-    difference.map_err(io)
+    match parting.map_err(io)? {
+        Some(difference) => Ok(difference.to_string()),
+        None => parting_on_the_wire(job, word),
+    }
 }
 
-/// The first line of a file of events that differs from the events given, in words.
-pub(super) fn differs(file: impl std::io::BufRead, events: &[wire::event::Timed]) -> std::io::Result<String> {
-    let mut lines = file.lines();
-    for (number, event) in events.iter().enumerate() {
-        let ours = serde_json::to_string(event)?;
-        match lines.next() {
-            Some(theirs) => {
-                let theirs = theirs?;
-                if theirs != ours {
-                    return Ok(format!("event {number} differs:\n    there {theirs}\n    here  {ours}"));
-                }
-            }
-            None => return Ok(format!("the other side ends before event {number}: {ours}")),
-        }
-    }
-    Ok(match lines.next() {
-        Some(theirs) => format!("this side ends before event {}: {}", events.len(), theirs?),
-        None => "all events are equal: only the segments on the wire differ".to_owned(),
+/// The first line of a file of events that differs from the events given.
+pub(super) fn differs(
+    file: impl std::io::BufRead,
+    events: &[wire::event::Timed],
+) -> std::io::Result<Option<Difference>> {
+    difference::first(0, file.lines(), events.iter().map(|event| Ok(serde_json::to_string(event)?)))
+}
+
+/// The programs saw the same on both sides: names the first delivery that differs. Its stretch is found by the hashes kept on the way; then both sides run
+/// once more for the deliveries of the stretch.
+fn parting_on_the_wire(job: &Job, word: &str) -> Result<String, Failure> {
+    let here = |from| {
+        let plan = Plan::new(&job.scenario, job.seed);
+        engine::segments(&plan, job.options, from).map_err(|error| Failure::engine(&error))
+    };
+    let there = |from| segments_of(word, job, from);
+    let from = difference::stretch(&there(0)?.checkpoints, &here(0)?.checkpoints, sim::CHECKPOINT_EVERY);
+    let (theirs, ours) = (there(from)?.lines, here(from)?.lines);
+    let parting = difference::first(from, theirs.into_iter().map(Ok), ours.into_iter().map(Ok));
+    Ok(match parting.map_err(|error| Failure::io(error.to_string()))? {
+        Some(difference) => format!("all events are equal; on the wire {}", difference.describe("delivery")),
+        None => "no difference can be found when both run again: it comes and goes".to_owned(),
     })
+}
+
+/// The deliveries of one run in a process of its own.
+fn segments_of(word: &str, job: &Job, from: u64) -> Result<Segments, Failure> {
+    let mut args = again(word, job);
+    args.extend(["--segments".into(), from.to_string().into()]);
+    let text = process(&args)?;
+    let mut lines = text.lines();
+    let hashes = lines.next().unwrap_or_default();
+    let checkpoints = hashes.split_whitespace().filter_map(|hash| u64::from_str_radix(hash, 16).ok()).collect();
+    Ok(Segments { checkpoints, lines: lines.map(str::to_owned).collect() })
+}
+
+/// One run for its deliveries: a line with the checkpoints, then a line for each delivery.
+pub(super) fn trace_segments(word: &str, seed: u64, options: Options, from: u64) -> Result<u8, Failure> {
+    let chosen = select::one(word)?;
+    let segments =
+        engine::segments(&Plan::new(&chosen.scenario, seed), options, from).map_err(|error| Failure::engine(&error))?;
+    let hashes: Vec<String> = segments.checkpoints.iter().map(|hash| format!("{hash:016x}")).collect();
+    print(&format!("{}\n{}", hashes.join(" "), segments.lines.join("\n")))
 }
 
 /// One run, its hash on standard output.

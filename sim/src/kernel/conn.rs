@@ -10,7 +10,7 @@ use wire::net::SocketOptions;
 use super::flow::{Fin, Flow, SegmentKind};
 use super::{Happening, ListenId, NEVER, PORT_FIRST, PORT_LAST, World};
 use crate::ready::{self, TaskKey};
-use crate::trace::TraceKind;
+use crate::trace::{Route, TraceKind};
 
 /// A connection's place, and which of the place's tenants is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +80,12 @@ pub(crate) struct Conn {
 impl Conn {
     pub(crate) fn id(&self, index: usize) -> ConnId {
         ConnId { index: u32::try_from(index).unwrap_or(u32::MAX), serial: self.serial }
+    }
+
+    /// The way of a direction, for the trace.
+    pub(super) fn route(&self, dir: u8) -> Route {
+        let [from, to] = [dir, 1 - dir].map(|end| self.ends[end as usize].host);
+        Route { from, to, conn: self.number, outward: dir == 0 }
     }
 
     /// The client is done with it, the server waits for the third step of the handshake, and none will come.
@@ -179,8 +185,8 @@ impl World {
         }
         conn.ends[0].state = EndState::Dead;
         conn.ends[0].error = Some(kind);
-        let (host, number, waiter) = (conn.ends[0].host, conn.number, conn.ends[0].reader.take());
-        self.trace.add(now, host, number, TraceKind::Refused, &[]);
+        let (route, waiter) = (conn.route(1), conn.ends[0].reader.take());
+        self.trace.add(now, route, TraceKind::Refused, &[]);
         self.wake(waiter);
         self.free_if_over(id);
     }
@@ -324,7 +330,7 @@ impl World {
         self.hosts[host as usize].powered = false;
         self.hosts[host as usize].cpu_free_ns = 0;
         let now = self.now_us;
-        self.trace.add(now, host, 0, TraceKind::Fault, b"power off");
+        self.trace.add(now, Route::fault(host), TraceKind::Fault, b"power off");
         let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
         for id in ids {
             for end in 0..2_u8 {

@@ -358,12 +358,12 @@ impl World {
         let now = self.now_us;
         let to = 1 - dir;
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.serial == id.serial) else { return };
-        let (host, number, state) = (conn.ends[to as usize].host, conn.number, conn.ends[to as usize].state);
+        let (route, state) = (conn.route(dir), conn.ends[to as usize].state);
         let unknown = state == EndState::Dead || conn.ends[to as usize].broken;
         let flow = &mut conn.flows[dir as usize];
         match segment.kind {
             SegmentKind::Reset => {
-                self.trace.add(now, host, number, TraceKind::Reset, &[]);
+                self.trace.add(now, route, TraceKind::Reset, &[]);
                 self.reset_arrives(id, to);
             }
             _ if unknown => self.answer_reset(id, to),
@@ -371,7 +371,7 @@ impl World {
             SegmentKind::Data => {
                 let from = flow.head + usize::try_from(flow.arrived - flow.read).unwrap_or(0);
                 let n = usize::try_from(segment.end - flow.arrived).unwrap_or(0);
-                self.trace.add(now, host, number, TraceKind::Data, &flow.bytes[from..from + n]);
+                self.trace.add(now, route, TraceKind::Data, &flow.bytes[from..from + n]);
                 if state == EndState::Orphan {
                     // Nobody is left to read it.
                     self.reset(id, to);
@@ -384,7 +384,7 @@ impl World {
                 self.notify(id, dir);
             }
             SegmentKind::Fin => {
-                self.trace.add(now, host, number, TraceKind::Fin, &[]);
+                self.trace.add(now, route, TraceKind::Fin, &[]);
                 flow.fin = Fin::Arrived;
                 let reader = conn.ends[to as usize].reader.take();
                 self.wake(reader);

@@ -182,7 +182,7 @@ impl World {
             self.free_if_over(id);
             return;
         }
-        let (host, addr, number) = (conn.ends[1].host, conn.ends[1].addr, conn.number);
+        let (host, addr, number, route) = (conn.ends[1].host, conn.ends[1].addr, conn.number, conn.route(0));
         let (out, back) = (conn.flows[0].link, conn.flows[1].link);
         let reserved = conn.reserved;
         let machine = &self.hosts[host as usize];
@@ -190,7 +190,7 @@ impl World {
         if !powered || black_hole || self.links[out as usize].cut {
             return;
         }
-        self.trace.add(now, host, number, TraceKind::Syn, &[]);
+        self.trace.add(now, route, TraceKind::Syn, &[]);
         self.serve(host, now, 1, 0, 1);
         // A place at a listener that is gone is no place.
         if reserved.is_none_or(|listen| self.listener(listen).is_none()) {
@@ -238,12 +238,12 @@ impl World {
         if conn.established {
             return;
         }
-        let (host, number, link) = (conn.ends[0].host, conn.number, conn.flows[0].link);
+        let (host, route, link) = (conn.ends[0].host, conn.route(1), conn.flows[0].link);
         let back = conn.flows[1].link;
         if self.links[back as usize].cut || !self.hosts[host as usize].powered {
             return;
         }
-        self.trace.add(now, host, number, TraceKind::SynAck, &[]);
+        self.trace.add(now, route, TraceKind::SynAck, &[]);
         let Some(conn) = self.conn(id) else { return };
         if conn.ends[0].state != EndState::Opening {
             // Cancelled meanwhile: the kernel refuses what nobody asked for any more. If this is lost, the server's half ends with the retries.

@@ -15,7 +15,7 @@ use wire::net::{Abort, ByteStream, ListenOptions, Network, SocketOptions, Task, 
 
 use super::{now_us, state};
 use crate::setup::HostId;
-use crate::trace::TraceKind;
+use crate::trace::{Route, TraceKind};
 
 /// The network of one incarnation of a host's program under turmoil. It works only within the host that it was given to.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Network for Net {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             if let Ok(connected) = tokio::time::timeout(round_trip, &mut attempt).await {
-                return Ok(Stream { host: self.host, inner: connected? });
+                return Ok(Stream::new(self.host, true, connected?));
             }
         }
     }
@@ -132,7 +132,7 @@ impl wire::net::Listener for Listener {
 
     async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let (inner, peer) = self.inner.accept().await?;
-        Ok((Stream { host: self.host, inner }, peer))
+        Ok((Stream::new(self.host, false, inner), peer))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -143,8 +143,25 @@ impl wire::net::Listener for Listener {
 /// A connected turmoil socket. Options are ignored; what is unacknowledged it cannot tell; an abort is a drop.
 #[derive(Debug)]
 pub struct Stream {
-    host: u32,
+    /// What reads of it are, for the trace.
+    route: Route,
     inner: TcpStream,
+}
+
+impl Stream {
+    fn new(host: u32, opened: bool, inner: TcpStream) -> Self {
+        let ends =
+            if opened { (inner.local_addr(), inner.peer_addr()) } else { (inner.peer_addr(), inner.local_addr()) };
+        let at = |addr: &io::Result<SocketAddr>| {
+            let ip = addr.as_ref().ok()?.ip();
+            if ip.is_loopback() { Some(host) } else { state::with(|state| state.host_at(ip)).flatten() }
+        };
+        let opener = at(&ends.0).unwrap_or(host);
+        let from = if opened { at(&ends.1).unwrap_or(host) } else { opener };
+        let port = ends.0.map_or(0, |addr| addr.port());
+        let conn = (u64::from(opener) << 32) | u64::from(port);
+        Self { route: Route { from, to: host, conn, outward: !opened }, inner }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -152,8 +169,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if let Poll::Ready(result) = &polled {
-            let host = self.host;
-            let conn = self.inner.peer_addr().map_or(0, |peer| u64::from(peer.port()));
+            let route = self.route;
             let read = &buf.filled()[before..];
             let kind = match result {
                 Err(_) => TraceKind::Reset,
@@ -161,7 +177,7 @@ impl AsyncRead for Stream {
                 Ok(()) => TraceKind::Data,
             };
             let at_us = now_us();
-            state::with(|state| state.trace.add(at_us, host, conn, kind, read));
+            state::with(|state| state.trace.add(at_us, route, kind, read));
         }
         polled
     }

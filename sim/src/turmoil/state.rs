@@ -154,7 +154,7 @@ impl State {
             seed: config.seed,
             epoch_us: config.epoch.as_micros(),
             elapsed_us: 0,
-            trace: Trace::new(config.trace_events_max),
+            trace: Trace::new(config),
             commands: Commands::new(),
             finish: false,
             failure: None,
@@ -185,7 +185,7 @@ impl State {
         self.between(a, b).held = held;
     }
 
-    fn host_at(&self, addr: IpAddr) -> Option<u32> {
+    pub(super) fn host_at(&self, addr: IpAddr) -> Option<u32> {
         self.hosts.iter().position(|host| host.addr == addr).map(|index| index as u32)
     }
 
@@ -232,6 +232,10 @@ impl State {
 
     pub(super) fn name(&self, host: u32) -> &str {
         &self.hosts[host as usize].name
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.hosts.iter().map(|host| host.name.clone()).collect()
     }
 
     pub(super) fn addr(&self, name: &str) -> Option<IpAddr> {

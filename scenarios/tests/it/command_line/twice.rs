@@ -40,3 +40,19 @@ fn a_trace_in_two_processes_has_one_hash() {
     assert_eq!(trace("1"), trace("1"));
     assert_ne!(trace("1"), trace("2"));
 }
+
+#[test]
+fn deliveries_are_told_in_words_from_any_of_them_on() {
+    let place = Place::with_small();
+    let told = |from: &str| place.windtunnel(&["trace", "small.toml", "--seed", "1", "--segments", from]).exits(0).out;
+    let (all, later) = (told("0"), told("10"));
+    let (all, later): (Vec<&str>, Vec<&str>) = (all.lines().collect(), later.lines().collect());
+    // The first line has the hashes on the way.
+    assert_eq!(all[0], later[0]);
+    assert_eq!(all[11], later[1], "the eleventh delivery");
+    assert!(
+        all[1].contains(" -> ") && all[1].contains("a request to connect  (outward on connection 1 of "),
+        "{}",
+        all[1]
+    );
+}
