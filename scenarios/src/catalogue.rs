@@ -49,6 +49,7 @@ static ALL: &[Entry] = entries![
     "everyone-leaves",
     "resume-elsewhere",
     "v2-denials",
+    "v2-hot-denials",
     "sharded-sources-crash",
     "relay-balance",
     "relay-mute-instances",

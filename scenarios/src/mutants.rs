@@ -243,6 +243,14 @@ const ALL: &[Mutant] = &[
         plant: answers::keeps_changes,
     },
     Mutant {
+        name: "believes-one-source",
+        about: "Of several sources that answer a subscription, the word of one is taken for that of all.",
+        scenario: "v2-hot-denials",
+        must: &["subscription-answers"],
+        may: &["no-leakage"],
+        plant: answers::believes_one_source,
+    },
+    Mutant {
         name: "lets-the-old-leg-through",
         about: "One message of each symbol that waits from the old leg is written after the first of the new one.",
         scenario: "sharded-sources-crash",

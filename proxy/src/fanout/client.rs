@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wire::close;
 use wire::event::Why;
-use wire::feed::v2::{Guest, Said, SubAck, Wish};
+use wire::feed::v2::{Guest, SYMBOL_LIMIT_REASON, Said, SubAck, Wish};
 use wire::feed::{GREETING, Protocol, Request};
 use wire::id::Symbol;
 use wire::net::{ByteStream, Network};
@@ -181,6 +181,7 @@ impl<N: Network> Client<'_, N> {
                         tracing::debug!(peer = %conn.peer, %error, "failed to write to a client");
                         return Farewell::Gone;
                     }
+                    Turn::Owed(symbols) => self.tell_owed(symbols),
                     Turn::Read(None) => return Farewell::Gone,
                     Turn::Read(Some(Err(error))) => return farewell::of_error(&error),
                     Turn::Read(Some(Ok(message))) => {
@@ -234,9 +235,20 @@ impl<N: Network> Client<'_, N> {
         self.subscribe(request)?;
         if let Some(mut ack) = ack {
             self.context.hub.sort(self.seat, &mut ack);
-            self.seat.conn.say_ack(ack);
+            self.seat.conn.say_ack(ack, &self.context.hub.books);
         }
         Ok(())
+    }
+
+    /// It hears what holds by now of symbols for whose answers it had no room before.
+    fn tell_owed(&self, symbols: Vec<Symbol>) {
+        // Those beyond its limit it does not have.
+        let has = |symbol: &Symbol| self.seat.conn.strong || self.guest.has(*symbol);
+        let (accepted, beyond): (Vec<Symbol>, Vec<Symbol>) = symbols.into_iter().partition(has);
+        let denied = beyond.into_iter().map(|symbol| (symbol, SYMBOL_LIMIT_REASON.to_owned())).collect();
+        let mut ack = SubAck { accepted, denied, invalid: Vec::new() };
+        self.context.hub.sort(self.seat, &mut ack);
+        self.seat.conn.say_ack(ack, &self.context.hub.books);
     }
 
     /// A v2 client's message.

@@ -20,12 +20,12 @@ use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 use wire::event::Why;
 use wire::feed::Strong;
-use wire::feed::v2::{Said, SubAck};
+use wire::feed::v2::SubAck;
 use wire::id::Symbol;
 use wire::net::ByteStream;
 use wire::ws::{Bytes, Error, Message, Session, Tap};
 
-use super::answers::Acknowledge;
+use super::answers::{Acknowledge, Telling};
 use super::books::Books;
 use super::delivery::Delivery;
 use super::frame;
@@ -36,7 +36,7 @@ use super::queue::{Dropped, Pressure, Pushed, Queue};
 use crate::lock::lock;
 use crate::roster::{Holder, Holds};
 
-/// Bytes that are handed to one write; beyond it messages wait in the queue, where they can still give way.
+/// Bytes that are handed to one write; beyond it messages wait in the queue, where they can still give way, and answers to subscriptions wait as the question.
 const WRITE_BYTES: usize = 8 << 10;
 
 /// Frames that are handed to one write.
@@ -62,6 +62,8 @@ struct Inner<S> {
     narrator: Option<Box<Narrator>>,
     /// Symbols that the client asked for and that the source (v2) has not answered; None where there are none.
     awaited: Option<BTreeSet<Symbol>>,
+    /// Some of those were answered when the client had no room for it: it is to ask for them again.
+    owed: bool,
     /// The socket took no more: the client's task waits for room, and the loop keeps its hands off.
     blocked: bool,
     /// The socket's buffer may hold something that a flush would send (TLS).
@@ -82,6 +84,8 @@ struct Inner<S> {
 pub(super) enum Turn {
     /// A message, or the session's end.
     Read(Option<Result<Message, Error>>),
+    /// There is room again for answers that there was none for: what holds of these symbols is to be said, see [`Conn::say_ack`].
+    Owed(Vec<Symbol>),
     /// The client is too slow to keep.
     Overflowed,
     /// The connection broke while it was written to.
@@ -104,6 +108,7 @@ impl<S: ByteStream> Conn<S> {
             out,
             narrator: strong.then(Box::default),
             awaited: None,
+            owed: false,
             blocked: false,
             flushing: false,
             overflowed: false,
@@ -172,19 +177,25 @@ impl<S: ByteStream> Conn<S> {
     }
 
     /// The source answered: the client is told of what it awaits, and of what has `changed` since it was told. True if there is something to write.
-    pub(super) fn answer(&self, mut ack: SubAck, changed: &[Symbol], acknowledge: &dyn Acknowledge) -> bool {
+    pub(super) fn answer(
+        &self,
+        mut ack: SubAck,
+        changed: &[Symbol],
+        acknowledge: &dyn Acknowledge,
+        books: &Books,
+    ) -> bool {
         let mut inner = lock(&self.inner);
         let mut awaited = inner.awaited.take().unwrap_or_default();
         let mut hears = |symbol: &Symbol| acknowledge.hears(awaited.remove(symbol), changed.contains(symbol));
         ack.accepted.retain(&mut hears);
         ack.denied.retain(|(symbol, _)| hears(symbol));
         inner.awaited = Some(awaited).filter(|awaited| !awaited.is_empty());
-        inner.broken.is_none() && inner.say_ack(self.strong, ack)
+        inner.broken.is_none() && inner.say_ack(self, ack, books)
     }
 
-    /// Says what the source said to the client's symbols, in the client's own tongue.
-    pub(super) fn say_ack(&self, ack: SubAck) {
-        lock(&self.inner).say_ack(self.strong, ack);
+    /// Says what holds of the client's symbols, in the client's own tongue. What the socket has no room for is owed: [`Turn::Owed`] comes when it has.
+    pub(super) fn say_ack(&self, ack: SubAck, books: &Books) {
+        lock(&self.inner).say_ack(self, ack, books);
     }
 
     /// Payload bytes that would fit into the queue without anything giving way.
@@ -230,6 +241,10 @@ impl<S: ByteStream> Conn<S> {
         }
         if inner.overflowed {
             return Poll::Ready(Turn::Overflowed);
+        }
+        if inner.owed && !inner.blocked {
+            inner.owed = false;
+            return Poll::Ready(Turn::Owed(inner.awaited.take().into_iter().flatten().collect()));
         }
         if inner.blocked && inner.out.bytes() > ANSWERS_MAX {
             // It does not take the answers that it has: the next question waits in the kernel.
@@ -304,18 +319,26 @@ impl<S: ByteStream> Inner<S> {
         self.blocked || self.flushing || !self.out.is_empty() || !self.queue.is_empty()
     }
 
-    /// True if there was anything to say.
-    fn say_ack(&mut self, strong: bool, ack: SubAck) -> bool {
-        if strong {
-            // What is accepted shows by its data.
-            for (symbol, reason) in &ack.denied {
-                self.out.push(frame::text(&Strong::Denied { symbol: *symbol, reason: reason.into() }.encode()));
+    /// True if anything was said. An answer never waits as bytes: as much of it as one write takes is on its way, the client awaits the rest.
+    fn say_ack(&mut self, conn: &Conn<S>, ack: SubAck, books: &Books) -> bool {
+        let mut telling = Telling::new(ack, conn.strong);
+        let mut says = false;
+        loop {
+            if self.out.bytes() >= WRITE_BYTES && !self.blocked {
+                self.write(conn, &mut Context::from_waker(Waker::noop()), books);
             }
-            return !ack.denied.is_empty();
+            let room = WRITE_BYTES.saturating_sub(self.out.bytes());
+            if room == 0 || self.broken.is_some() {
+                break;
+            }
+            let Some(text) = telling.next(room) else { break };
+            self.out.push(frame::text(&text));
+            says = true;
         }
-        let says = ack != SubAck::default();
-        if says {
-            self.out.push(frame::text(&Said::SubAck(ack).encode()));
+        let rest = telling.rest();
+        if rest.len() > 0 {
+            self.owed = true;
+            self.awaited.get_or_insert_default().extend(rest);
         }
         says
     }
@@ -402,3 +425,6 @@ impl<S: ByteStream> Inner<S> {
         self.out.push(delivery.strong());
     }
 }
+
+#[cfg(test)]
+mod tests;

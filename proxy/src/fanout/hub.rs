@@ -45,7 +45,7 @@ struct State {
     legs: Legs,
     /// Where a symbol may come by several legs.
     merge: Option<Merge>,
-    /// What the source says to each symbol (v2).
+    /// What the sources say to each symbol (v2).
     answers: Answers,
     stamp: Box<dyn Stamp>,
     epochs: Epochs,
@@ -180,28 +180,41 @@ impl<N: Network> Hub<N> {
         state.epochs.of(number)
     }
 
-    /// A source's answer to symbols that it was asked for (v2): it goes to the clients that asked, and to no other.
-    pub(super) fn answered(&self, answer: SubAck) {
+    /// A source's answer to symbols that its leg was asked for (v2). What now holds goes to the clients that asked, and to no other.
+    pub(super) fn answered(&self, key: LegKey, mut answer: SubAck) {
         let mut state = lock(&self.state);
-        let changed = state.answers.take(&answer);
-        let answered = Arc::new(Answered { answer, changed });
+        let State { legs, answers, .. } = &mut *state;
+        answer.accepted.retain(|symbol| legs.knows(key, *symbol));
+        answer.denied.retain(|(symbol, _)| legs.knows(key, *symbol));
+        answers.note(key, &answer);
+        let symbols = answer.accepted.into_iter().chain(answer.denied.into_iter().map(|(symbol, _)| symbol));
+        let news = answers.news(&*self.acknowledge, symbols, |symbol| legs.asked(symbol));
+        self.announce(news);
+    }
+
+    /// Under the state's lock, so that every shard sees the answers in their order.
+    fn announce(&self, news: Option<Answered>) {
+        let Some(answered) = news.map(Arc::new) else { return };
         for shard in &self.shards {
             shard.post(std::iter::once(News::Answered(Arc::clone(&answered))));
         }
     }
 
-    /// Sorts what a client has just asked for by what the source said to it. What it has not answered yet is taken out: the client awaits it.
+    /// Sorts what a client has just asked for by what the sources said to it. Where nothing holds yet it is taken out: the client awaits it.
     pub(super) fn sort(&self, seat: &Seat<N>, ack: &mut SubAck) {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let State { legs, answers, .. } = &mut *state;
         let mut open = Vec::new();
         let SubAck { accepted, denied, .. } = ack;
-        accepted.retain(|symbol| match self.acknowledge.at_once(state.answers.said(*symbol)) {
+        let rule = &*self.acknowledge;
+        accepted.retain(|symbol| match rule.at_once(answers.said(rule, *symbol, legs.asked(*symbol))) {
             Some(Answer::Accepted) => true,
             Some(Answer::Denied(reason)) => {
                 denied.push((*symbol, reason));
                 false
             }
             None => {
+                answers.awaited(*symbol);
                 open.push(*symbol);
                 false
             }
@@ -221,10 +234,11 @@ impl<N: Network> Hub<N> {
             merge.leg_down(now, number, &mut || stamp.leg_up(), &mut merged);
         }
         self.post(&mut state, merged);
-        // The next leg asks again.
-        let State { legs, answers, .. } = &mut *state;
-        answers.lapse(|symbol| legs.any_knows(symbol));
         self.forget_left(&mut state, told);
+        // The next leg asks again; where another has a word already, that holds from here on.
+        let State { legs, answers, .. } = &mut *state;
+        let symbols = answers.down(key);
+        self.announce(answers.news(&*self.acknowledge, symbols, |symbol| legs.asked(symbol)));
     }
 
     /// What a source is to be told by now. While it has not taken the last request (`busy`), nothing: a source that stalls gets one at a time.
@@ -243,6 +257,9 @@ impl<N: Network> Hub<N> {
             }
         }
         self.post(&mut state, merged);
+        let State { legs, answers, .. } = &mut *state;
+        answers.leave(key, &left);
+        self.announce(answers.news(&*self.acknowledge, left.iter().copied(), |symbol| legs.asked(symbol)));
         self.forget_left(&mut state, left);
         Due { told, again: state.legs.next(key) }
     }

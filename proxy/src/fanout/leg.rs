@@ -329,7 +329,9 @@ impl<N: Network> Life<'_, N> {
                 self.say()?;
                 self.judge.heard(now, Heard::Sign);
                 if let Meant::Answer { accepted, denied } = meant {
-                    self.context.hub.answered(SubAck { accepted, denied, invalid: Vec::new() });
+                    // What came before it must not come to clients after it.
+                    self.context.hub.publish(self.key, &mut self.news);
+                    self.context.hub.answered(self.key, SubAck { accepted, denied, invalid: Vec::new() });
                 }
             }
             Message::Binary(_) if self.dialect.takes_binary() => self.on_data(now, raw_symbol(), message),

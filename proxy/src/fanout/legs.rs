@@ -247,6 +247,12 @@ impl Legs {
         self.legs.iter().any(|(_, leg)| leg.reconcile.knows(symbol))
     }
 
+    /// The legs that are up and were told of a symbol, or will be.
+    pub(super) fn asked(&self, symbol: Symbol) -> impl Iterator<Item = LegKey> {
+        let asked = move |(_, leg): &(LegKey, &Leg)| leg.number.is_some() && leg.reconcile.knows(symbol);
+        self.legs.iter().filter(asked).map(|(key, _)| key)
+    }
+
     /// A leg's number, once it is up.
     pub(super) fn number(&self, key: LegKey) -> Option<u64> {
         self.legs.get(key)?.number

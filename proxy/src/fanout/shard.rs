@@ -132,7 +132,7 @@ impl<S: ByteStream> Shard<S> {
     }
 
     /// Takes news for the next round; true if more wait. The last round must be over.
-    fn deal(&self) -> bool {
+    fn deal(&self, books: &Books) -> bool {
         let mut state = lock(&self.state);
         let State { table, conns, memory, round, route, acknowledge, turn } = &mut *state;
         round.clear();
@@ -146,9 +146,12 @@ impl<S: ByteStream> Shard<S> {
                 }
                 News::Answered(answered) => {
                     for (slot, ack) in addressed(table, &answered.answer, acknowledge.as_ref()) {
-                        if let Some(conn) = conns.get(slot.0)
-                            && conn.answer(ack, &answered.changed, acknowledge.as_ref())
-                        {
+                        let Some(conn) = conns.get(slot.0) else { continue };
+                        // What came before the answer is not to come after it.
+                        if let Some(part) = round.take(slot) {
+                            conn.serve(round.messages(part), books);
+                        }
+                        if conn.answer(ack, &answered.changed, acknowledge.as_ref(), books) {
                             round.writes(slot);
                         }
                     }
@@ -252,7 +255,7 @@ pub(super) async fn run<N: Network>(context: Arc<Context<N>>, index: usize) {
                 () = shard.wake.notified() => {}
             }
             loop {
-                let more = shard.deal();
+                let more = shard.deal(&hub.books);
                 hub.room.notify_one();
                 while shard.hand_out(&hub.books) {
                     // The legs among others: a source that is read too seldom grows old in the kernel.

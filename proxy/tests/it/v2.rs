@@ -1,8 +1,8 @@
 //! The v2 feed, and raw feeds with keys.
 
-use proxy::{Config, Mode};
-use wire::feed::Protocol;
-use wire::net::{Network, TokioNet};
+use proxy::{Config, Mode, Sources};
+use wire::feed::{Protocol, Strong};
+use wire::net::{Network, SocketOptions, TokioNet};
 use wire::ws::{self, Ask};
 
 use crate::bench::{Client, Do, Proxy, Source, soon};
@@ -87,6 +87,91 @@ async fn a_client_of_the_strong_contract_is_told_of_its_own_denials_too() {
     ));
     assert_eq!(asker.text().await, denied("A"));
     assert_eq!(other.text().await, denied("A"));
+}
+
+#[tokio::test]
+async fn of_several_sources_one_that_accepts_is_enough_and_a_source_that_is_lost_takes_its_word_with_it() {
+    let mut sources = [Source::start(None, false).await, Source::start(None, false).await];
+    let proxy = Proxy::start(Mode::Fanout, &[sources[0].url(), sources[1].url()], |config| {
+        v2(config);
+        (config.sources, config.hot_legs) = (Sources::Hot, 2);
+    })
+    .await;
+    for source in &mut sources {
+        heard(source, r#"{"action":"login","key":"","fmt":"JSON"}"#).await;
+        source.order(Do::Say(r#"{"type":"login_ok","symbol_limit":50}"#.into()));
+    }
+    let mut client = login(&proxy).await;
+    subscribe(&mut client, r#""A","B""#).await;
+    for source in &mut sources {
+        heard(source, r#"{"action":"subscribe","symbols":["A:QUOTE","B:QUOTE"]}"#).await;
+    }
+    let [one, other] = &sources;
+    let ack = |accepted: &str, denied: &str| {
+        let reasons = if denied.is_empty() { String::new() } else { format!(r#"{denied}:"plan""#) };
+        format!(
+            r#"{{"type":"sub_ack","accepted":[{accepted}],"denied":[{denied}],"denied_reasons":{{{reasons}}},"invalid":[]}}"#
+        )
+    };
+    let (a, b) = (r#""A:QUOTE""#, r#""B:QUOTE""#);
+    one.order(Do::Say(ack(a, b)));
+    // B is denied by one; the other has not answered yet.
+    assert_eq!(client.text().await, ack(a, ""));
+    other.order(Do::Say(ack(b, a)));
+    assert_eq!(client.text().await, ack(b, ""), "A is accepted by the other: no word of its denial");
+    let mut late = login(&proxy).await;
+    subscribe(&mut late, r#""A","B""#).await;
+    assert_eq!(late.text().await, ack(r#""A:QUOTE","B:QUOTE""#, ""));
+    other.order(Do::Drop);
+    for client in [&mut client, &mut late] {
+        assert_eq!(client.text().await, ack("", b), "who accepted B is lost");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_a_thousand_denied_symbols_and_reads_late_hears_of_each_once() {
+    let mut source = Source::start(None, false).await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| {
+        v2(config);
+        config.limits.client_send_buffer = Some(4 << 10);
+    })
+    .await;
+    heard(&mut source, r#"{"action":"login","key":"","fmt":"JSON"}"#).await;
+    source.order(Do::Say(r#"{"type":"login_ok","symbol_limit":1000}"#.into()));
+    let small = SocketOptions { recv_buffer: Some(4 << 10), ..SocketOptions::default() };
+    let stream = TokioNet::current().connect(proxy.addr, small).await.unwrap();
+    let ask =
+        Ask { url: format!("ws://{}/", proxy.addr), subprotocols: vec![ws::SUBPROTOCOL.into()], ..Ask::default() };
+    let mut client = Client { session: soon(ws::connect(stream, &ask, ws::Limits::default())).await.unwrap().session };
+    assert_eq!(client.text().await, "Connected");
+    let names: Vec<String> = (0..1_000).map(|n| format!("S{n:04}")).collect();
+    client.say(&format!(r#"{{"userKey":"K","symbol":"{}"}}"#, names.join(","))).await;
+    // The source hears of a few in each message.
+    let mut asked = 0;
+    while asked < names.len() {
+        let text = soon(source.heard.recv()).await.unwrap();
+        let symbols: Vec<&String> = names.iter().filter(|name| text.contains(&format!("\"{name}:QUOTE\""))).collect();
+        asked += symbols.len();
+        let list = symbols.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+        let reasons = symbols.iter().map(|name| format!("\"{name}\":\"{}\"", "x".repeat(180)));
+        let reasons = reasons.collect::<Vec<_>>().join(",");
+        source.order(Do::Say(format!(
+            r#"{{"type":"sub_ack","accepted":[],"denied":[{list}],"denied_reasons":{{{reasons}}}}}"#
+        )));
+    }
+    let mut denied = Vec::new();
+    while denied.len() < names.len() {
+        match Strong::decode(&client.text().await).unwrap() {
+            Strong::Denied { symbol, reason } => {
+                assert_eq!(reason.len(), 180);
+                denied.push(symbol.to_string());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    denied.sort_unstable();
+    assert_eq!(denied, names);
+    client.settle().await;
 }
 
 #[tokio::test]

@@ -1,13 +1,15 @@
 //! `subscription-answers`: clients of a v2 feed are told what the source says to their subscriptions, when it has said it, and nobody else is.
 //!
 //! - A client is told of a symbol only if it asked for it, once, and again only if the answer is another.
-//! - It is told that a symbol is accepted, or denied, only when a source has said so: on a leg that is open, or was until `settle` ago.
-//! - Whoever asked is told: within `settle` of the answer of all open legs that have one, also if that answer is another than before.
+//! - It is told what the sources say: accepted, where one of the open legs that have answered accepts; denied, where they have all denied. It may hear what was so until `settle` ago.
+//! - Whoever asked is told within `settle`, also if what the sources say is otherwise than before: another leg has answered, or one is lost.
 //!
 //! Under the strong contract denials are told; what is accepted shows by its data. Slow clients are not judged.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
+use rustc_hash::FxHashMap;
 use wire::event::Event;
 use wire::id::{ClientId, LegId, SessionId, SourceId, Symbol};
 
@@ -21,15 +23,19 @@ pub(super) struct Answered {
     symbols: Vec<Word>,
     /// By dense number of the client.
     clients: Vec<Option<Session>>,
+    /// Open legs by the proxy's address. Never walked.
+    legs: FxHashMap<SocketAddr, (SourceId, LegId)>,
     denied: u64,
 }
 
 /// What sources say to a symbol.
 #[derive(Default)]
 struct Word {
-    /// The open legs that have answered, whether they accept, and when they said so.
-    holds: BTreeMap<(SourceId, LegId), (bool, u64)>,
-    /// Until when the last leg that denied, or accepted, said so.
+    /// The open legs that have answered, and whether they accept.
+    legs: BTreeMap<(SourceId, LegId), bool>,
+    /// What they say together, and since when.
+    holds: Option<(bool, u64)>,
+    /// Until when it was denied, or accepted, last.
     ended: [Option<u64>; 2],
 }
 
@@ -51,38 +57,30 @@ struct Asked {
 
 impl Word {
     fn say(&mut self, leg: (SourceId, LegId), accepts: bool, us: u64) {
-        match self.holds.insert(leg, (accepts, us)) {
-            Some((before, since)) if before == accepts => {
-                self.holds.insert(leg, (accepts, since));
-            }
-            Some((before, _)) => self.ended[usize::from(before)] = Some(us),
-            None => {}
-        }
+        self.legs.insert(leg, accepts);
+        self.changed(us);
     }
 
     fn end(&mut self, us: u64, over: impl Fn(&(SourceId, LegId)) -> bool) {
-        let ended = &mut self.ended;
-        self.holds.retain(|leg, (accepts, _)| {
-            let over = over(leg);
-            if over {
-                ended[usize::from(*accepts)] = Some(us);
-            }
-            !over
-        });
+        self.legs.retain(|leg, _| !over(leg));
+        self.changed(us);
     }
 
-    /// Whether a source says so, or did a moment ago.
+    fn changed(&mut self, us: u64) {
+        let holds = (!self.legs.is_empty()).then(|| self.legs.values().any(|accepts| *accepts));
+        if holds == self.holds.map(|(accepts, _)| accepts) {
+            return;
+        }
+        if let Some((before, _)) = self.holds {
+            self.ended[usize::from(before)] = Some(us);
+        }
+        self.holds = holds.map(|accepts| (accepts, us));
+    }
+
+    /// Whether it is so, or was a moment ago.
     fn says(&self, accepts: bool, us: u64, settle_us: u64) -> bool {
-        self.holds.values().any(|(said, _)| *said == accepts)
+        self.holds.is_some_and(|(holds, _)| holds == accepts)
             || self.ended[usize::from(accepts)].is_some_and(|until| us.saturating_sub(until) <= settle_us)
-    }
-
-    /// What all open legs that have answered agree on, and since when.
-    fn verdict(&self) -> Option<(bool, u64)> {
-        let (accepts, _) = *self.holds.values().next()?;
-        let all = self.holds.values().all(|(said, _)| *said == accepts);
-        let since = self.holds.values().map(|(_, us)| *us).max()?;
-        all.then_some((accepts, since))
     }
 }
 
@@ -93,7 +91,8 @@ fn word(accepted: bool) -> &'static str {
 impl Answered {
     pub(super) fn new(bound: SubscriptionAnswers, facts: &Facts) -> Self {
         let settle_us = bound.settle.as_micros();
-        Self { settle_us, facts: facts.clone(), symbols: Vec::new(), clients: Vec::new(), denied: 0 }
+        let facts = facts.clone();
+        Self { settle_us, facts, symbols: Vec::new(), clients: Vec::new(), legs: FxHashMap::default(), denied: 0 }
     }
 
     fn symbol(&mut self, number: u32) -> &mut Word {
@@ -129,7 +128,9 @@ impl Answered {
                     });
                 } else if !says {
                     findings.violation(at, &[asked.event], || {
-                        format!("{client} {session} was told that {symbol} is {word}, which no source had said")
+                        format!(
+                            "{client} {session} was told that {symbol} is {word}, which is not what the sources said"
+                        )
                     });
                 }
             }
@@ -143,7 +144,9 @@ impl Answered {
             return;
         }
         for (symbol, asked) in &session.asked {
-            let Some((accepts, since)) = self.symbols.get(*symbol as usize).and_then(Word::verdict) else { continue };
+            let Some((accepts, since)) = self.symbols.get(*symbol as usize).and_then(|word| word.holds) else {
+                continue;
+            };
             if at.us.saturating_sub(since.max(asked.us)) <= self.settle_us {
                 continue;
             }
@@ -170,6 +173,15 @@ impl Answered {
 impl Checker for Answered {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         match event {
+            Event::SourceOpen { source, leg, peer } => {
+                self.legs.insert(*peer, (*source, *leg));
+            }
+            // The proxy has given it up, whatever its source knows of that.
+            Event::ProxyLegDown { local: Some(local), .. } => {
+                if let Some(gone) = self.legs.remove(local) {
+                    self.legs_end(at.us, |leg| *leg == gone);
+                }
+            }
             Event::SourceSubscribe { source, leg, .. } => self.symbol(at.symbol).say((*source, *leg), true, at.us),
             Event::SourceDeny { source, leg, .. } => self.symbol(at.symbol).say((*source, *leg), false, at.us),
             Event::SourceUnsubscribe { source, leg, .. } => {
@@ -252,6 +264,17 @@ mod tests {
         check(moved.clone().after(2_000_000), Fail, 2);
         // While it is under way, either may be told.
         check(moved.open(1, 0).subscribe(1, 0).answered(1, 0, true).answered(1, 0, false), Pass, 3);
+    }
+
+    #[test]
+    fn one_source_that_accepts_is_enough_and_a_lost_one_has_no_word() {
+        let both = tape().leg(1, 1).denied(0, 0, 0).asked(1, 1, 0);
+        check(both.clone().answered(0, 0, true).after(2_000_000), Pass, 2);
+        check(both.clone().after(2_000_000).answered(0, 0, false).answered(0, 0, true), Fail, 3);
+        check(both.clone().after(2_000_000), Fail, 1);
+        let lost = both.after(2_000_000).answered(0, 0, true).leg_down(1, 1);
+        check(lost.clone().answered(0, 0, false).after(2_000_000), Pass, 3);
+        check(lost.after(2_000_000), Fail, 2);
     }
 
     #[test]

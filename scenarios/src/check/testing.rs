@@ -202,6 +202,12 @@ impl Tape {
         })
     }
 
+    /// The proxy gives up a leg that [`Tape::leg`] opened.
+    pub(super) fn leg_down(self, source: u16, leg: u32) -> Self {
+        let local = Some(leg_addr(0, 1_000 * source + leg as u16));
+        self.push(Event::ProxyLegDown { proxy: ProxyId(0), source: SourceId(source), local, why: Why::Stale })
+    }
+
     pub(super) fn leg_closed(self, source: u16, leg: u32) -> Self {
         self.push(Event::SourceClose { source: SourceId(source), leg: LegId(leg), by: Side::Peer, code: None })
     }

@@ -47,3 +47,16 @@ pub(super) fn keeps_changes(policies: &mut Policies, config: Config) -> Config {
     policies.acknowledge = Arc::new(|_| Box::new(OnceOnly));
     config
 }
+
+struct OneSource;
+
+impl Acknowledge for OneSource {
+    fn holds<'w>(&self, words: &[Option<&'w Answer>]) -> Option<&'w Answer> {
+        words.iter().flatten().next().copied()
+    }
+}
+
+pub(super) fn believes_one_source(policies: &mut Policies, config: Config) -> Config {
+    policies.acknowledge = Arc::new(|_| Box::new(OneSource));
+    config
+}

@@ -88,6 +88,7 @@ all_pass! {
     everyone_leaves_passes: "everyone-leaves",
     resume_elsewhere_passes: "resume-elsewhere",
     v2_denials_passes: "v2-denials",
+    v2_hot_denials_passes: "v2-hot-denials",
     sharded_sources_crash_passes: "sharded-sources-crash",
     relay_balance_passes: "relay-balance",
     relay_mute_instances_passes: "relay-mute-instances",

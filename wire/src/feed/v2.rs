@@ -33,6 +33,9 @@ pub const SUFFIX: &str = ":QUOTE";
 /// Symbols in one subscription; more are split.
 pub const SYMBOLS_A_MESSAGE: usize = 100;
 
+/// Why a symbol beyond those that one client may have is denied.
+pub const SYMBOL_LIMIT_REASON: &str = "symbol_limit";
+
 /// The symbol's name in a subscription.
 #[must_use]
 pub fn wire_name(symbol: Symbol) -> String {

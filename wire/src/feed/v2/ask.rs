@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::brief::brief;
 use super::super::v1::SYMBOLS_MAX;
-use super::{Said, SubAck, symbol_named, wire_name};
+use super::{SYMBOL_LIMIT_REASON, Said, SubAck, symbol_named, wire_name};
 use crate::id::Symbol;
 
 /// A message of a v2 client.
@@ -183,7 +183,13 @@ impl Guest {
         Said::LoginOk { symbol_limit: Some(symbol_limit) }.encode()
     }
 
-    /// Takes a message. At most `symbol_limit` symbols are granted; those beyond are denied with `symbol_limit`.
+    /// Whether it was granted a symbol and has not given it back.
+    #[must_use]
+    pub fn has(&self, symbol: Symbol) -> bool {
+        self.symbols.contains(&symbol)
+    }
+
+    /// Takes a message. At most `symbol_limit` symbols are granted; those beyond are denied with [`SYMBOL_LIMIT_REASON`].
     ///
     /// # Errors
     /// [`AskError`]: answer with [`Said::Error`] and close.
@@ -221,7 +227,7 @@ impl Guest {
                         self.symbols.insert(symbol);
                         ack.accepted.push(symbol);
                     } else {
-                        ack.denied.push((symbol, "symbol_limit".to_owned()));
+                        ack.denied.push((symbol, SYMBOL_LIMIT_REASON.to_owned()));
                     }
                 }
                 Ok(self.want(Some(ack)))
