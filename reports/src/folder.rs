@@ -9,7 +9,7 @@ use wire::event::Timed;
 
 use crate::metrics::Metrics;
 use crate::record::Verdict;
-use crate::{chart, page};
+use crate::{chart, page, pcapng};
 
 pub use self::evidence::{Evidence, EvidenceLine, gather};
 
@@ -108,6 +108,18 @@ pub fn write_events<'a>(dir: &Path, events: impl IntoIterator<Item = &'a Timed>)
         }
         file.flush()
     })
+}
+
+/// Writes `packets.pcapng` into `dir`.
+///
+/// # Errors
+/// [`WriteError`] names the file and what to do.
+pub fn write_packets<'a>(
+    dir: &Path,
+    section: &pcapng::Section,
+    packets: impl Iterator<Item = pcapng::Packet<'a>> + Clone,
+) -> Result<(), WriteError> {
+    write_with(&dir.join("packets.pcapng"), |file| pcapng::write(io::BufWriter::new(file), section, packets))
 }
 
 /// As JSON on one line: for machines, and for columns of thousands.

@@ -7,6 +7,7 @@
 //!                                                        |             |
 //!                                                        |             +--> folder   verdict.json, metrics.json, charts/*.svg, log.txt
 //!                                                        v
+//!   captured packets (elsewhere) -------> pcapng --------+             packets.pcapng, for Wireshark
 //!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
 //!                                                                      +--> junit    junit.xml
 //!                                                                      +--> text     a table for the terminal
@@ -20,6 +21,7 @@ pub mod folder;
 pub mod junit;
 pub mod metrics;
 pub mod page;
+pub mod pcapng;
 pub mod record;
 pub mod summary;
 pub mod text;

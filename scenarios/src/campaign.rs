@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{self, EngineError, Options, Run};
 use crate::model::Scenario;
+use crate::pcap::Pcap;
 use crate::plan::Plan;
 
 /// One run to do.
@@ -20,6 +21,8 @@ pub struct Job {
     pub seed: u64,
     /// How.
     pub options: Options,
+    /// Where packets are captured, if they are.
+    pub pcap: Option<Pcap>,
 }
 
 /// A job and what became of it.
@@ -111,7 +114,7 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
 pub fn one(job: &Job) -> Result<Run, EngineError> {
     let plan = Plan::new(&job.scenario, job.seed);
     let began = Instant::now();
-    let mut run = engine::run(&plan, job.options)?;
+    let mut run = engine::run_captured(&plan, job.options, job.pcap.as_ref())?;
     let wall = began.elapsed().as_secs_f64();
     if run.verdict.verdict == reports::record::Outcome::Fail && run.events.is_none() {
         let again = engine::run(&plan, Options { keep_events: true, ..job.options })?;

@@ -18,6 +18,7 @@ use wire::event::Timed;
 use crate::check::Facts;
 use crate::model::{Consumed, Engine};
 use crate::mutants::Mutant;
+use crate::pcap::{Packets, Pcap};
 use crate::plan::Plan;
 use crate::recorder::{self, Recorded};
 
@@ -45,6 +46,8 @@ pub struct Run {
     pub events: Option<Vec<Timed>>,
     /// Lines for `log.txt`: what the engine counted.
     pub log: String,
+    /// The packets, if they were to be captured.
+    pub packets: Option<Packets>,
 }
 
 /// What the network of a run delivered: a stretch of it in words, and hashes by which the stretch is found.
@@ -104,6 +107,7 @@ struct Ended {
     log: String,
     engine_hash: u64,
     segments: Segments,
+    packets: Option<Packets>,
 }
 
 /// Whether the engine can run a plan at all.
@@ -123,16 +127,28 @@ pub fn able(plan: &Plan, engine: Engine) -> Result<(), EngineError> {
 /// # Errors
 /// [`EngineError`] where the engine cannot run it or fails itself.
 pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
+    run_captured(plan, options, None)
+}
+
+/// Runs a plan and captures its packets where that is wanted, which changes nothing in the run.
+///
+/// # Errors
+/// As [`run`]; [`EngineError::NotExpressible`] also where packets cannot be captured as wanted.
+pub fn run_captured(plan: &Plan, options: Options, pcap: Option<&Pcap>) -> Result<Run, EngineError> {
     let engine = options.engine.word();
     able(plan, options.engine)?;
     if options.order != 0 && options.engine != Engine::Sim {
         let why = "it has one order of ready tasks only".to_owned();
         return Err(EngineError::NotExpressible { engine, scenario: plan.scenario.name.clone(), why });
     }
+    if let Some(Err(why)) = pcap.map(|pcap| pcap.places(plan, options.engine)) {
+        let why = why.to_string();
+        return Err(EngineError::NotExpressible { engine, scenario: plan.scenario.name.clone(), why });
+    }
     let failed =
         |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
     // Sockets were refused above.
-    let ended = simulated::run(plan, options, None).map_err(failed)?;
+    let ended = simulated::run(plan, options, None, pcap).map_err(failed)?;
     Ok(judge(plan, options, ended))
 }
 
@@ -142,7 +158,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
 /// As [`run`].
 pub fn segments(plan: &Plan, options: Options, from: u64) -> Result<Segments, EngineError> {
     able(plan, options.engine)?;
-    let ended = simulated::run(plan, options, Some(from)).map_err(|why| EngineError::Failed {
+    let ended = simulated::run(plan, options, Some(from), None).map_err(|why| EngineError::Failed {
         engine: options.engine.word(),
         scenario: plan.scenario.name.clone(),
         seed: plan.seed,
@@ -183,7 +199,7 @@ fn collector(plan: &Plan) -> Collector {
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
-    let Ended { recorded, end_us, broken, log, engine_hash, segments: _ } = ended;
+    let Ended { recorded, end_us, broken, log, engine_hash, segments: _, packets } = ended;
     let reached = recorder::reached(plan, &recorded.reached);
     let metrics = recorded.collector.finish(end_us);
     let mut invariants = recorded.bench.finish(end_us);
@@ -213,6 +229,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         metrics,
         events: recorded.kept,
         log,
+        packets,
     }
 }
 

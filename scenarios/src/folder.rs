@@ -71,6 +71,9 @@ impl Folder {
         if wanted.events {
             folder::write_events(&dir, events)?;
         }
+        if let Some(packets) = &run.packets {
+            packets.write(&dir, &run.verdict, &run.metrics)?;
+        }
         folder::write_run(
             &dir,
             &RunReport {
@@ -110,7 +113,7 @@ fn clear(dir: &Path) -> Result<(), WriteError> {
         }
         _ => Ok(()),
     };
-    for name in ["verdict.json", "events.jsonl", "report.html"] {
+    for name in ["verdict.json", "events.jsonl", "packets.pcapng", "report.html"] {
         let path = dir.join(name);
         let removed = std::fs::remove_file(&path);
         gone(path, removed)?;

@@ -8,6 +8,8 @@
 //!   campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
 //! ```
 //!
+//! `pcap`: where packets are captured, and how they come into their file.
+//!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
 
@@ -21,6 +23,7 @@ mod folder;
 pub mod model;
 pub mod mutants;
 pub mod parse;
+pub mod pcap;
 pub mod plan;
 pub mod program;
 mod recorder;

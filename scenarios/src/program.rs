@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{EngineError, Options};
 use crate::model::Engine;
+use crate::pcap::{self, Pcap};
 
 /// Exit codes, the same for all commands.
 pub mod exit {
@@ -71,6 +72,8 @@ enum Command {
     Replay {
         /// A capsule.json from a run folder
         capsule: PathBuf,
+        #[command(flatten)]
+        packets: PacketArgs,
     },
     /// Determinism check: each run in a fresh process against the same run in this one, after fifty others
     Twice(TwiceArgs),
@@ -202,12 +205,32 @@ struct RunArgs {
     /// Write events.jsonl for every run, not only for failing ones
     #[arg(long)]
     events: bool,
+    #[command(flatten)]
+    packets: PacketArgs,
     /// Print the verdict line only
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
     /// Print summary.json
     #[arg(long)]
     json: bool,
+}
+
+/// Which packets are captured.
+#[derive(Debug, Args)]
+struct PacketArgs {
+    /// Write packets.pcapng, for Wireshark: what a capture on these hosts would show. WHAT is a host (proxy-0), a pattern (source-*), a link
+    /// (proxy-0/source-1: at the first, what it exchanges with the second), or several with commas; without WHAT every proxy
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = pcap::DEFAULT)]
+    pcap: Option<String>,
+    /// Bytes of packets after which a run's capture ends
+    #[arg(long, value_name = "N", requires = "pcap", default_value_t = pcap::BYTES_MAX)]
+    pcap_bytes: u64,
+}
+
+impl PacketArgs {
+    fn pcap(&self) -> Option<Pcap> {
+        self.pcap.as_ref().map(|what| Pcap::new(what, self.pcap_bytes))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -268,7 +291,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario } => select::explain(&scenario),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
-        Command::Replay { capsule } => run::replay(&capsule),
+        Command::Replay { capsule, packets } => run::replay(&capsule, &packets),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants { json } => select::mutants(json),
         Command::Role { role, args } => return play(role, args),

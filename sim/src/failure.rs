@@ -18,6 +18,8 @@ pub struct Report {
     pub trace_checkpoints: Vec<u64>,
     /// The hosts' names, by number.
     pub hosts: Vec<String>,
+    /// The packets, if [`crate::Setup::capture`] asked for them.
+    pub capture: Option<crate::capture::Capture>,
     /// Virtual microseconds from start to end.
     pub elapsed_us: u64,
     /// Polls of tasks.

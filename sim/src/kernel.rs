@@ -7,6 +7,7 @@
 //!   listen  listeners, SYN handling, accept queues, ports
 //!   inspect who waits for what, what a host holds
 //!   link    latency, bandwidth, loss and outages between two hosts
+//!   tap     where packets are seen, for a capture
 //! ```
 //!
 //! Handles outside hold ids, never references. No waker is woken and no future dropped while the world is borrowed.
@@ -17,6 +18,7 @@ mod inspect;
 mod link;
 mod listen;
 mod stall;
+mod tap;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -85,6 +87,9 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) conns: Slab<Conn>,
     pub(crate) trace: Trace,
+    capture: Option<Box<crate::capture::Recorder>>,
+    /// What was captured, once that has ended.
+    pub(crate) captured: Option<crate::capture::Capture>,
     /// When something last moved: a segment, a handshake.
     pub(crate) moved_us: u64,
     links: Vec<link::LinkState>,
@@ -115,6 +120,8 @@ pub(crate) fn install(config: SimConfig, run: u32) {
         hosts: Vec::new(),
         conns: Slab::new(),
         trace,
+        capture: None,
+        captured: None,
         moved_us: 0,
         links: Vec::new(),
         links_by_pair: FxHashMap::default(),

@@ -7,6 +7,7 @@
 //!   exec      tasks: poll, kill, freeze, catch panics             ready    the ready queue and wakers
 //!   net       SimNet: wire::net::Network as a host sees it        kernel   sockets, TCP, links: the world itself
 //!   control   faults and questions                                trace    the fingerprint of a run
+//!   capture   packets, as a capture program would have seen them
 //!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
 //!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
 //!   guard     what no seed can repeat: clocks, threads
@@ -56,6 +57,7 @@
 //! # Ok::<(), sim::Failure>(())
 //! ```
 
+pub mod capture;
 mod config;
 mod control;
 mod engine;

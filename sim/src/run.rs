@@ -65,6 +65,7 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
         trace_events: world.trace.events,
         trace_checkpoints: world.trace.checkpoints,
         hosts: world.hosts.into_iter().map(|host| host.name).collect(),
+        capture: world.captured,
         elapsed_us: world.now_us,
         ..Report::default()
     });
@@ -126,6 +127,7 @@ fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cau
             polls: 0,
         };
         let ended = root.await;
+        kernel::with(kernel::World::end_capture);
         let (polls, _) = exec::polls();
         let (left, hash, count) =
             kernel::with(|world| (world.conns.len(), world.trace.hash, world.trace.count)).unwrap_or_default();

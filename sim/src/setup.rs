@@ -117,6 +117,11 @@ impl Setup {
         self.control().set_link(b, a, link);
     }
 
+    /// Captures packets from now on, for [`crate::Report::capture`].
+    pub fn capture(&mut self, wanted: crate::capture::Wanted) {
+        kernel::with(|world| world.start_capture(wanted));
+    }
+
     /// The hand that reaches into the world once it runs.
     #[must_use]
     pub fn control(&self) -> Control {

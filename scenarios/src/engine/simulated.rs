@@ -11,6 +11,7 @@ use super::cast::{self, Hosts};
 use super::{Ended, Options, Segments};
 use crate::check;
 use crate::model::{Engine, Latency};
+use crate::pcap::{Capturing, Packets, Pcap};
 use crate::plan::{Plan, proxy_host};
 use crate::recorder::Recorder;
 
@@ -48,8 +49,13 @@ const EPOCH: WallTime = WallTime(wire::tick::ORIGIN_US + 151 * 86_400_000_000);
 /// Deliveries that are kept where a stretch of them is asked for: one stretch between two checkpoints, and what is before and after it.
 const STRETCH: usize = sim::CHECKPOINT_EVERY as usize + 16;
 
-/// Runs a plan; keeps the deliveries from `segments_from` on, if any.
-pub(super) fn run(plan: &Plan, options: Options, segments_from: Option<u64>) -> Result<Ended, String> {
+/// Runs a plan; keeps the deliveries from `segments_from` on, if any, and captures packets, if that is wanted.
+pub(super) fn run(
+    plan: &Plan,
+    options: Options,
+    segments_from: Option<u64>,
+    pcap: Option<&Pcap>,
+) -> Result<Ended, String> {
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
         at_horizon: AtHorizon::FailIfUnfinished,
@@ -68,6 +74,7 @@ pub(super) fn run(plan: &Plan, options: Options, segments_from: Option<u64>) -> 
         options.keep_events,
         sim::now_us,
     ));
+    let mut capturing = None;
     let result = match options.engine {
         Engine::Turmoil => sim::turmoil::run(config, |world| {
             cast::assemble(world, plan, options, &recorder);
@@ -75,6 +82,13 @@ pub(super) fn run(plan: &Plan, options: Options, segments_from: Option<u64>) -> 
         _ => sim::run(config, |world| {
             let hosts = cast::assemble(world, plan, options, &recorder);
             charge(plan, &world.control(), &hosts);
+            if let Some(pcap) = pcap {
+                // Places that are not there were refused before.
+                let places = pcap.places(plan, options.engine).unwrap_or_default();
+                let (under_way, wanted) = Capturing::begin(pcap, &places, &hosts, EPOCH);
+                capturing = Some(under_way);
+                world.capture(wanted);
+            }
         }),
     };
     let (report, broken) = match result {
@@ -86,10 +100,12 @@ pub(super) fn run(plan: &Plan, options: Options, segments_from: Option<u64>) -> 
         }
     };
     let recorded = recorder.take().ok_or("the record was taken twice")?;
-    let log = log(options.engine, &report);
+    let mut log = log(options.engine, &report);
+    let packets = capturing.zip(report.capture).map(|(capturing, capture)| capturing.end(capture));
+    log.extend(packets.as_ref().map(Packets::log));
     let lines = report.trace_events.iter().map(|event| event.describe(&report.hosts)).collect();
     let segments = Segments { checkpoints: report.trace_checkpoints, lines };
-    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash, segments })
+    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash, segments, packets })
 }
 
 /// Sets what CPUs cost.

@@ -9,13 +9,15 @@ use reports::record::{Outcome, Verdict};
 use reports::summary::{self, RunSummary, SummaryMeta};
 use reports::text;
 
-use super::{Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
+use super::{Failure, PacketArgs, ReportsArg, RunArgs, exit, print, say, select, twice};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
 use crate::model::Engine;
 use crate::mutants::{self, Mutant};
+use crate::pcap::Pcap;
+use crate::plan::Plan;
 
 #[expect(clippy::disallowed_methods, reason = "outside all runs: measures the wall")]
 pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
@@ -30,6 +32,10 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         args.select.scenarios.push(mutant.scenario.to_owned());
     }
     let (chosen, seeds) = select::choose(&args.select, engine)?;
+    let pcap = args.packets.pcap();
+    for chosen in &chosen {
+        able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seeds.first), engine)?;
+    }
     let jobs: Vec<Job> = chosen
         .iter()
         .flat_map(|chosen| {
@@ -38,6 +44,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                 text: chosen.text.clone(),
                 seed,
                 options: Options { engine, mutant, order, keep_events: args.events },
+                pcap: pcap.clone(),
             })
         })
         .collect();
@@ -105,6 +112,14 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         Outcome::Pass => exit::PASSED,
         Outcome::Inconclusive => exit::INCONCLUSIVE,
     })
+}
+
+/// Whether packets can be captured as they are wanted.
+fn able_to_capture(pcap: Option<&Pcap>, plan: &Plan, engine: Engine) -> Result<(), Failure> {
+    match pcap.map(|pcap| pcap.places(plan, engine)) {
+        Some(Err(error)) => Err(Failure::usage(error.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// What is said at the end.
@@ -231,7 +246,7 @@ impl Progress {
 }
 
 /// Runs a capsule again and says whether it is the same run.
-pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
+pub(super) fn replay(path: &Path, packets: &PacketArgs) -> Result<u8, Failure> {
     let capsule = Capsule::read(path).map_err(|error| {
         let code = match &error {
             crate::capsule::CapsuleError::Unreadable { .. } => exit::IO,
@@ -256,8 +271,14 @@ pub(super) fn replay(path: &Path) -> Result<u8, Failure> {
             ))
         })?;
     let options = Options { engine, mutant, order: capsule.order, keep_events: true };
-    let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options };
+    let pcap = packets.pcap();
+    able_to_capture(pcap.as_ref(), &Plan::new(&scenario, capsule.seed), engine)?;
+    let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options, pcap };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
+    if let Some(packets) = &run.packets {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        packets.write(dir, &run.verdict, &run.metrics).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    }
     let mut text = format!("{} seed {} engine {}: ", capsule.scenario, run.verdict.label(), capsule.engine);
     let same = run.verdict.trace_hash == capsule.trace_hash;
     let same_build = capsule.version == env!("CARGO_PKG_VERSION") && capsule.profile == crate::capsule::profile();

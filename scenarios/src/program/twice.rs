@@ -26,7 +26,7 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     for chosen in &chosen {
         for (seed, order) in args.select.runs(seeds) {
             let options = Options { engine, mutant: None, order, keep_events: false };
-            jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options });
+            jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options, pcap: None });
             names.push(chosen.word.clone());
         }
     }
@@ -80,7 +80,13 @@ fn busy(threads: usize) -> Result<(), Failure> {
     }
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: false };
     let jobs: Vec<Job> = (0..OTHERS)
-        .map(|seed| Job { scenario: small.scenario.clone(), text: String::new(), seed: 1_000 + seed, options })
+        .map(|seed| Job {
+            scenario: small.scenario.clone(),
+            text: String::new(),
+            seed: 1_000 + seed,
+            options,
+            pcap: None,
+        })
         .collect();
     let mut failed = None;
     campaign::run(&jobs, bounds(threads), |news| match news {
@@ -198,7 +204,7 @@ pub(super) fn trace_segments(word: &str, seed: u64, options: Options, from: u64)
 /// One run, its hash on standard output.
 pub(super) fn trace(word: &str, seed: u64, options: Options, events: Option<&Path>) -> Result<u8, Failure> {
     let chosen = select::one(word)?;
-    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options };
+    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options, pcap: None };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {
         write_events(path, events)

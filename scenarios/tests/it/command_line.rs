@@ -2,6 +2,7 @@
 
 mod closed_pipe;
 mod looks;
+mod packets;
 mod replay;
 mod run;
 mod twice;

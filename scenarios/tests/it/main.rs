@@ -8,5 +8,6 @@ mod drain;
 mod front_door;
 mod lifecycle;
 mod mutants;
+mod packets;
 mod pairs;
 mod properties;

@@ -320,13 +320,16 @@ impl World {
         };
         if over(0) && over(1) {
             let key = (conn.ends[0].host, conn.ends[0].addr.port(), conn.ends[1].addr);
+            let number = conn.number;
             self.conns.remove(id.index as usize);
             self.ports_used.remove(&key);
+            self.tap_over(number);
         }
     }
 
     /// A machine loses its power: what it was sending is gone, and it forgets all.
     pub(crate) fn power_off(&mut self, host: u32) {
+        self.tap_lost(|world, link| world.links[link as usize].to == host);
         self.hosts[host as usize].powered = false;
         self.hosts[host as usize].cpu_free_ns = 0;
         let now = self.now_us;

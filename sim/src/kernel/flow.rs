@@ -131,6 +131,18 @@ impl Flow {
         self.arrived - self.read
     }
 
+    /// The bytes from `begin` to `end`, counted from the start; none where they are not at hand any more.
+    pub(super) fn bytes(&self, begin: u64, end: u64) -> &[u8] {
+        let place = |at: u64| usize::try_from(at.checked_sub(self.read)?).ok()?.checked_add(self.head);
+        let range = place(begin).zip(place(end));
+        range.and_then(|(begin, end)| self.bytes.get(begin..end)).unwrap_or_default()
+    }
+
+    /// The window that the receiver announced, as far as it is not used up.
+    pub(super) fn window(&self) -> u64 {
+        self.announced.saturating_sub(self.arrived)
+    }
+
     /// Takes what is readable into `out`.
     pub(crate) fn take(&mut self, out: &mut tokio::io::ReadBuf<'_>) -> usize {
         let n = usize::try_from(self.readable()).unwrap_or(usize::MAX).min(out.remaining());
@@ -265,6 +277,7 @@ impl World {
     pub(super) fn transmit(&mut self, id: ConnId, dir: u8, kind: SegmentKind, n: u64) {
         let now = self.now_us;
         let free = self.service_free;
+        self.tap_leaves(id, dir, kind, n);
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.serial == id.serial) else { return };
         let back = conn.flows[1 - dir as usize].link;
         let flow = &mut conn.flows[dir as usize];
@@ -357,6 +370,7 @@ impl World {
     fn deliver(&mut self, id: ConnId, dir: u8, segment: Segment) {
         let now = self.now_us;
         let to = 1 - dir;
+        self.tap_arrives(id, dir, segment);
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.serial == id.serial) else { return };
         let (route, state) = (conn.route(dir), conn.ends[to as usize].state);
         let unknown = state == EndState::Dead || conn.ends[to as usize].broken;
@@ -402,6 +416,7 @@ impl World {
         }
         let back = conn.flows[1 - dir as usize].link;
         if self.is_blocked(back) {
+            self.tap_tells(id, dir, None, NEVER);
             self.stall_answers(id, dir);
             return;
         }
@@ -419,12 +434,14 @@ impl World {
         if window >= WINDOW_MIN.min(flow.recv_cap / 2) {
             flow.announced = flow.announced.max(flow.read + flow.recv_cap);
         }
+        let due = known_at;
         let known_at = flow.notices.back().map_or(known_at, |last| last.known_at.max(known_at));
         let notice = Notice { known_at, acked: flow.arrived, edge: flow.announced };
         match flow.notices.back_mut() {
             Some(last) if last.known_at == known_at => *last = notice,
             _ => flow.notices.push_back(notice),
         }
+        self.tap_tells(id, dir, Some(due), known_at);
     }
 
     /// Schedules the next notice for a sender that waits for it.

@@ -13,6 +13,7 @@ use std::net::SocketAddrV4;
 use wire::net::ListenOptions;
 
 use super::flow::SegmentKind;
+use super::tap::{Seen, Shake};
 use super::{ConnId, EndState, Happening, Waiter, World};
 use crate::trace::TraceKind;
 
@@ -157,6 +158,7 @@ impl World {
             return;
         }
         let link = conn.flows[0].link;
+        self.tap_shake(id, Shake::Syn, Seen::Leaving);
         if let Some(at) = self.packet(id, link) {
             self.schedule(at, Happening::Syn { conn: id });
         }
@@ -191,11 +193,13 @@ impl World {
             return;
         }
         self.trace.add(now, route, TraceKind::Syn, &[]);
+        self.tap_shake(id, Shake::Syn, Seen::Arriving);
         self.serve(host, now, 1, 0, 1);
         // A place at a listener that is gone is no place.
         if reserved.is_none_or(|listen| self.listener(listen).is_none()) {
             let listener = if refuse { None } else { self.listener_for(host, addr, number) };
             let Some(listen) = listener else {
+                self.tap_shake(id, Shake::Refusal, Seen::Leaving);
                 if let Some(at) = self.packet(id, back) {
                     self.schedule(at, Happening::Refused { conn: id });
                 }
@@ -218,6 +222,7 @@ impl World {
                 conn.flows[0].agree_window(bytes.max(1) as u64);
             }
         }
+        self.tap_shake(id, Shake::SynAck, Seen::Leaving);
         if let Some(at) = self.packet(id, back) {
             self.schedule(at, Happening::SynAck { conn: id });
         }
@@ -227,6 +232,7 @@ impl World {
         let Some(conn) = self.conn(id) else { return };
         let back = conn.flows[1].link;
         if !self.links[back as usize].cut {
+            self.tap_shake(id, Shake::Refusal, Seen::Arriving);
             self.connect_fails(id, io::ErrorKind::ConnectionRefused);
         }
     }
@@ -244,6 +250,7 @@ impl World {
             return;
         }
         self.trace.add(now, route, TraceKind::SynAck, &[]);
+        self.tap_shake(id, Shake::SynAck, Seen::Arriving);
         let Some(conn) = self.conn(id) else { return };
         if conn.ends[0].state != EndState::Opening {
             // Cancelled meanwhile: the kernel refuses what nobody asked for any more. If this is lost, the server's half ends with the retries.

@@ -49,6 +49,7 @@ impl World {
         let link = flow.link;
         let (forward, backward) = (!self.is_blocked(link), !self.is_blocked(back));
         let round_trip = self.round_trip_us(link, back);
+        self.tap_tries(id, dir, forward);
         if forward {
             self.resend(id, dir, link, back, now);
         }
@@ -89,6 +90,7 @@ impl World {
         let mut behind = 0;
         for segment in &mut segments {
             if segment.arrives == NEVER {
+                self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
                 segment.arrives = self.carry(link, back, segment.end - done, &mut draws).max(behind);
                 segment.sent_at = now;
                 segment.served = served;
@@ -106,6 +108,7 @@ impl World {
     /// A direction of the wire between two hosts goes dead: what is on it is lost.
     pub(crate) fn cut(&mut self, link: u32) {
         self.links[link as usize].cut = true;
+        self.tap_lost(|_, on| on == link);
         let now = self.now_us;
         let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
         for id in ids {
