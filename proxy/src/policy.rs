@@ -8,7 +8,7 @@ use wire::feed::Protocol;
 use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
 use crate::balance::{Balance, LeastConnections, PowerOfTwo};
-use crate::config::{Balancing, Config};
+use crate::config::{Balancing, Config, Sources};
 use crate::fanout::{Acknowledge, AskersOnly, Bounded, Conflating, Queue, Route, Stamp, Stamps, SubscribersOnly};
 use crate::health::{Judge, Opening, PingAndStale};
 use crate::limits::SlowClient;
@@ -36,6 +36,8 @@ pub struct Policies {
     pub judge: MakeJudge,
     /// The stamps (epoch, seq) of fan-out. One is made.
     pub stamp: Make<dyn Stamp>,
+    /// Whether one tick may come by several legs, so that what they bring is merged (fan-out).
+    pub merges: Arc<dyn Fn(&Config) -> bool + Send + Sync>,
     /// Which clients get a message of fan-out. One is made.
     pub route: Make<dyn Route>,
     /// What clients hear of a source's answers to their subscriptions (v2). One is made.
@@ -56,6 +58,7 @@ impl Default for Policies {
             redial: Arc::new(|config| Box::new(FullJitter::new(config.backoff))),
             judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
             stamp: Arc::new(|_| Box::new(Stamps::default())),
+            merges: Arc::new(|config| config.sources != Sources::Active),
             route: Arc::new(|_| Box::new(SubscribersOnly)),
             acknowledge: Arc::new(|_| Box::new(AskersOnly)),
             queue: Arc::new(|config| match config.limits.slow_client {

@@ -22,7 +22,7 @@ use super::shard::{Seat, Shard};
 use super::stamp::Stamp;
 use super::subscriptions::{Change, ClientKey, Slot, UnionFull};
 use super::union::Union;
-use crate::config::{Config, Sources};
+use crate::config::Config;
 use crate::lock::lock;
 use crate::meter::Meter;
 use crate::policy::Policies;
@@ -60,7 +60,7 @@ impl<N: Network> std::fmt::Debug for Hub<N> {
 
 /// Makes the epochs that a stamp counts from 1 unlike those of any other proxy, and of this one before it was started again: a client that resumes elsewhere must not be taken for one
 /// that stood here. In steps of 65 ms since 1970, and 16 bits of chance: below 2^53 until the year 2255.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Epochs {
     base: u64,
     chance: u64,
@@ -93,14 +93,15 @@ pub(super) struct Due {
 impl<N: Network> Hub<N> {
     pub(crate) fn new(config: &Config, policies: &Policies, net: &N, meter: Arc<Meter>, observer: Observer) -> Self {
         let limits = &config.limits;
+        let stamp = (policies.stamp)(config);
+        let epochs = if stamp.fences() { Epochs::new(net, u64::from(config.id.0)) } else { Epochs::default() };
         let state = State {
             union: Union::default(),
             legs: Legs::new(config),
-            merge: (config.sources != Sources::Active)
-                .then(|| Merge::new(config.health.stale_after, identify(config.protocol))),
+            merge: (policies.merges)(config).then(|| Merge::new(config.health.stale_after, identify(config.protocol))),
             answers: Answers::default(),
-            stamp: (policies.stamp)(config),
-            epochs: Epochs::new(net, u64::from(config.id.0)),
+            stamp,
+            epochs,
             next_key: 0,
         };
         let acknowledge: Arc<dyn Acknowledge> = (policies.acknowledge)(config).into();

@@ -11,6 +11,10 @@ pub trait Stamp: Send {
     fn stamp(&mut self, leg: u64, symbol: Symbol) -> (u64, u64);
     /// The symbol is no longer received. If it comes again, messages may have been missed between.
     fn forget(&mut self, symbol: Symbol);
+    /// Whether clients are told epochs unlike those of any other proxy and any other start, so that a stranger's resume is known for one. Asked once.
+    fn fences(&self) -> bool {
+        true
+    }
 }
 
 /// Counts the messages of each symbol from 1 in each epoch. A symbol that was forgotten and comes again by the same leg begins an epoch of its own, so no stamp is ever given twice

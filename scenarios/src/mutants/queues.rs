@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proxy::{Config, Delivery, Dropped, Policies, Pressure, Pushed, Queue};
 use wire::event::Why;
 use wire::feed::Kind;
 use wire::id::Symbol;
+use wire::tick::{Schedule, Tick};
 use wire::ws::Message;
 
 /// What comes to a queue, and the right queue that it should go to.
@@ -226,6 +228,30 @@ pub(super) fn changes_a_digit(policies: &mut Policies, config: Config) -> Config
                     None => text.to_owned(),
                 };
                 let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(changed));
+                coming.push(Arc::new(wrong))
+            },
+            0,
+        )
+    })
+}
+
+/// A good tick that no source has sent yet: that of a later time.
+fn never_sent(text: &str) -> Option<String> {
+    let tick = Tick::decode(text)?;
+    // The seed is among the small numbers that runs are started with.
+    let seed = (0..10_000).find(|seed| Tick::verify(text, *seed))?;
+    let schedule = Schedule::every(Duration::from_millis(100)).ok()?;
+    Some(Tick { n: tick.n + 1_000, ..tick }.encode(seed, schedule))
+}
+
+pub(super) fn invents_a_tick(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || {
+        Every(
+            200,
+            |mut coming| {
+                let delivery = Arc::clone(&coming.delivery);
+                let Some(text) = delivery.message.to_text().ok().and_then(never_sent) else { return coming.pass() };
+                let wrong = Delivery::new(delivery.symbol, (delivery.epoch, delivery.seq), Message::text(text));
                 coming.push(Arc::new(wrong))
             },
             0,

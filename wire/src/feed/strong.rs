@@ -34,6 +34,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as ValueError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -64,19 +66,6 @@ pub enum GapReason {
     Reset,
     /// A resume could not be served in full.
     Resume,
-}
-
-impl GapReason {
-    const ALL: [Self; 4] = [Self::Conflated, Self::Overflow, Self::Reset, Self::Resume];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Conflated => "conflated",
-            Self::Overflow => "overflow",
-            Self::Reset => "reset",
-            Self::Resume => "resume",
-        }
-    }
 }
 
 /// One message of the strong contract.
@@ -173,10 +162,10 @@ impl<'a> Strong<'a> {
             }
             Strong::Gap { symbol, epoch, from, to, reason } => {
                 let to = to.map_or_else(|| "null".to_owned(), |to| to.to_string());
+                let reason = serde_json::to_string(reason).expect("a word always serialises");
                 write!(
                     text,
-                    r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":"{}"}}"#,
-                    reason.name()
+                    r#"{{"type":"gap","symbol":"{symbol}","epoch":{epoch},"from":{from},"to":{to},"reason":{reason}}}"#
                 )
                 .expect("writing to a string cannot fail");
             }
@@ -211,8 +200,8 @@ impl<'a> Strong<'a> {
             "gap" => {
                 let from = wire.from.ok_or_else(|| missing("from"))?;
                 let word = wire.reason.as_deref().ok_or_else(|| missing("reason"))?;
-                let reason = GapReason::ALL.into_iter().find(|reason| reason.name() == word);
-                let reason = reason.ok_or_else(|| StrongError(brief(format_args!("unknown reason {word:?}"))))?;
+                let reason = GapReason::deserialize(IntoDeserializer::<ValueError>::into_deserializer(word));
+                let reason = reason.map_err(|_| StrongError(brief(format_args!("unknown reason {word:?}"))))?;
                 return Ok(Strong::Gap { symbol: wire.symbol, epoch: epoch?, from, to: wire.to, reason });
             }
             "resumed" => {
@@ -289,7 +278,8 @@ mod tests {
     fn messages() -> impl Strategy<Value = Strong<'static>> {
         let symbol = "[!#-+.-\\[\\]-~]{1,24}".prop_map(|text| Symbol::new(&text).unwrap());
         let kind = prop_oneof![Just(Kind::Snapshot), Just(Kind::Live), Just(Kind::Replay)];
-        let reason = proptest::sample::select(GapReason::ALL.as_slice());
+        let reasons = [GapReason::Conflated, GapReason::Overflow, GapReason::Reset, GapReason::Resume];
+        let reason = proptest::sample::select(reasons.to_vec());
         let rest = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<bool>());
         (symbol, kind, reason, texts(), 0..4, rest).prop_map(
             |(symbol, kind, reason, text, which, (epoch, seq, to, recovered))| match which {
