@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use self::bar::{Bar, LABEL};
 use crate::model::{Fault, Scenario};
 use crate::plan::Plan;
-use crate::span::Span;
 
 /// Columns of the page.
 pub const WIDTH: usize = 80;
@@ -64,9 +63,14 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
         page.row(&group.name, &bar.stretches(&[(start, arrived, '/'), (arrived, gone, '=')]));
     }
     for fault in &scenario.faults {
-        let Fault { at, lasts, kind, target } = fault;
+        let Fault { at, lasts, kind, target, .. } = fault;
         let from = steady_at.saturating_add(at.as_micros());
-        let to = lasts.map_or(end_at, |lasts: Span| from.saturating_add(lasts.as_micros()));
+        let to = match lasts {
+            Some(lasts) => from.saturating_add(lasts.as_micros()),
+            // The narrowest mark.
+            None if kind.is_instant() => from + 1,
+            None => end_at,
+        };
         page.row(&format!("{} {target}", kind.word()), &bar.stretches(&[(from, to, '#')]));
     }
     let rest = if scenario.faults.is_empty() { "" } else { "   # fault" };

@@ -4,7 +4,11 @@
 //! programs, faults in order of time, all numbers fixed) -> a run. Unknown keys and impossible values are errors with line, column and what was probably
 //! meant, see [`crate::parse`].
 
+mod fault;
+
 use serde::Deserialize;
+
+pub use self::fault::{Fault, FaultKind, Parameter};
 
 use crate::check::Objectives;
 use crate::span::Span;
@@ -112,6 +116,30 @@ pub enum Latency {
         /// p99 / median, above 1.
         tail: f64,
     },
+    /// Nothing for most segments, so much for a share of them.
+    Spikes {
+        /// The share, 0..1.
+        share: f64,
+        /// What they take.
+        delay: Span,
+    },
+}
+
+impl Latency {
+    /// As the simulator draws it.
+    #[must_use]
+    pub(crate) fn drawn(self) -> sim::Latency {
+        /// The 99th percentile of the standard normal distribution.
+        const Z99: f64 = 2.326_347_874;
+        match self {
+            Latency::Fixed(one) => sim::Latency::Fixed(one.as_duration()),
+            Latency::Uniform(min, max) => sim::Latency::Uniform { min: min.as_duration(), max: max.as_duration() },
+            Latency::LogNormal { median, tail } => {
+                sim::Latency::LogNormal { median: median.as_duration(), sigma: libm::log(tail) / Z99 }
+            }
+            Latency::Spikes { share, delay } => sim::Latency::Spikes { share, delay: delay.as_duration() },
+        }
+    }
 }
 
 /// The source: several instances that send the same ticks.
@@ -334,60 +362,6 @@ pub enum Reader {
     BytesPerS(u64),
     /// Not at all from this long after connecting.
     StopsAfter(Span),
-}
-
-/// One fault: what, where, from when, for how long.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Fault {
-    /// From the beginning of the steady phase.
-    pub at: Span,
-    /// How long; then the host starts again, thaws, or the link heals. None: to the end.
-    #[serde(default, rename = "for")]
-    pub lasts: Option<Span>,
-    /// What.
-    pub kind: FaultKind,
-    /// A host (`source-1`, `proxy-0`), or for links two of them (`proxy-0/source-1`). `source-active` is the source that carries a proxy's leg when the fault starts.
-    pub target: String,
-}
-
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// The process dies: its kernel says FIN or RST. With `for`, it starts again afterwards.
-    Kill,
-    /// The machine goes dark: silence. With `for`, it boots again afterwards and answers RST to what it has forgotten.
-    PowerOff,
-    /// The process stops running; its kernel lives on.
-    Freeze,
-    /// A link carries nothing; what was sent arrives after the heal.
-    Stall,
-    /// A source sends no ticks; it takes connections and subscriptions and answers pings.
-    Mute,
-    /// A source finishes each new handshake and closes the connection at once.
-    Slam,
-}
-
-impl FaultKind {
-    /// The word in files and events.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            FaultKind::Kill => "kill",
-            FaultKind::PowerOff => "power-off",
-            FaultKind::Freeze => "freeze",
-            FaultKind::Stall => "stall",
-            FaultKind::Mute => "mute",
-            FaultKind::Slam => "slam",
-        }
-    }
-
-    /// Whether a source does it by its script, so that it is known beforehand which source.
-    #[must_use]
-    pub fn is_scripted(self) -> bool {
-        matches!(self, FaultKind::Mute | FaultKind::Slam)
-    }
 }
 
 /// CPU cost on one kind of host.

@@ -1,10 +1,14 @@
 //! A scenario with a seed, worked out: which hosts there are, who runs where, what happens when. Pure, and equal for equal input.
 
+mod targets;
+
 use std::time::Duration;
 
 use wire::id::{ClientId, Symbol};
 
 use crate::model::{Clients, Engine, Fault, FaultKind, Reader, Scenario};
+
+pub(crate) use self::targets::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 
 /// Port of every source.
 pub const SOURCE_PORT: u16 = 9000;
@@ -22,6 +26,8 @@ pub struct Plan {
     pub seed: u64,
     /// Hosts of clients, in order of the groups.
     pub client_hosts: Vec<ClientHost>,
+    /// What goes wrong: the scenario's faults, those on several targets once for each.
+    pub faults: Vec<Planned>,
     /// What the driver does, in order of time; ends before begins at one instant.
     pub steps: Vec<Step>,
     /// When the steady phase begins.
@@ -47,12 +53,27 @@ pub struct ClientHost {
     pub offset: u32,
 }
 
+/// A fault on one target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// What.
+    pub kind: FaultKind,
+    /// As the simulator does it; None: a source does it by its script.
+    pub simulated: Option<sim::FaultKind>,
+    /// A host, a link or a way; `source-active` still stands for the source that it will be.
+    pub target: String,
+    /// From the beginning of the run.
+    pub at: Duration,
+    /// When it ends; None: with the run, or at once.
+    pub until: Option<Duration>,
+}
+
 /// One move of the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// From the beginning of the run.
     pub at: Duration,
-    /// Place of the fault in the scenario.
+    /// Place of the fault in the plan.
     pub fault: usize,
     /// Whether it begins or ends.
     pub begins: bool,
@@ -65,14 +86,14 @@ impl Plan {
         let steady_at = scenario.warmup.as_duration();
         let recovery_at = steady_at + scenario.steady.as_duration();
         let end_at = recovery_at + scenario.recovery.as_duration();
-        let mut steps: Vec<Step> = scenario
-            .faults
+        let names = Names::new(scenario);
+        let faults: Vec<Planned> = scenario.faults.iter().flat_map(|fault| planned(fault, &names, steady_at)).collect();
+        let mut steps: Vec<Step> = faults
             .iter()
             .enumerate()
-            .flat_map(|(fault, Fault { at, lasts, .. })| {
-                let begin = steady_at + at.as_duration();
-                let end = lasts.map(|lasts| Step { at: begin + lasts.as_duration(), fault, begins: false });
-                std::iter::once(Step { at: begin, fault, begins: true }).chain(end)
+            .flat_map(|(fault, Planned { at, until, .. })| {
+                let end = until.map(|at| Step { at, fault, begins: false });
+                std::iter::once(Step { at: *at, fault, begins: true }).chain(end)
             })
             .collect();
         steps.sort_by_key(|step| (step.at, step.begins, step.fault));
@@ -80,6 +101,7 @@ impl Plan {
             client_hosts: client_hosts(&scenario.clients),
             scenario: scenario.clone(),
             seed,
+            faults,
             steps,
             steady_at,
             recovery_at,
@@ -144,13 +166,17 @@ impl Plan {
                 return Err("scenario files do not run over sockets yet; start the three programs by hand".to_owned());
             }
         }
-        if let Some(fault) =
-            self.scenario.faults.iter().find(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::Stall))
-        {
-            return Err(format!(
-                "turmoil cannot express the fault {:?}: it has kill and stall only",
-                fault.kind.word()
-            ));
+        for fault in &self.faults {
+            if let (Some(kind), Ok(target)) = (&fault.simulated, fault.target.parse())
+                && let Err(lack) = sim::turmoil::expressible(kind, &target)
+            {
+                return Err(format!(
+                    "cannot express: {} of {}: turmoil does not have {}",
+                    kind.word(),
+                    fault.target,
+                    lack.0
+                ));
+            }
         }
         if self.scenario.network.bandwidth.is_some() || self.scenario.network.loss > 0.0 {
             return Err("turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned());
@@ -166,6 +192,15 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// A fault of the scenario on each of its targets.
+fn planned(fault: &Fault, names: &Names, steady_at: Duration) -> Vec<Planned> {
+    let at = steady_at + fault.at.as_duration();
+    let until = fault.lasts.map(|lasts| at + lasts.as_duration());
+    let one = |target| Planned { kind: fault.kind, simulated: fault.simulated(), target, at, until };
+    // A target that names nobody was refused before, or the file was not checked: then nothing happens.
+    names.expand(&fault.target).unwrap_or_default().into_iter().map(one).collect()
 }
 
 /// The host of a source.

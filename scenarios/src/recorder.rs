@@ -130,7 +130,8 @@ struct SourceState {
     next_leg: u32,
     /// What a restarted source's own numbers are raised by.
     base_leg: u32,
-    down: bool,
+    /// The faults that hold its process down.
+    down: Vec<u16>,
 }
 
 impl States {
@@ -213,39 +214,36 @@ impl States {
                     state.open = state.open.saturating_sub(1);
                 }
             }
-            Event::FaultStart { kind, target, .. } => self.fault_starts(kind, target),
-            Event::FaultStop { .. } => self.fault_stops(),
+            Event::FaultStart { fault, kind, target } => self.fault_starts(*fault, kind, target),
+            Event::FaultStop { fault } => self.fault_stops(*fault),
             _ => {}
         }
     }
 
-    fn fault_starts(&mut self, kind: &str, target: &str) {
-        let Some(index) = target
-            .rsplit('/')
-            .next()
-            .and_then(|name| name.strip_prefix("source-"))
-            .and_then(|number| number.parse::<usize>().ok())
-        else {
-            return;
-        };
+    fn fault_starts(&mut self, fault: u16, kind: &str, target: &str) {
+        let source = |name: &str| name.strip_prefix("source-").and_then(|number| number.parse::<usize>().ok());
+        let Some(index) = target.split(['/', '>']).find_map(source) else { return };
         let Some(state) = self.sources.get_mut(index) else { return };
         let hit = state.open > 0;
-        if kind == FaultKind::Kill.word() || kind == FaultKind::PowerOff.word() {
+        let kinds = [FaultKind::Kill, FaultKind::PowerOff, FaultKind::Restart];
+        if kinds.iter().any(|ends| ends.word() == kind) {
             // It reports nothing any more: its legs are gone, and its next life numbers them from 0.
             state.open = 0;
             state.base_leg = state.next_leg;
-            state.down = true;
+            state.down.push(fault);
         }
         if hit {
             self.bump(State::FaultOnActiveSource);
         }
     }
 
-    fn fault_stops(&mut self) {
-        // The driver ends one fault at a time; a host that was down is up again.
+    fn fault_stops(&mut self, fault: u16) {
+        // A host that was down is up again when the last fault that held it is over.
         let mut restarted = false;
         for state in &mut self.sources {
-            restarted |= std::mem::take(&mut state.down);
+            let before = state.down.len();
+            state.down.retain(|other| *other != fault);
+            restarted |= before > 0 && state.down.is_empty();
         }
         if restarted {
             self.bump(State::HostRestarted);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wire::draw::Draws;
 use wire::net::WallTime;
 
@@ -134,7 +135,8 @@ impl LinkConfig {
 }
 
 /// A distribution of one-way delays, in whole microseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Latency {
     /// Always the same.
     Fixed(Duration),
@@ -159,6 +161,13 @@ pub enum Latency {
         /// The standard deviation of the natural logarithm, at least 0.
         sigma: f64,
     },
+    /// Nothing for most segments, `delay` for a share of them.
+    Spikes {
+        /// The share, 0 to 1.
+        share: f64,
+        /// What they take.
+        delay: Duration,
+    },
 }
 
 /// A day: no drawn delay is longer.
@@ -179,16 +188,24 @@ impl Latency {
             Self::LogNormal { median, sigma } => {
                 (micros(median) as f64 * libm::exp(sigma * draws.normal())).clamp(0.0, DELAY_MAX_US) as u64
             }
+            Self::Spikes { share, delay } => {
+                if draws.chance(share) {
+                    bounded(delay)
+                } else {
+                    0
+                }
+            }
         }
     }
 
-    /// The delay that acknowledgements take and time-outs reckon with: the mean, or the median of a log-normal. Needs no draw.
+    /// The delay that acknowledgements take and time-outs reckon with: the mean, the median of a log-normal, nothing for spikes. Needs no draw.
     pub(crate) fn typical(&self) -> u64 {
         match *self {
             Self::Fixed(delay) => bounded(delay),
             Self::Uniform { min, max } => u64::midpoint(bounded(min), bounded(max)),
             Self::Exponential { min, mean } => bounded(min) + bounded(mean),
             Self::LogNormal { median, .. } => bounded(median),
+            Self::Spikes { .. } => 0,
         }
     }
 }

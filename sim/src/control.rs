@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use crate::config::{LinkConfig, ServiceTime};
+use crate::fault::{FaultError, FaultId, FaultKind, Target};
 use crate::kernel::{self, Sockets};
 use crate::trace::{Route, TraceKind};
-use crate::{HostId, exec};
+use crate::{HostId, exec, fault};
 
 /// Reaches into the running world: kills, freezes, cuts, heals, asks. Every call takes effect at once, at the present virtual instant. Any task
 /// inside may use it; a scenario's script is best a host of its own that sleeps and calls. Outside of the run all calls do nothing.
+///
+/// [`Control::inject`] and [`Control::lift`] count each fault by itself. The methods with names of their own are switches for a test's convenience:
+/// on twice is on, and off is off, whatever was injected besides.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     pub(crate) run: u32,
@@ -33,18 +37,39 @@ impl Control {
         self.run == kernel::run_id()
     }
 
-    fn fault(self, host: HostId, what: &str) {
+    fn told(self, host: HostId, what: &str) {
         kernel::with(|world| {
             let now = world.now_us;
             world.trace.add(now, Route::fault(host.0), TraceKind::Fault, what.as_bytes());
         });
     }
 
+    fn switch(self, kind: FaultKind, target: Target, on: bool) {
+        if self.is_here() {
+            fault::switch(kind, target, on);
+        }
+    }
+
+    /// Begins a fault now. It ends with [`Control::lift`], or is over at once ([`FaultKind::is_instant`]).
+    ///
+    /// # Errors
+    /// [`FaultError`] for a target that is not there or does not suit the kind.
+    pub fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {
+        if self.is_here() { fault::inject(kind, target) } else { Ok(FaultId(0)) }
+    }
+
+    /// Ends a fault now; others on the same target go on. Does nothing if it has ended already.
+    pub fn lift(self, fault: FaultId) {
+        if self.is_here() {
+            fault::lift(fault);
+        }
+    }
+
     /// Ends the host's process, as SIGKILL does: its futures are dropped in spawn order with no other task of it running in between, then its
     /// kernel closes what it held: FIN after the bytes already written, or RST where received bytes were not read. New connections are refused.
     pub fn kill(self, host: HostId) {
         if self.is_here() {
-            self.fault(host, "kill");
+            self.told(host, "kill");
             exec::stop(host.0);
         }
     }
@@ -52,15 +77,16 @@ impl Control {
     /// Cuts the machine's power: what it was sending is lost, its peers hear nothing. Once it is up again, it answers its old connections with RST.
     pub fn power_off(self, host: HostId) {
         if self.is_here() {
+            self.told(host, "power off");
             kernel::with(|world| world.power_off(host.0));
             exec::stop(host.0);
         }
     }
 
-    /// Starts the host's program (and the machine, if it is off) as a new incarnation. Does nothing while it runs.
+    /// Starts the host's program (and the machine, if it is off) as a new incarnation, whatever faults are in force. Does nothing while it runs.
     pub fn start(self, host: HostId) {
         if self.is_here() {
-            self.fault(host, "start");
+            self.told(host, "start");
             kernel::with(|world| {
                 if let Some(host) = world.hosts.get_mut(host.0 as usize) {
                     host.powered = true;
@@ -76,35 +102,28 @@ impl Control {
         self.start(host);
     }
 
-    /// Stops scheduling the host's process, as SIGSTOP does. Its kernel lives on: connections are established up to the backlog, bytes are
-    /// taken in up to the receive buffers.
+    /// Switches [`FaultKind::Freeze`] on.
     pub fn freeze(self, host: HostId) {
-        if self.is_here() {
-            self.fault(host, "freeze");
-            exec::freeze(host.0);
-        }
+        self.switch(FaultKind::Freeze, named(host), true);
     }
 
-    /// Goes on scheduling it. No wake-up is lost.
+    /// And off. No wake-up is lost.
     pub fn thaw(self, host: HostId) {
-        if self.is_here() {
-            self.fault(host, "thaw");
-            exec::thaw(host.0);
-        }
+        self.switch(FaultKind::Freeze, named(host), false);
     }
 
-    /// Changes the link from `from` to `to`, this direction only, for segments that leave from now on.
+    /// Changes the link from `from` to `to`, this direction only, for segments that leave from now on. Faults come on top.
     pub fn set_link(self, from: HostId, to: HostId, link: LinkConfig) {
         if self.is_here() {
-            self.fault(from, "link");
+            self.told(from, "link");
             kernel::with(|world| {
                 let index = world.link(from.0, to.0);
-                world.link_state(index).config = link;
+                world.change_link(index, |state| state.config = link);
             });
         }
     }
 
-    /// The link from `from` to `to`, as it is set.
+    /// The link from `from` to `to`, as it is set, without its faults.
     #[must_use]
     pub fn link(self, from: HostId, to: HostId) -> Option<LinkConfig> {
         if !self.is_here() {
@@ -116,75 +135,41 @@ impl Control {
         })
     }
 
-    /// Cuts both directions between two hosts. Established connections stall and lose nothing; what is under way arrives after the heal, at the
-    /// sender's next retransmission. Connection requests vanish.
+    /// Switches [`FaultKind::Partition`] on, both ways between two hosts.
     pub fn partition(self, a: HostId, b: HostId) {
         self.partition_oneway(a, b);
         self.partition_oneway(b, a);
     }
 
-    /// Cuts one direction.
+    /// One way only.
     pub fn partition_oneway(self, from: HostId, to: HostId) {
-        if self.is_here() {
-            self.fault(from, "cut");
-            kernel::with(|world| {
-                let link = world.link(from.0, to.0);
-                world.cut(link);
-            });
-        }
+        self.switch(FaultKind::Partition, way(from, to), true);
     }
 
-    /// Heals both directions between two hosts.
+    /// Switches it off, both ways.
     pub fn heal(self, a: HostId, b: HostId) {
         self.heal_oneway(a, b);
         self.heal_oneway(b, a);
     }
 
-    /// Heals one direction.
+    /// One way only.
     pub fn heal_oneway(self, from: HostId, to: HostId) {
-        if self.is_here() {
-            self.fault(from, "heal");
-            kernel::with(|world| {
-                let link = world.link(from.0, to.0);
-                world.link_state(link).cut = false;
-            });
-        }
+        self.switch(FaultKind::Partition, way(from, to), false);
     }
 
-    /// With `true`, connection requests to the host vanish without an answer (a full filter table, a wrong route). Established connections go on.
+    /// Switches [`FaultKind::BlackHole`] on or off.
     pub fn black_hole(self, host: HostId, on: bool) {
-        if self.is_here() {
-            self.fault(host, if on { "black hole" } else { "black hole ends" });
-            kernel::with(|world| {
-                if let Some(host) = world.hosts.get_mut(host.0 as usize) {
-                    host.black_hole = on;
-                }
-            });
-        }
+        self.switch(FaultKind::BlackHole, named(host), on);
     }
 
-    /// With `true`, connection requests to the host are refused, whoever listens. Established connections go on.
+    /// Switches [`FaultKind::Refuse`] on or off.
     pub fn refuse(self, host: HostId, on: bool) {
-        if self.is_here() {
-            self.fault(host, if on { "refuse" } else { "refuse ends" });
-            kernel::with(|world| {
-                if let Some(host) = world.hosts.get_mut(host.0 as usize) {
-                    host.refuse = on;
-                }
-            });
-        }
+        self.switch(FaultKind::Refuse, named(host), on);
     }
 
-    /// Sets the host's wall clock off by this many microseconds. Its timers are not affected.
+    /// Sets the host's wall clock off by this many microseconds: [`FaultKind::ClockJump`], in place of the one before.
     pub fn skew_clock(self, host: HostId, offset_us: i64) {
-        if self.is_here() {
-            self.fault(host, "clock");
-            kernel::with(|world| {
-                if let Some(host) = world.hosts.get_mut(host.0 as usize) {
-                    host.skew_us = offset_us;
-                }
-            });
-        }
+        self.switch(FaultKind::ClockJump { by_us: offset_us }, named(host), offset_us != 0);
     }
 
     /// Sets what the host's CPU costs from now on; before this, [`crate::SimConfig::service`].
@@ -261,4 +246,12 @@ impl Control {
     pub fn elapsed(self) -> Duration {
         Duration::from_micros(kernel::now_us())
     }
+}
+
+fn named(host: HostId) -> Target {
+    Target::Host(exec::host_name(host.0))
+}
+
+fn way(from: HostId, to: HostId) -> Target {
+    Target::Way(exec::host_name(from.0), exec::host_name(to.0))
 }

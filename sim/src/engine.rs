@@ -8,6 +8,7 @@ use wire::net::Network;
 
 use crate::config::LinkConfig;
 use crate::control::{Control, HostState};
+use crate::fault::{FaultError, FaultId, FaultKind, Target};
 use crate::kernel::Sockets;
 use crate::net::SimNet;
 use crate::setup::{HostId, Outcome, Setup};
@@ -48,7 +49,7 @@ pub trait Build {
     fn control(&self) -> Self::Control;
 }
 
-/// Faults and questions, in either engine; [`Control`] says what each means. Every fault may answer [`NotExpressible`].
+/// Faults and questions, in either engine; [`Control`] says what each means. Every one may answer [`NotExpressible`].
 #[expect(clippy::missing_errors_doc, reason = "one error, explained above")]
 pub trait Faults: Copy + Debug + Send + Sync + 'static {
     /// See [`Control::kill`].
@@ -57,12 +58,6 @@ pub trait Faults: Copy + Debug + Send + Sync + 'static {
     fn start(self, host: HostId) -> Result<(), NotExpressible>;
     /// See [`Control::restart`].
     fn restart(self, host: HostId) -> Result<(), NotExpressible>;
-    /// See [`Control::power_off`].
-    fn power_off(self, host: HostId) -> Result<(), NotExpressible>;
-    /// See [`Control::freeze`].
-    fn freeze(self, host: HostId) -> Result<(), NotExpressible>;
-    /// See [`Control::thaw`].
-    fn thaw(self, host: HostId) -> Result<(), NotExpressible>;
     /// See [`Control::partition`].
     fn partition(self, a: HostId, b: HostId) -> Result<(), NotExpressible>;
     /// See [`Control::partition_oneway`].
@@ -73,12 +68,10 @@ pub trait Faults: Copy + Debug + Send + Sync + 'static {
     fn heal_oneway(self, from: HostId, to: HostId) -> Result<(), NotExpressible>;
     /// See [`Control::set_link`].
     fn set_link(self, from: HostId, to: HostId, link: LinkConfig) -> Result<(), NotExpressible>;
-    /// See [`Control::black_hole`].
-    fn black_hole(self, host: HostId, on: bool) -> Result<(), NotExpressible>;
-    /// See [`Control::refuse`].
-    fn refuse(self, host: HostId, on: bool) -> Result<(), NotExpressible>;
-    /// See [`Control::skew_clock`].
-    fn skew_clock(self, host: HostId, offset_us: i64) -> Result<(), NotExpressible>;
+    /// See [`Control::inject`]. [`FaultError`] for a target that is not there, or a fault that the engine cannot express.
+    fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError>;
+    /// See [`Control::lift`].
+    fn lift(self, fault: FaultId);
     /// See [`Control::finish`].
     fn finish(self);
     /// See [`Control::state`].
@@ -136,17 +129,19 @@ impl Faults for Control {
         kill(host: HostId);
         start(host: HostId);
         restart(host: HostId);
-        power_off(host: HostId);
-        freeze(host: HostId);
-        thaw(host: HostId);
         partition(a: HostId, b: HostId);
         partition_oneway(from: HostId, to: HostId);
         heal(a: HostId, b: HostId);
         heal_oneway(from: HostId, to: HostId);
         set_link(from: HostId, to: HostId, link: LinkConfig);
-        black_hole(host: HostId, on: bool);
-        refuse(host: HostId, on: bool);
-        skew_clock(host: HostId, offset_us: i64);
+    }
+
+    fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {
+        Control::inject(self, kind, target)
+    }
+
+    fn lift(self, fault: FaultId) {
+        Control::lift(self, fault);
     }
 
     fn finish(self) {

@@ -48,7 +48,8 @@ struct Program {
     running: bool,
     /// Counts the incarnations: handles of an earlier one do nothing.
     boot: u32,
-    frozen: bool,
+    /// The faults that freeze it.
+    frozen: Vec<u32>,
 }
 
 struct Exec {
@@ -106,7 +107,7 @@ pub(crate) fn add_program(factory: Factory, foreground: bool) {
             finished: false,
             running: false,
             boot: 0,
-            frozen: false,
+            frozen: Vec::new(),
         });
     });
 }
@@ -118,7 +119,7 @@ pub(crate) fn start(host: u32) -> bool {
         let factory = program.factory.take()?;
         program.running = true;
         program.finished = false;
-        program.frozen = false;
+        program.frozen.clear();
         program.boot += 1;
         Some((factory, program.boot))
     })
@@ -208,7 +209,7 @@ pub(crate) fn is_running(host: u32, boot: u32) -> bool {
 pub(crate) fn program_state(host: u32) -> Option<(bool, bool, bool, u32)> {
     with(|exec| {
         let program = exec.programs.get(host as usize)?;
-        Some((program.running, program.frozen, program.finished, program.boot))
+        Some((program.running, !program.frozen.is_empty(), program.finished, program.boot))
     })
     .flatten()
 }
@@ -218,20 +219,23 @@ pub(crate) fn tasks_of(host: u32) -> usize {
     with(|exec| exec.tasks.iter().filter(|(_, task)| task.host == host).count()).unwrap_or(0)
 }
 
-/// Stops polling a host's tasks. Their wake-ups are remembered.
-pub(crate) fn freeze(host: u32) {
+/// Stops polling a host's tasks on behalf of a fault. Their wake-ups are remembered.
+pub(crate) fn freeze(host: u32, fault: u32) {
     with(|exec| {
-        if let Some(program) = exec.programs.get_mut(host as usize) {
-            program.frozen = program.running;
+        if let Some(program) = exec.programs.get_mut(host as usize).filter(|program| program.running) {
+            program.frozen.push(fault);
         }
     });
 }
 
-/// Goes on polling: everyone woken meanwhile is queued, in spawn order.
-pub(crate) fn thaw(host: u32) {
+/// The fault lets go. If no other holds the host, polling goes on: everyone woken meanwhile is queued, in spawn order.
+pub(crate) fn thaw(host: u32, fault: u32) {
     let woken = with(|exec| {
         if let Some(program) = exec.programs.get_mut(host as usize) {
-            program.frozen = false;
+            program.frozen.retain(|other| *other != fault);
+            if !program.frozen.is_empty() {
+                return Vec::new();
+            }
         }
         let mut woken: Vec<(u64, TaskKey)> = Vec::new();
         for (_, task) in &mut exec.tasks {
@@ -252,7 +256,7 @@ pub(crate) fn stop(host: u32) {
     let doomed = with(|exec| {
         let program = exec.programs.get_mut(host as usize)?;
         program.running = false;
-        program.frozen = false;
+        program.frozen.clear();
         let mut doomed: Vec<(u64, usize)> =
             exec.tasks.iter().filter(|(_, task)| task.host == host).map(|(index, task)| (task.order, index)).collect();
         doomed.sort_unstable();
@@ -335,7 +339,7 @@ pub(crate) fn run_ready(polls_max: u64) -> u64 {
         let taken = with(|exec| {
             let index = key.index as usize;
             let task = exec.tasks.get_mut(index)?;
-            if exec.programs[task.host as usize].frozen {
+            if !exec.programs[task.host as usize].frozen.is_empty() {
                 task.woken = true;
                 return None;
             }
@@ -431,7 +435,9 @@ pub(crate) fn waiting(max: usize) -> Vec<Waiting> {
     let mut tasks = with(|exec| {
         let tasks = exec.tasks.iter();
         tasks
-            .map(|(_, task)| (task.order, task.key, task.host, task.name, exec.programs[task.host as usize].frozen))
+            .map(|(_, task)| {
+                (task.order, task.key, task.host, task.name, !exec.programs[task.host as usize].frozen.is_empty())
+            })
             .collect::<Vec<_>>()
     })
     .unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::fault::FaultEvent;
 use crate::trace::TraceEvent;
 
 /// What a run leaves behind. Equal configuration, programs and seed give an equal report.
@@ -20,6 +21,8 @@ pub struct Report {
     pub hosts: Vec<String>,
     /// The packets, if [`crate::Setup::capture`] asked for them.
     pub capture: Option<crate::capture::Capture>,
+    /// Which faults began and ended, and when: the first 10,000.
+    pub faults: Vec<FaultEvent>,
     /// Virtual microseconds from start to end.
     pub elapsed_us: u64,
     /// Polls of tasks.

@@ -8,15 +8,19 @@
 //!   inspect who waits for what, what a host holds
 //!   link    latency, bandwidth, loss and outages between two hosts
 //!   tap     where packets are seen, for a capture
+//!   faults  what is in force, and what that makes of hosts and links
+//!   middle  what faults do to connections on their way: hold, slice, close, reset
 //! ```
 //!
 //! Handles outside hold ids, never references. No waker is woken and no future dropped while the world is borrowed.
 
 mod conn;
+mod faults;
 mod flow;
 mod inspect;
 mod link;
 mod listen;
+mod middle;
 mod stall;
 mod tap;
 
@@ -31,10 +35,12 @@ use slab::Slab;
 use wire::draw::Draws;
 
 pub(crate) use self::conn::{Conn, ConnId, EndState, Waiter};
+pub(crate) use self::faults::Hit;
 pub(crate) use self::flow::Fin;
 pub use self::inspect::Sockets;
 pub(crate) use self::listen::{ListenId, Listening};
 use crate::config::{SimConfig, micros};
+use crate::fault::Due;
 use crate::setup::HostId;
 use crate::trace::Trace;
 
@@ -60,6 +66,12 @@ pub(crate) enum Happening {
     Refused { conn: ConnId },
     /// Nobody has that address.
     Unreachable { conn: ConnId },
+    /// A fault of the plan, by its place, begins or ends.
+    Fault { due: u32, begins: bool },
+    /// A slow host stands still, or runs again.
+    Turn { fault: u32, host: u32, runs: bool },
+    /// A fault closes a connection from the middle.
+    Close { conn: ConnId, fault: u32 },
 }
 
 /// One machine, as its kernel sees it.
@@ -68,9 +80,12 @@ pub(crate) struct Host {
     pub(crate) ip: Ipv4Addr,
     /// Counts the boots of the machine: connections of an earlier boot are unknown to it.
     pub(crate) powered: bool,
-    pub(crate) black_hole: bool,
-    pub(crate) refuse: bool,
-    pub(crate) skew_us: i64,
+    /// Sockets that its process may hold.
+    descriptors_max: usize,
+    /// What its accept queues hold at most, whatever was asked for.
+    backlog_max: usize,
+    /// How many times slower its CPU is.
+    cpu_times: f64,
     /// Connections that it opened so far: numbers them.
     opened: u32,
     port_next: u16,
@@ -90,6 +105,7 @@ pub(crate) struct World {
     capture: Option<Box<crate::capture::Recorder>>,
     /// What was captured, once that has ended.
     pub(crate) captured: Option<crate::capture::Capture>,
+    pub(crate) faults: faults::Faults,
     /// When something last moved: a segment, a handshake.
     pub(crate) moved_us: u64,
     links: Vec<link::LinkState>,
@@ -122,6 +138,7 @@ pub(crate) fn install(config: SimConfig, run: u32) {
         trace,
         capture: None,
         captured: None,
+        faults: faults::Faults::default(),
         moved_us: 0,
         links: Vec::new(),
         links_by_pair: FxHashMap::default(),
@@ -191,9 +208,9 @@ impl World {
             name: name.to_owned(),
             ip,
             powered: true,
-            black_hole: false,
-            refuse: false,
-            skew_us: 0,
+            descriptors_max: usize::MAX,
+            backlog_max: usize::MAX,
+            cpu_times: 1.0,
             opened: 0,
             port_next: PORT_FIRST,
             service: self.config.service,
@@ -241,12 +258,17 @@ impl World {
                 Happening::SynRetry { conn, tries } => self.syn_again(conn, tries),
                 Happening::Refused { conn } => self.refused_arrives(conn),
                 Happening::Unreachable { conn } => self.connect_fails(conn, std::io::ErrorKind::HostUnreachable),
+                Happening::Close { conn, fault } => self.close_at(conn, fault),
+                // These reach programs: they wait until the world is given back.
+                Happening::Fault { due, begins: true } => self.faults.due.push(Due::Begins(due)),
+                Happening::Fault { due, begins: false } => self.faults.due.push(Due::Ends(due)),
+                Happening::Turn { fault, host, runs } => self.faults.due.push(Due::Turn { fault, host, runs }),
             }
         }
         count
     }
 
-    fn schedule(&mut self, at: u64, happening: Happening) {
+    pub(crate) fn schedule(&mut self, at: u64, happening: Happening) {
         self.scheduled += 1;
         self.heap.push(Reverse((at, self.scheduled, happening)));
     }
@@ -283,9 +305,10 @@ impl World {
         let cost = segments * nanos(service.per_segment)
             + bytes * service.per_byte_ns
             + connections * nanos(service.per_connection);
-        let free = &mut self.hosts[host as usize].cpu_free_ns;
-        *free = (*free).max(at_us * 1000) + cost;
-        free.div_ceil(1000)
+        let machine = &mut self.hosts[host as usize];
+        let cost = if machine.cpu_times > 1.0 { (cost as f64 * machine.cpu_times) as u64 } else { cost };
+        machine.cpu_free_ns = machine.cpu_free_ns.max(at_us * 1000).saturating_add(cost);
+        machine.cpu_free_ns.div_ceil(1000)
     }
 
     fn retransmit_after(&self, tries: u32, round_trip_us: u64) -> u64 {

@@ -6,6 +6,7 @@
 //!   run       one run on a fresh thread: the scheduler and the clock
 //!   exec      tasks: poll, kill, freeze, catch panics             ready    the ready queue and wakers
 //!   net       SimNet: wire::net::Network as a host sees it        kernel   sockets, TCP, links: the world itself
+//!   fault     what goes wrong, as plain data
 //!   control   faults and questions                                trace    the fingerprint of a run
 //!   capture   packets, as a capture program would have seen them
 //!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
@@ -63,6 +64,7 @@ mod control;
 mod engine;
 mod exec;
 mod failure;
+mod fault;
 mod guard;
 mod interpose;
 mod kernel;
@@ -78,6 +80,7 @@ pub use self::config::{AtHorizon, Latency, LinkConfig, Order, ServiceTime, SimCo
 pub use self::control::{Control, HostState};
 pub use self::engine::{Build, Faults, NotExpressible};
 pub use self::failure::{Cause, Ended, Failure, Report, Waiting};
+pub use self::fault::{Fault, FaultError, FaultEvent, FaultId, FaultKind, FaultPlan, Scope, Target};
 pub use self::kernel::Sockets;
 pub use self::net::{SimListener, SimNet, SimStream};
 pub use self::run::run;

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use wire::draw::Draws;
 use wire::net::{Abort, ListenOptions, Listener, Network, SocketOptions, Task, WallTime};
@@ -121,6 +122,13 @@ impl Network for SimNet {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
+        let (delay_us, fails) = kernel::with(|world| world.lookup_trouble(self.host, host)).unwrap_or_default();
+        if delay_us > 0 {
+            tokio::time::sleep(Duration::from_micros(delay_us)).await;
+        }
+        if fails {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("the name {host} does not resolve")));
+        }
         let ip = if host == "localhost" {
             Some(Ipv4Addr::LOCALHOST)
         } else {
@@ -150,7 +158,7 @@ impl Network for SimNet {
 
     fn wall_clock(&self) -> WallTime {
         kernel::with(|world| {
-            let skew = world.hosts[self.host as usize].skew_us;
+            let skew = world.clock_error(self.host);
             WallTime((world.config.epoch.as_micros() + world.now_us).saturating_add_signed(skew))
         })
         .unwrap_or_default()
@@ -180,7 +188,11 @@ impl Listener for SimListener {
     async fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
         let (id, peer): (ConnId, SocketAddr) = poll_fn(|cx| {
             kernel::with(|world| {
-                if let Some(id) = world.accept(self.id) {
+                let next = match world.accept(self.id) {
+                    Ok(next) => next,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                if let Some(id) = next {
                     let peer = world.conn(id).map(|conn| conn.ends[0].addr.into()).ok_or_else(gone);
                     return Poll::Ready(peer.map(|peer| (id, peer)));
                 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use crate::config::{AtHorizon, SimConfig, micros};
 use crate::failure::{Cause, Ended, Failure, Report};
 use crate::setup::Setup;
-use crate::{exec, guard, interpose, kernel, panics, ready};
+use crate::{exec, fault, guard, interpose, kernel, panics, ready};
 
 /// Numbers the runs of this process, so that a handle that strays into another run does nothing there. Has no influence on any run.
 static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -66,6 +66,7 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
         trace_checkpoints: world.trace.checkpoints,
         hosts: world.hosts.into_iter().map(|host| host.name).collect(),
         capture: world.captured,
+        faults: world.faults.log,
         elapsed_us: world.now_us,
         ..Report::default()
     });
@@ -211,6 +212,9 @@ impl Root {
         }
         loop {
             let happened = kernel::with(|world| world.happen()).unwrap_or(0);
+            if happened > 0 {
+                fault::carry_out();
+            }
             let polled = exec::run_ready(self.limits.polls_per_instant_max - self.polls + 1);
             self.polls += polled + happened;
             if self.polls > self.limits.polls_per_instant_max {

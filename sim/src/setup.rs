@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::config::LinkConfig;
 use crate::control::Control;
+use crate::fault::{self, FaultError, FaultPlan};
 use crate::net::SimNet;
 use crate::{exec, kernel};
 
@@ -120,6 +121,14 @@ impl Setup {
     /// Captures packets from now on, for [`crate::Report::capture`].
     pub fn capture(&mut self, wanted: crate::capture::Wanted) {
         kernel::with(|world| world.start_capture(wanted));
+    }
+
+    /// Plans faults: each begins and ends at its times by itself, before what else happens at that instant. Call it when all hosts are there.
+    ///
+    /// # Errors
+    /// [`FaultError`] for a target that is not there or does not suit the kind; then nothing is planned.
+    pub fn faults(&mut self, plan: FaultPlan) -> Result<(), FaultError> {
+        fault::schedule(plan)
     }
 
     /// The hand that reaches into the world once it runs.

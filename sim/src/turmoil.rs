@@ -15,7 +15,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, UNIX_EPOCH};
 
-pub use self::control::Control;
+pub use self::control::{Control, expressible};
 pub use self::net::{Listener, Net, Stream};
 use self::state::{Command, State};
 use crate::config::{AtHorizon, Latency, LinkConfig, SimConfig, micros};
@@ -109,6 +109,7 @@ fn latencies(link: LinkConfig) -> Result<(Duration, Duration), NotExpressible> {
         Latency::Uniform { .. } => Err(NotExpressible("a uniform latency")),
         Latency::Exponential { .. } => Err(NotExpressible("this exponential latency")),
         Latency::LogNormal { .. } => Err(NotExpressible("a log-normal latency")),
+        Latency::Spikes { .. } => Err(NotExpressible("spikes of latency")),
     }
 }
 
@@ -243,9 +244,19 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, command: Command, addrs: &[std::net::Ip
         }
         Command::Latency(a, b, delay) => {
             state::with(|state| state.set_delay(a, b, delay));
-            sim.set_link_latency(addr(a), addr(b), delay);
+            relay(sim, (a, b), addrs);
+        }
+        Command::Extra(a, b, extra) => {
+            state::with(|state| state.set_extra(a, b, extra));
+            relay(sim, (a, b), addrs);
         }
     }
+}
+
+/// Tells turmoil the delay of a link.
+fn relay(sim: &mut turmoil::Sim<'_>, (a, b): (HostId, HostId), addrs: &[std::net::IpAddr]) {
+    let delay = state::with(|state| state.delay(a, b)).unwrap_or_default();
+    sim.set_link_latency(addrs[a.index()], addrs[b.index()], delay);
 }
 
 /// Commands wait for the end of the tick.

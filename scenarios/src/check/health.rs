@@ -9,8 +9,8 @@ use super::Facts;
 
 /// The state of all hosts, fed from [`Event::FaultStart`] and [`Event::FaultStop`].
 ///
-/// A fault is on a host (`source-1`, `proxy-0`, a host of clients) or on a link between two (`proxy-0/source-1`). A source is down while a fault is on it
-/// or on a link to it: kill, power-off, freeze and stall all make it useless to someone.
+/// A fault is on a host (`source-1`, `proxy-0`, a host of clients), on a link between two (`proxy-0/source-1`) or on one way of it
+/// (`source-1>proxy-0`). A source is down while a fault is on it or on a link to it: each makes it useless to someone, or may.
 pub(super) struct Health {
     sources: Vec<Host>,
     proxies: Vec<Host>,
@@ -114,17 +114,20 @@ impl Health {
 
     fn hit(&self, kind: &str, target: &str) -> Hit {
         let number = |prefix: &str| {
-            target.split('/').find_map(|name| name.strip_prefix(prefix).and_then(|number| number.parse::<usize>().ok()))
+            target
+                .split(['/', '>'])
+                .find_map(|name| name.strip_prefix(prefix).and_then(|number| number.parse::<usize>().ok()))
         };
         if let Some(source) = number("source-") {
-            return Hit::Source { source, dead: !target.contains('/') && matches!(kind, "kill" | "power-off") };
+            let dead = !target.contains(['/', '>']) && matches!(kind, "kill" | "power-off" | "restart");
+            return Hit::Source { source, dead };
         }
-        if let Some(host) = target.split('/').find_map(|name| self.client_hosts.iter().position(|host| host.0 == name))
-        {
+        let clients = |name: &str| self.client_hosts.iter().position(|host| host.0 == name);
+        if let Some(host) = target.split(['/', '>']).find_map(clients) {
             return Hit::Clients(host);
         }
         match number("proxy-") {
-            Some(proxy) if !target.contains('/') => Hit::Proxy(proxy),
+            Some(proxy) if !target.contains(['/', '>']) => Hit::Proxy(proxy),
             _ => Hit::Other,
         }
     }

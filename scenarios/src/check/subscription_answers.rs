@@ -192,7 +192,7 @@ impl Checker for Answered {
                 let gone = (*source, *leg);
                 self.legs_end(at.us, |leg| *leg == gone);
             }
-            Event::FaultStart { kind, target, .. } if matches!(&**kind, "kill" | "power-off") => {
+            Event::FaultStart { kind, target, .. } if matches!(&**kind, "kill" | "power-off" | "restart") => {
                 if let Some(down) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {
                     self.legs_end(at.us, |(source, _)| *source == SourceId(down));
                 }

@@ -225,7 +225,7 @@ impl Union {
     }
 
     fn fault(&mut self, at: At, kind: &str, target: &str) {
-        if !matches!(kind, "kill" | "power-off") {
+        if !matches!(kind, "kill" | "power-off" | "restart") {
             return;
         }
         if let Some(source) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Arrival, Reader, Reconnect, Requests};
-use sim::{Build, Faults, HostId, NotExpressible};
+use sim::{Build, FaultError, FaultId, Faults, HostId};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Phase, Sink};
 use wire::id::{ProxyId, SourceId};
 use wire::net::SocketOptions;
 
 use crate::engine::Options;
-use crate::model::{self, Consumed, Fault, FaultKind, ProxyMode, SlowClient, SourceMode};
-use crate::plan::{ClientHost, PROXY_PORT, Plan, SOURCE_PORT, proxy_host, source_host};
+use crate::model::{self, Consumed, FaultKind, ProxyMode, SlowClient, SourceMode};
+use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_ACTIVE, SOURCE_PORT, proxy_host, source_host};
 use crate::recorder::Recorder;
 
 /// Who was put into a world, by name.
@@ -63,10 +63,8 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         });
         hosts.insert(host.name.clone(), id);
     }
-    let (plan, recorder, control, others) = (plan.clone(), Arc::clone(recorder), world.control(), hosts.clone());
-    world.foreground("driver", move |_net| {
-        drive(plan.clone(), Arc::clone(&recorder), Hand { control, hosts: others.clone() })
-    });
+    let (plan, recorder, control) = (plan.clone(), Arc::clone(recorder), world.control());
+    world.foreground("driver", move |_net| drive(plan.clone(), Arc::clone(&recorder), control));
     hosts
 }
 
@@ -99,10 +97,10 @@ fn protocol(sources: SourceMode) -> wire::feed::Protocol {
 
 /// The faults that a source does by itself.
 fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
-    let own = plan.scenario.faults.iter().filter(|fault| fault.kind.is_scripted() && fault.target == host);
-    let step = |fault: &Fault| {
-        let at = plan.steady_at + fault.at.as_duration();
-        let for_ = fault.lasts.map_or(plan.end_at, |lasts| lasts.as_duration());
+    let own = plan.faults.iter().filter(|fault| fault.simulated.is_none() && fault.target == host);
+    let step = |fault: &Planned| {
+        let at = fault.at;
+        let for_ = fault.until.map_or(plan.end_at, |until| until - at);
         let action = match fault.kind {
             FaultKind::Slam => mock_upstream::Action::Slam { for_ },
             _ => mock_upstream::Action::Silence { symbol: None, for_ },
@@ -202,30 +200,34 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
 }
 
 /// The driver: sleeps to each step of the plan, records it, carries it out; ends the run.
-async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, hand: Hand<F>) -> Result<(), NotExpressible> {
+async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, control: F) -> Result<(), FaultError> {
     let begin = tokio::time::Instant::now();
     let phase = |phase| recorder.record(Event::Phase { phase });
     phase(Phase::Warmup);
     let mut steps = plan.steps.iter().peekable();
-    // What each fault really hit, for its end.
-    let mut hits: Vec<Option<String>> = vec![None; plan.scenario.faults.len()];
+    // What each fault is in force as.
+    let mut hits: Vec<Option<FaultId>> = vec![None; plan.faults.len()];
     for (at, next) in [(plan.steady_at, Phase::Steady), (plan.recovery_at, Phase::Recovery), (plan.end_at, Phase::End)]
     {
         while let Some(step) = steps.next_if(|step| step.at < at || (step.at == at && !step.begins)) {
             tokio::time::sleep_until(begin + step.at).await;
-            let fault = &plan.scenario.faults[step.fault];
+            let fault = &plan.faults[step.fault];
             let number = u16::try_from(step.fault).unwrap_or(u16::MAX);
             if step.begins {
-                let target = resolve(fault, &recorder);
+                let target = resolve(&fault.target, &recorder);
                 recorder.record(Event::FaultStart {
                     fault: number,
                     kind: fault.kind.word().into(),
                     target: target.as_str().into(),
                 });
-                hand.strike(fault.kind, &target)?;
-                hits[step.fault] = Some(target);
-            } else if let Some(target) = hits[step.fault].take() {
-                hand.lift(fault.kind, &target)?;
+                if let Some(kind) = &fault.simulated {
+                    hits[step.fault] = Some(control.inject(kind, &target.parse()?)?);
+                }
+                if fault.kind.is_instant() {
+                    recorder.record(Event::FaultStop { fault: number });
+                }
+            } else {
+                hits[step.fault].take().into_iter().for_each(|id| control.lift(id));
                 recorder.record(Event::FaultStop { fault: number });
             }
         }
@@ -233,58 +235,15 @@ async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, hand: Hand<F>) ->
         phase(next);
     }
     recorder.close();
-    hand.control.finish();
+    control.finish();
     Ok(())
 }
 
 /// The target with `source-active` replaced by the source that carries legs now (the first source if none does: the run then does not reach what it is about).
-fn resolve(fault: &Fault, recorder: &Recorder) -> String {
-    const ACTIVE: &str = "source-active";
-    if !fault.target.contains(ACTIVE) {
-        return fault.target.clone();
+fn resolve(target: &str, recorder: &Recorder) -> String {
+    if !target.contains(SOURCE_ACTIVE) {
+        return target.to_owned();
     }
     let source = recorder.active_source().unwrap_or_default();
-    fault.target.replace(ACTIVE, &source_host(source.0))
-}
-
-/// Reaches into a world by names.
-struct Hand<F> {
-    control: F,
-    hosts: Hosts,
-}
-
-impl<F: Faults> Hand<F> {
-    fn host(&self, name: &str) -> Result<HostId, NotExpressible> {
-        self.hosts.get(name).copied().ok_or(NotExpressible("a fault on a host that is not there"))
-    }
-
-    fn ends(&self, target: &str) -> Result<(HostId, HostId), NotExpressible> {
-        let (a, b) = target.split_once('/').ok_or(NotExpressible("a stall of a host: it takes a link, a/b"))?;
-        Ok((self.host(a)?, self.host(b)?))
-    }
-
-    fn strike(&self, kind: FaultKind, target: &str) -> Result<(), NotExpressible> {
-        match kind {
-            FaultKind::Kill => self.control.kill(self.host(target)?),
-            FaultKind::PowerOff => self.control.power_off(self.host(target)?),
-            FaultKind::Freeze => self.control.freeze(self.host(target)?),
-            FaultKind::Stall => {
-                let (a, b) = self.ends(target)?;
-                self.control.partition(a, b)
-            }
-            FaultKind::Mute | FaultKind::Slam => Ok(()),
-        }
-    }
-
-    fn lift(&self, kind: FaultKind, target: &str) -> Result<(), NotExpressible> {
-        match kind {
-            FaultKind::Kill | FaultKind::PowerOff => self.control.start(self.host(target)?),
-            FaultKind::Freeze => self.control.thaw(self.host(target)?),
-            FaultKind::Stall => {
-                let (a, b) = self.ends(target)?;
-                self.control.heal(a, b)
-            }
-            FaultKind::Mute | FaultKind::Slam => Ok(()),
-        }
-    }
+    target.replace(SOURCE_ACTIVE, &source_host(source.0))
 }

@@ -15,9 +15,6 @@ use crate::pcap::{Capturing, Packets, Pcap};
 use crate::plan::{Plan, proxy_host};
 use crate::recorder::Recorder;
 
-/// The 99th percentile of the standard normal distribution.
-const Z99: f64 = 2.326_347_874;
-
 fn link(plan: &Plan, engine: Engine) -> LinkConfig {
     let network = &plan.scenario.network;
     if engine == Engine::Turmoil {
@@ -26,17 +23,12 @@ fn link(plan: &Plan, engine: Engine) -> LinkConfig {
             Latency::Fixed(one) => one.as_duration(),
             Latency::Uniform(min, max) => (min.as_duration() + max.as_duration()) / 2,
             Latency::LogNormal { median, .. } => median.as_duration(),
+            Latency::Spikes { .. } => Duration::ZERO,
         };
         return LinkConfig::fixed(typical);
     }
     LinkConfig {
-        latency: match network.latency {
-            Latency::Fixed(one) => sim::Latency::Fixed(one.as_duration()),
-            Latency::Uniform(min, max) => sim::Latency::Uniform { min: min.as_duration(), max: max.as_duration() },
-            Latency::LogNormal { median, tail } => {
-                sim::Latency::LogNormal { median: median.as_duration(), sigma: libm::log(tail) / Z99 }
-            }
-        },
+        latency: network.latency.drawn(),
         bandwidth: network.bandwidth,
         loss: network.loss,
         ..LinkConfig::default()

@@ -2,7 +2,7 @@
 
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::model::{
-    Arrival, Clients, Consumed, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
 };
 
 pub(super) use crate::parse::arrived_us;
@@ -94,11 +94,7 @@ fn proxy(scenario: &Scenario) -> String {
 }
 
 fn network(network: &Network) -> String {
-    let mut text = match network.latency {
-        Latency::Fixed(span) => format!("{span} one way"),
-        Latency::Uniform(low, high) => format!("{low} to {high} one way"),
-        Latency::LogNormal { median, tail } => format!("{median} one way, one in a hundred above {tail} times that"),
-    };
+    let mut text = latency(network.latency);
     if let Some(bits) = network.bandwidth {
         text += &format!(", {bits} bit/s");
     }
@@ -106,6 +102,15 @@ fn network(network: &Network) -> String {
         text += &format!(", {}% lost and sent again", network.loss * 100.0);
     }
     text
+}
+
+fn latency(latency: Latency) -> String {
+    match latency {
+        Latency::Fixed(span) => format!("{span} one way"),
+        Latency::Uniform(low, high) => format!("{low} to {high} one way"),
+        Latency::LogNormal { median, tail } => format!("{median} one way, one in a hundred above {tail} times that"),
+        Latency::Spikes { share, delay } => format!("{delay} for {}%", share * 100.0),
+    }
 }
 
 fn clients(group: &Clients) -> String {
@@ -155,23 +160,86 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
         .into_iter()
         .map(|fault| {
             let at = crate::span::Span::from_micros(scenario.warmup.as_micros() + fault.at.as_micros());
-            let target = &fault.target;
-            let (what, end) = match fault.kind {
-                FaultKind::Kill => (format!("the process of {target} dies"), "it starts again"),
-                FaultKind::PowerOff => (format!("{target} goes dark"), "it boots again"),
-                FaultKind::Freeze => {
-                    (format!("the process of {target} stops running, its kernel lives on"), "it thaws")
-                }
-                FaultKind::Stall => (format!("the link {target} carries nothing"), "it heals"),
-                FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
-                FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
-            };
-            match fault.lasts {
-                Some(lasts) => format!("at {at} {what}; {lasts} later {end}"),
-                None => format!("at {at} {what}, for good"),
+            let (what, end) = fault_words(fault);
+            match (fault.lasts, end) {
+                (_, "") => format!("at {at} {what}"),
+                (Some(lasts), end) => format!("at {at} {what}; {lasts} later {end}"),
+                (None, _) => format!("at {at} {what}, for good"),
             }
         })
         .collect()
+}
+
+/// What happens, and how it ends; nothing for what is over at once.
+fn fault_words(fault: &Fault) -> (String, &'static str) {
+    let target = &fault.target;
+    let span = |span: Option<crate::span::Span>| span.unwrap_or_default();
+    let share = |share: f64| format!("{}%", share * 100.0);
+    let bytes = fault.bytes.unwrap_or(0);
+    match fault.kind {
+        FaultKind::Kill => (format!("the process of {target} dies"), "it starts again"),
+        FaultKind::PowerOff => (format!("{target} goes dark"), "it boots again"),
+        FaultKind::Restart => (format!("the process of {target} dies and starts again"), ""),
+        FaultKind::Freeze => (format!("the process of {target} stops running, its kernel lives on"), "it thaws"),
+        FaultKind::SlowHost => {
+            (format!("{target} is {} times slower", fault.times.unwrap_or(1.0)), "it is as fast as before")
+        }
+        FaultKind::ClockJump => {
+            let (by, how) = fault.ahead.map_or((span(fault.behind), "behind"), |ahead| (ahead, "ahead"));
+            (format!("the clock of {target} is {by} {how}"), "it is right again")
+        }
+        FaultKind::ClockDrift => {
+            (format!("the clock of {target} gains {} us a second", fault.ppm.unwrap_or(0.0)), "it is set right")
+        }
+        FaultKind::Backlog => {
+            (format!("{target} lets {} connections wait for accept", fault.at_most.unwrap_or(0)), "as many as before")
+        }
+        FaultKind::Descriptors => {
+            (format!("{target} may hold {} sockets", fault.at_most.unwrap_or(0)), "as many as before")
+        }
+        FaultKind::Refuse => (format!("{target} refuses connections"), "it grants them"),
+        FaultKind::BlackHole => (format!("requests to {target} vanish"), "they arrive"),
+        FaultKind::AcceptClose => (format!("new connections to {target} are closed at once"), "they stay"),
+        FaultKind::Nxdomain => (format!("the name of {target} does not resolve"), "it does"),
+        FaultKind::SlowLookup => {
+            (format!("the name of {target} takes {} to resolve", span(fault.delay)), "it resolves at once")
+        }
+        FaultKind::Partition => (format!("the link {target} loses everything"), "it heals"),
+        FaultKind::Stall => (format!("the link {target} carries nothing"), "it heals"),
+        FaultKind::Latency => {
+            let added = fault.latency.map(latency).map_or("0s".to_owned(), |words| words.replace(" one way", ""));
+            let jitter = fault.jitter.map_or(String::new(), |jitter| format!(" and up to {jitter}"));
+            (format!("{target} takes {added}{jitter} longer one way"), "it does not")
+        }
+        FaultKind::Bandwidth => {
+            (format!("{target} carries {} bit/s", fault.bandwidth.unwrap_or(0)), "it carries what it did")
+        }
+        FaultKind::Loss => (format!("{target} loses {}", share(fault.loss.unwrap_or(0.0))), "it does not"),
+        FaultKind::BurstLoss => (
+            format!(
+                "{target} loses {} for {} every {} or so",
+                share(fault.loss.unwrap_or(1.0)),
+                span(fault.bad),
+                span(fault.good)
+            ),
+            "it does not",
+        ),
+        FaultKind::Slicer => (
+            format!("bytes over {target} trickle, {} every {}", fault.size.unwrap_or(1), span(fault.delay)),
+            "they flow",
+        ),
+        FaultKind::SlowClose => (format!("ends over {target} come {} later", span(fault.delay)), "they do not"),
+        FaultKind::Timeout => match fault.closes_after {
+            Some(after) => (format!("connections over {target} go silent and are closed after {after}"), "they last"),
+            None => (format!("connections over {target} go silent"), "all arrives"),
+        },
+        FaultKind::LimitData => (format!("connections over {target} are closed after {bytes} bytes"), "they last"),
+        FaultKind::ResetPeer if bytes == 0 => (format!("connections over {target} are reset"), "they last"),
+        FaultKind::ResetPeer => (format!("connections over {target} are reset after {bytes} bytes"), "they last"),
+        FaultKind::HalfOpen => (format!("{target} forgets its connections without a word"), ""),
+        FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
+        FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
+    }
 }
 
 /// What must have happened.

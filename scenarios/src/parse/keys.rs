@@ -1,5 +1,7 @@
 //! Every key of a scenario file.
 
+mod faults;
+
 use super::format::{Choice, Key, Kind, Table, Without};
 
 const MS: u64 = 1_000;
@@ -61,7 +63,7 @@ pub static SCENARIO: Table = Table {
         key("clients", Kind::List(&Kind::Table(&CLIENTS)), Without::Wrong, "Groups of like clients, at least one."),
         key(
             "faults",
-            Kind::List(&Kind::Table(&FAULT)),
+            Kind::List(&Kind::Table(&faults::FAULT)),
             Without::Means("nothing goes wrong"),
             "What goes wrong, in any order.",
         ),
@@ -89,7 +91,10 @@ pub static SCENARIO: Table = Table {
 
 const ENGINE: &[Choice] = &[
     word("sim", "Our simulator."),
-    word("turmoil", "turmoil's own: kills and stalls only, no slow readers, no bandwidth, no loss."),
+    word(
+        "turmoil",
+        "turmoil's own: kills, restarts, stalls and fixed latencies of whole links only; no slow readers, no bandwidth, no loss.",
+    ),
     word("sockets", "Real processes on loopback."),
 ];
 
@@ -111,7 +116,16 @@ const LATENCY: &[Choice] = &[
     with("fixed", Kind::Span(0, 60 * SECOND), "Always the same."),
     with("uniform", Kind::Pair(&Kind::Span(0, 60 * SECOND)), "Evenly between the two."),
     with("log-normal", Kind::Table(&LOG_NORMAL), "Most near the median, some far above."),
+    with("spikes", Kind::Table(&SPIKES), "Nothing for most, much for some."),
 ];
+
+static SPIKES: Table = Table {
+    about: "A delay of some.",
+    keys: &[
+        key("share", Kind::Number(0.0, 1.0), Without::Wrong, "The share of segments that have it."),
+        key("delay", Kind::Span(0, 60 * SECOND), Without::Wrong, "What they take."),
+    ],
+};
 
 static LOG_NORMAL: Table = Table {
     about: "A log-normal delay.",
@@ -346,39 +360,6 @@ const READER: &[Choice] = &[
     word("full", "As fast as bytes come."),
     with("bytes-per-s", Kind::Whole(1, 1 << 40), "This many bytes a second."),
     with("stops-after", Kind::Span(0, DAY), "Not at all from this long after connecting."),
-];
-
-static FAULT: Table = Table {
-    about: "One fault.",
-    keys: &[
-        key("at", Kind::Span(0, DAY), Without::Wrong, "When it begins, from the beginning of the steady phase."),
-        key(
-            "for",
-            Kind::Span(MS, DAY),
-            Without::Means("to the end of the run"),
-            "How long it lasts; then the host starts again or thaws, or the link heals. Must end within the steady phase.",
-        ),
-        key("kind", Kind::OneOf(FAULT_KIND), Without::Wrong, "What goes wrong."),
-        key(
-            "target",
-            Kind::Text,
-            Without::Wrong,
-            "A host (`source-1`, `proxy-0`), or for `stall` a link (`proxy-0/source-1`). `source-active` is the source that carries most legs \
-             when the fault begins; `mute` and `slam` take a source by its number.",
-        ),
-    ],
-};
-
-const FAULT_KIND: &[Choice] = &[
-    word("kill", "The process dies; its kernel says FIN or RST. With `for`, it starts again afterwards."),
-    word(
-        "power-off",
-        "The machine goes dark: silence. With `for`, it boots again and answers RST to what it has forgotten.",
-    ),
-    word("freeze", "The process stops running; its kernel lives on and acknowledges."),
-    word("stall", "A link carries nothing; what was sent arrives after the heal."),
-    word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
-    word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
 ];
 
 static SERVICE_TIME: Table = Table {

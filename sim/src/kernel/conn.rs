@@ -108,6 +108,7 @@ impl World {
         let server = self.host_at(*remote.ip(), host);
         let local_ip = if remote.ip().is_loopback() { *remote.ip() } else { self.hosts[host as usize].ip };
         let remote = if remote.ip().is_unspecified() { SocketAddrV4::new(local_ip, remote.port()) } else { remote };
+        self.may_open_socket(host)?;
         let port = self.take_port(host, remote)?;
         let machine = &mut self.hosts[host as usize];
         machine.opened += 1;
@@ -235,7 +236,7 @@ impl World {
         if flow.stall.is_some() {
             // What was lost on the way stays lost. What only was not answered still arrives.
             let mut segments = std::mem::take(&mut flow.segments);
-            segments.retain(|segment| segment.arrives != NEVER);
+            segments.retain(|segment| segment.arrives != NEVER && segment.lost == 0);
             flow.silence();
             flow.segments = segments;
             self.expect(id, end);
@@ -275,14 +276,22 @@ impl World {
             return;
         }
         // Once the peer's FIN was seen, Linux calls a reset a broken pipe (tcp_reset in CLOSE_WAIT).
-        let ended = conn.flows[1 - end as usize].fin == Fin::Arrived;
+        let flow = &conn.flows[1 - end as usize];
+        let ended = flow.fin == Fin::Arrived || flow.severed;
         self.breaks(id, end, if ended { io::ErrorKind::BrokenPipe } else { io::ErrorKind::ConnectionReset });
     }
 
     /// The connection is gone for this end: readable bytes first, then `kind` once, then the end.
     pub(super) fn breaks(&mut self, id: ConnId, end: u8, kind: io::ErrorKind) {
         let Some(conn) = self.conn(id) else { return };
-        conn.flows[end as usize].silence();
+        let flow = &mut conn.flows[end as usize];
+        let mut segments = std::mem::take(&mut flow.segments);
+        flow.silence();
+        if flow.severed {
+            // Resets come from where the connection was closed, not from this end.
+            segments.retain(|segment| segment.kind == SegmentKind::Reset);
+            flow.segments = segments;
+        }
         let this = &mut conn.ends[end as usize];
         match this.state {
             EndState::Orphan | EndState::Opening => this.state = EndState::Dead,
@@ -295,6 +304,7 @@ impl World {
         let (reader, writer) = (this.reader.take(), this.writer.take());
         self.wake(reader);
         self.wake(writer);
+        self.expect(id, end);
         self.forget_handshake(id);
     }
 
@@ -332,8 +342,6 @@ impl World {
         self.tap_lost(|world, link| world.links[link as usize].to == host);
         self.hosts[host as usize].powered = false;
         self.hosts[host as usize].cpu_free_ns = 0;
-        let now = self.now_us;
-        self.trace.add(now, Route::fault(host), TraceKind::Fault, b"power off");
         let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
         for id in ids {
             for end in 0..2_u8 {
@@ -405,5 +413,6 @@ impl World {
             conn.ends[0].state = EndState::Open;
             debug_assert_eq!(conn.flows[0].arrive_at, NEVER, "nothing is sent before the handshake");
         }
+        self.close_later(id);
     }
 }

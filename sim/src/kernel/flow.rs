@@ -15,6 +15,7 @@ use std::io::IoSlice;
 
 use wire::draw::Draws;
 
+use super::middle::Gate;
 use super::{ConnId, EndState, Happening, NEVER, World};
 use crate::trace::TraceKind;
 
@@ -48,7 +49,28 @@ pub(crate) struct Flow {
     pub(crate) stall: Option<Stall>,
     pub(crate) draws: Draws,
     pub(crate) link: u32,
+    /// The head has arrived and waits for a fault on the link to let it go on.
+    pub(super) gated: bool,
+    /// Closed from the middle: the reader comes to the end, and nothing that is sent arrives.
+    pub(crate) severed: bool,
+    /// What faults on the link have noted.
+    pub(super) marks: Vec<Mark>,
 }
+
+/// What a fault has noted of a direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) fault: u32,
+    /// Bytes that arrived since it began.
+    pub(super) bytes: u64,
+    /// Pieces that it has cut.
+    pub(super) pieces: u64,
+    /// Nothing goes on before.
+    pub(super) until_us: u64,
+}
+
+/// An arrival that waits for a fault to end.
+pub(super) const HELD: u64 = NEVER - 1;
 
 /// Where the end of a direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,11 +84,16 @@ pub(crate) enum Fin {
 /// What is on the way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
+    /// When it arrives; if it is lost, when it is sent again. [`NEVER`] in an outage, [`HELD`] while a fault holds it.
     pub(super) arrives: u64,
+    /// When it has left the transmitter.
+    pub(super) departs: u64,
     pub(super) sent_at: u64,
     pub(super) end: u64,
     pub(crate) kind: SegmentKind,
     pub(super) served: bool,
+    /// How often it was lost in a row.
+    pub(super) lost: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +108,7 @@ pub(crate) enum SegmentKind {
 /// What the receiver told the sender, and from when on the sender knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Notice {
-    known_at: u64,
+    pub(super) known_at: u64,
     acked: u64,
     edge: u64,
 }
@@ -116,6 +143,9 @@ impl Flow {
             stall: None,
             draws,
             link,
+            gated: false,
+            severed: false,
+            marks: Vec::new(),
         }
     }
 
@@ -191,6 +221,7 @@ impl Flow {
         self.segments.clear();
         self.notices.clear();
         self.stall = None;
+        self.gated = false;
         self.arrive_at = NEVER;
         self.credit_at = NEVER;
         self.acked = self.written;
@@ -290,27 +321,44 @@ impl World {
             && last.sent_at == now
             && last.arrives > now
             && free
-            && self.links[link as usize].config.bandwidth.is_none()
+            && self.links[link as usize].bandwidth.is_none()
         {
             last.end = end;
             return;
         }
         let mut draws = flow.draws.clone();
-        let behind = flow.segments.back().map_or(0, |last| last.arrives);
         let blocked = self.is_blocked(link);
-        let arrives = if blocked { NEVER } else { self.carry(link, back, n, &mut draws).max(behind) };
-        let Some(conn) = self.conn(id) else { return };
-        let flow = &mut conn.flows[dir as usize];
-        flow.draws = draws;
         if blocked && kind == SegmentKind::Reset {
             // Nobody sends a reset again.
             return;
         }
-        flow.segments.push_back(Segment { arrives, sent_at: now, end, kind, served: free });
+        let mut segment = Segment { arrives: NEVER, departs: now, sent_at: now, end, kind, served: free, lost: 0 };
+        if !blocked {
+            self.launch(&mut segment, link, back, n, &mut draws);
+            if let Some(conn) = self.conn(id) {
+                conn.flows[dir as usize].draws = draws;
+            }
+        }
+        let Some(conn) = self.conn(id) else { return };
+        conn.flows[dir as usize].segments.push_back(segment);
         if blocked {
             self.stall(id, dir, now);
         } else {
             self.expect(id, dir);
+        }
+    }
+
+    /// Puts a segment of so many bytes on a link that is whole: it arrives, or is lost once more and sent again after the time-out.
+    pub(super) fn launch(&mut self, segment: &mut Segment, out: u32, back: u32, bytes: u64, draws: &mut Draws) {
+        let carried = self.carry(out, bytes, draws);
+        segment.departs = carried.departs;
+        match carried.arrives {
+            Some(arrives) => (segment.arrives, segment.lost) = (arrives, 0),
+            None => {
+                let after = self.retransmit_after(segment.lost, self.round_trip_us(out, back));
+                (segment.arrives, segment.lost) =
+                    (carried.departs.saturating_add(after).min(HELD - 1), segment.lost + 1);
+            }
         }
     }
 
@@ -319,7 +367,7 @@ impl World {
         let Some(conn) = self.conn(id) else { return };
         let flow = &mut conn.flows[dir as usize];
         let next = flow.segments.front().map_or(NEVER, |head| head.arrives);
-        if next != NEVER && flow.arrive_at != next {
+        if next < HELD && flow.arrive_at != next {
             flow.arrive_at = next;
             self.schedule(next, Happening::Arrive { conn: id, dir });
         }
@@ -339,18 +387,34 @@ impl World {
             if head.arrives > now {
                 break;
             }
+            flow.gated = false;
+            // The end of a connection that was closed on its way is the box that closed it.
+            let (link, looked_at) = (flow.link, !flow.severed);
             let n = if head.kind == SegmentKind::Data { head.end - flow.arrived } else { 0 };
-            if head.served && self.hosts[to as usize].powered {
-                let Some(conn) = self.conn(id) else { return };
-                conn.flows[dir as usize].segments.pop_front();
-                self.deliver(id, dir, head);
+            if head.lost > 0 {
+                if !self.send_again(id, dir, head) {
+                    return;
+                }
                 continue;
             }
             if !self.hosts[to as usize].powered {
                 self.stall(id, dir, head.sent_at);
                 return;
             }
-            {
+            let mut most = u64::MAX;
+            if looked_at && !self.links[link as usize].toxics.is_empty() {
+                match self.gate(id, dir, head) {
+                    Gate::Pass(bytes) => most = bytes,
+                    Gate::Wait(until) => {
+                        let Some(conn) = self.conn(id) else { return };
+                        let flow = &mut conn.flows[dir as usize];
+                        flow.gated = true;
+                        flow.segments[0].arrives = until;
+                        break;
+                    }
+                }
+            }
+            if !head.served {
                 let done = self.serve(to, now, 1, n, 0);
                 let Some(conn) = self.conn(id) else { return };
                 let flow = &mut conn.flows[dir as usize];
@@ -362,9 +426,64 @@ impl World {
                     break;
                 }
             }
+            let Some(conn) = self.conn(id) else { return };
+            let receiver = &conn.ends[1 - dir as usize];
+            let takes = receiver.state == EndState::Open && !receiver.broken;
+            let flow = &mut conn.flows[dir as usize];
+            // Who knows nothing of the connection answers a segment as a whole.
+            let piece = if takes { n.min(most) } else { n };
+            let mut arriving = head;
+            if piece < n {
+                arriving.end = flow.arrived + piece;
+            } else {
+                flow.segments.pop_front();
+            }
+            if piece > 0 || head.kind != SegmentKind::Data {
+                self.deliver(id, dir, arriving);
+            }
+            if head.kind == SegmentKind::Data
+                && looked_at
+                && !self.links[link as usize].toxics.is_empty()
+                && self.passed(id, dir, piece)
+            {
+                return;
+            }
         }
         self.expect(id, dir);
         self.free_if_over(id);
+    }
+
+    /// The head was lost, and its time-out is over: it is sent again, and with it all whose time-out is over, too. False if that was once too often.
+    fn send_again(&mut self, id: ConnId, dir: u8, head: Segment) -> bool {
+        let now = self.now_us;
+        if head.lost > self.config.tcp.retransmits_max {
+            self.time_out(id, dir);
+            return false;
+        }
+        let Some(conn) = self.conn(id) else { return false };
+        let back = conn.flows[1 - dir as usize].link;
+        let dead = conn.ends[dir as usize].state == EndState::Dead || conn.ends[dir as usize].broken;
+        let flow = &mut conn.flows[dir as usize];
+        if dead && head.kind != SegmentKind::Reset {
+            // Without it, nothing behind it can be read. A reset needs no order.
+            flow.segments.retain(|segment| segment.kind == SegmentKind::Reset);
+            return true;
+        }
+        let link = flow.link;
+        let (mut segments, mut draws, mut done) =
+            (std::mem::take(&mut flow.segments), flow.draws.clone(), flow.arrived);
+        for segment in &mut segments {
+            if segment.lost > 0 && segment.arrives <= now {
+                self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
+                self.launch(segment, link, back, segment.end.saturating_sub(done), &mut draws);
+            }
+            done = segment.end;
+        }
+        if let Some(conn) = self.conn(id) {
+            let flow = &mut conn.flows[dir as usize];
+            (flow.segments, flow.draws) = (segments, draws);
+        }
+        true
     }
 
     fn deliver(&mut self, id: ConnId, dir: u8, segment: Segment) {
@@ -375,11 +494,14 @@ impl World {
         let (route, state) = (conn.route(dir), conn.ends[to as usize].state);
         let unknown = state == EndState::Dead || conn.ends[to as usize].broken;
         let flow = &mut conn.flows[dir as usize];
+        let severed = flow.severed;
         match segment.kind {
             SegmentKind::Reset => {
                 self.trace.add(now, route, TraceKind::Reset, &[]);
                 self.reset_arrives(id, to);
             }
+            SegmentKind::Data if severed => self.answer_reset(id, to),
+            SegmentKind::Fin if severed => flow.fin = Fin::Arrived,
             _ if unknown => self.answer_reset(id, to),
             SegmentKind::Ack => self.ack_arrives(id),
             SegmentKind::Data => {
@@ -420,8 +542,9 @@ impl World {
             self.stall_answers(id, dir);
             return;
         }
-        let delay = self.links[back as usize].config.latency.typical();
-        self.announce(id, dir, now + delay);
+        let link = &self.links[back as usize];
+        let known_at = if link.held { HELD } else { now + link.typical_us };
+        self.announce(id, dir, known_at);
         self.want_credit(id, dir);
     }
 
@@ -451,7 +574,7 @@ impl World {
         let flow = &mut conn.flows[dir as usize];
         if (waits || flow.sent < flow.written)
             && flow.credit_at == NEVER
-            && let Some(notice) = flow.notices.front()
+            && let Some(notice) = flow.notices.front().filter(|notice| notice.known_at < HELD)
         {
             let at = notice.known_at;
             flow.credit_at = at;

@@ -15,6 +15,7 @@ use wire::net::ListenOptions;
 use super::flow::SegmentKind;
 use super::tap::{Seen, Shake};
 use super::{ConnId, EndState, Happening, Waiter, World};
+use crate::fault::FaultKind;
 use crate::trace::TraceKind;
 
 /// A listener's place and serial number.
@@ -57,6 +58,7 @@ impl World {
     /// Binds and listens.
     pub(crate) fn bind(&mut self, host: u32, addr: SocketAddrV4, options: ListenOptions) -> io::Result<ListenId> {
         let ip = *addr.ip();
+        self.may_open_socket(host)?;
         let machine = &self.hosts[host as usize];
         if !ip.is_unspecified() && !ip.is_loopback() && ip != machine.ip {
             return Err(io::ErrorKind::AddrNotAvailable.into());
@@ -117,9 +119,24 @@ impl World {
         self.listeners_by_port.retain(|(owner, _), _| *owner != host);
     }
 
-    /// The next connection of the accept queue.
-    pub(crate) fn accept(&mut self, id: ListenId) -> Option<ConnId> {
-        self.listener(id)?.queue.pop_front()
+    /// The next connection of the accept queue. Without a free descriptor it stays there.
+    pub(crate) fn accept(&mut self, id: ListenId) -> io::Result<Option<ConnId>> {
+        let Some(listener) = self.listener(id).filter(|listener| !listener.queue.is_empty()) else { return Ok(None) };
+        let host = listener.host;
+        self.may_open_socket(host)?;
+        Ok(self.listener(id).and_then(|listener| listener.queue.pop_front()))
+    }
+
+    /// Whether the host's process may have one more socket.
+    pub(super) fn may_open_socket(&self, host: u32) -> io::Result<()> {
+        let most = self.hosts[host as usize].descriptors_max;
+        if most == usize::MAX {
+            return Ok(());
+        }
+        let found = self.sockets(host);
+        // What waits to be accepted has no descriptor yet.
+        let open = found.connections.saturating_sub(found.backlog) + found.opening + found.listeners;
+        if open < most { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
     }
 
     /// The listener for a request: of several, the one that the connection's number picks.
@@ -187,9 +204,13 @@ impl World {
         let (host, addr, number, route) = (conn.ends[1].host, conn.ends[1].addr, conn.number, conn.route(0));
         let (out, back) = (conn.flows[0].link, conn.flows[1].link);
         let reserved = conn.reserved;
-        let machine = &self.hosts[host as usize];
-        let (powered, black_hole, refuse) = (machine.powered, machine.black_hole, machine.refuse);
-        if !powered || black_hole || self.links[out as usize].cut {
+        let (powered, backlog_max) = (self.hosts[host as usize].powered, self.hosts[host as usize].backlog_max);
+        if self.parks(out, Happening::Syn { conn: id }) {
+            return;
+        }
+        let vanishes = self.has_toxic(out, |kind| *kind == FaultKind::BlackHole);
+        let refuse = self.has_toxic(out, |kind| *kind == FaultKind::Refuse);
+        if !powered || vanishes || self.links[out as usize].cut {
             return;
         }
         self.trace.add(now, route, TraceKind::Syn, &[]);
@@ -207,7 +228,7 @@ impl World {
             };
             let listener = &mut self.listeners[listen.index as usize];
             // Linux lets one more in than the backlog says (sk_acceptq_is_full).
-            if listener.queue.len() + listener.reserved > listener.options.backlog as usize {
+            if listener.queue.len() + listener.reserved > backlog_max.min(listener.options.backlog as usize) {
                 return;
             }
             listener.reserved += 1;
@@ -231,7 +252,7 @@ impl World {
     pub(super) fn refused_arrives(&mut self, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         let back = conn.flows[1].link;
-        if !self.links[back as usize].cut {
+        if !self.parks(back, Happening::Refused { conn: id }) && !self.links[back as usize].cut {
             self.tap_shake(id, Shake::Refusal, Seen::Arriving);
             self.connect_fails(id, io::ErrorKind::ConnectionRefused);
         }
@@ -246,6 +267,9 @@ impl World {
         }
         let (host, route, link) = (conn.ends[0].host, conn.route(1), conn.flows[0].link);
         let back = conn.flows[1].link;
+        if self.parks(back, Happening::SynAck { conn: id }) {
+            return;
+        }
         if self.links[back as usize].cut || !self.hosts[host as usize].powered {
             return;
         }
@@ -274,6 +298,10 @@ impl World {
             return;
         };
         listener.reserved -= 1;
+        if self.closes_at_once(id) {
+            return;
+        }
+        let Some(listener) = listen.and_then(|listen| self.listener(listen)) else { return };
         listener.queue.push_back(id);
         // All of them: one that has given up meanwhile must not swallow the news.
         let waiters = std::mem::take(&mut listener.waiters);
@@ -284,6 +312,18 @@ impl World {
         for waiter in waiters {
             self.wake(Some(waiter));
         }
+    }
+
+    /// Whether something before the listener takes the connection and closes it.
+    fn closes_at_once(&mut self, id: ConnId) -> bool {
+        let Some(conn) = self.conn(id) else { return false };
+        let link = conn.flows[0].link;
+        let closes = self.has_toxic(link, |kind| *kind == FaultKind::AcceptClose);
+        if closes && let Some(conn) = self.conn(id) {
+            conn.ends[1].state = EndState::Orphan;
+            self.end_flow(id, 1);
+        }
+        closes
     }
 
     /// Lets the server's half of a handshake end, if the client's has gone without a word.

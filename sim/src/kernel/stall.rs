@@ -14,14 +14,16 @@ impl World {
         let back = conn.flows[1 - dir as usize].link;
         let flow = &mut conn.flows[dir as usize];
         flow.arrive_at = NEVER;
+        flow.gated = false;
         if sender_dead {
             flow.silence();
             self.forget_handshake(id);
+            self.free_if_over(id);
             return;
         }
         flow.segments.retain(|segment| segment.kind != SegmentKind::Reset);
         for segment in &mut flow.segments {
-            segment.arrives = NEVER;
+            (segment.arrives, segment.lost) = (NEVER, 0);
         }
         if flow.stall.is_some() {
             return;
@@ -43,7 +45,7 @@ impl World {
         let Some(conn) = self.conn(id) else { return };
         let back = conn.flows[1 - dir as usize].link;
         let receiver = &conn.ends[1 - dir as usize];
-        let receiver_dead = receiver.state == EndState::Dead || receiver.broken;
+        let receiver_dead = receiver.state == EndState::Dead || receiver.broken || conn.flows[dir as usize].severed;
         let flow = &mut conn.flows[dir as usize];
         let Some(stall) = flow.stall.filter(|stall| stall.next == at) else { return };
         let link = flow.link;
@@ -87,15 +89,13 @@ impl World {
         let mut segments = std::mem::take(&mut flow.segments);
         let mut draws = flow.draws.clone();
         let mut done = flow.arrived;
-        let mut behind = 0;
         for segment in &mut segments {
             if segment.arrives == NEVER {
                 self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
-                segment.arrives = self.carry(link, back, segment.end - done, &mut draws).max(behind);
+                self.launch(segment, link, back, segment.end.saturating_sub(done), &mut draws);
                 segment.sent_at = now;
                 segment.served = served;
             }
-            behind = segment.arrives;
             done = segment.end;
         }
         let Some(conn) = self.conn(id) else { return };
@@ -105,9 +105,8 @@ impl World {
         self.expect(id, dir);
     }
 
-    /// A direction of the wire between two hosts goes dead: what is on it is lost.
-    pub(crate) fn cut(&mut self, link: u32) {
-        self.links[link as usize].cut = true;
+    /// A direction of the wire between two hosts has gone dead: what is on it is lost.
+    pub(super) fn cut(&mut self, link: u32) {
         self.tap_lost(|_, on| on == link);
         let now = self.now_us;
         let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
@@ -144,7 +143,7 @@ impl World {
             && !sender.broken
             && flow.sent < flow.written
             && flow.segments.is_empty();
-        let gone = receiver.state == EndState::Dead || receiver.broken;
+        let gone = receiver.state == EndState::Dead || receiver.broken || flow.severed;
         let to = receiver.host;
         if waits && (gone || !self.hosts[to as usize].powered) {
             self.stall_answers(id, dir);

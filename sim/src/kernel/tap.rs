@@ -3,7 +3,7 @@
 //! A machine without power sees nothing; a cut wire is seen by the sender only. The news that receivers have for senders leave as acknowledgements of their
 //! own and never ride on data, as with TCP_QUICKACK.
 
-use super::flow::{Segment, SegmentKind};
+use super::flow::{HELD, Segment, SegmentKind};
 use super::{Conn, ConnId, EndState, Fin, World};
 use crate::capture::{Header, InFlight, PAYLOAD_MAX, Recorder, WINDOW_SCALE, Wanted, Way, first_seq, flags};
 
@@ -239,7 +239,7 @@ impl World {
         let flow = &conn.flows[dir as usize];
         let (host, link, head, begin) =
             (conn.ends[dir as usize].host, flow.link, flow.segments.front().copied(), flow.arrived);
-        let delay = self.links[link as usize].config.latency.typical();
+        let delay = self.links[link as usize].typical_us;
         match head {
             // What goes through is seen as it leaves.
             Some(_) if forward => {}
@@ -277,12 +277,12 @@ impl World {
         if dead || !self.hosts[host as usize].powered {
             return;
         }
-        let delay = self.links[back as usize].config.latency.typical();
+        let delay = self.links[back as usize].typical_us;
         let Some(mut tapped) = self.tapped(id) else { return };
         let now = tapped.now;
         let says = tapped.says(from);
         // An answer to a try, one way later.
-        let leaves_at = due.map_or(now, |due| due.saturating_sub(delay).max(now));
+        let leaves_at = due.filter(|due| *due < HELD).map_or(now, |due| due.saturating_sub(delay).max(now));
         let answers = leaves_at > now;
         if tapped.way(from).said.replace(says) == Some(says) && !answers {
             return;

@@ -54,7 +54,7 @@ impl AsyncRead for SimStream {
                 world.after_read(id, 1 - end);
                 return Poll::Ready(Ok(()));
             }
-            if flow.fin == Fin::Arrived {
+            if flow.fin == Fin::Arrived || flow.severed {
                 return Poll::Ready(Ok(()));
             }
             if let Some(kind) = this.error.take() {

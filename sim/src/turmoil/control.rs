@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::state::{self, Command};
 use super::{latencies, now_us};
-use crate::config::LinkConfig;
+use crate::config::{Latency, LinkConfig};
 use crate::control::HostState;
 use crate::engine::{Faults, NotExpressible};
+use crate::fault::{FaultError, FaultId, FaultKind, Target};
 use crate::kernel::Sockets;
 use crate::setup::HostId;
 
@@ -17,6 +18,38 @@ pub struct Control;
 fn command(command: Command) -> Result<(), NotExpressible> {
     state::with(|state| state.commands.push_back(command));
     Ok(())
+}
+
+/// Whether turmoil can do this.
+///
+/// # Errors
+/// [`NotExpressible`] names what it lacks.
+pub fn expressible(kind: &FaultKind, target: &Target) -> Result<(), NotExpressible> {
+    let lacks = match kind {
+        FaultKind::Kill | FaultKind::Restart => return Ok(()),
+        FaultKind::Partition | FaultKind::Stall if matches!(target, Target::Way(..)) => "an outage in one direction",
+        FaultKind::Partition | FaultKind::Stall => return Ok(()),
+        FaultKind::Latency { .. } if matches!(target, Target::Way(..)) => "a delay in one direction",
+        FaultKind::Latency { latency: Latency::Fixed(_), jitter } if jitter.is_zero() => return Ok(()),
+        FaultKind::Latency { .. } => "a varying latency on one link",
+        FaultKind::PowerOff => "a loss of power with resets after it",
+        FaultKind::Freeze | FaultKind::SlowHost { .. } => "a process that stands still",
+        FaultKind::ClockJump { .. } | FaultKind::ClockDrift { .. } => "a wrong clock",
+        FaultKind::Backlog { .. } => "a backlog that overflows",
+        FaultKind::Descriptors { .. } => "a limit of descriptors",
+        FaultKind::Refuse | FaultKind::AcceptClose => "requests refused by a host that listens",
+        FaultKind::BlackHole => "requests that vanish",
+        FaultKind::Nxdomain | FaultKind::SlowLookup { .. } => "trouble with names",
+        FaultKind::Bandwidth { .. } => "bandwidth",
+        FaultKind::Loss { .. } | FaultKind::BurstLoss { .. } => "loss as delay",
+        FaultKind::Slicer { .. } => "bytes that trickle",
+        FaultKind::SlowClose { .. } => "an end that comes later than the bytes before it",
+        FaultKind::Timeout { .. } | FaultKind::LimitData { .. } | FaultKind::ResetPeer { .. } => {
+            "a connection that ends on its way"
+        }
+        FaultKind::HalfOpen => "a connection that one end forgets",
+    };
+    Err(NotExpressible(lacks))
 }
 
 impl Faults for Control {
@@ -31,18 +64,6 @@ impl Faults for Control {
     fn restart(self, host: HostId) -> Result<(), NotExpressible> {
         self.kill(host)?;
         self.start(host)
-    }
-
-    fn power_off(self, _: HostId) -> Result<(), NotExpressible> {
-        Err(NotExpressible("a loss of power with resets after it"))
-    }
-
-    fn freeze(self, _: HostId) -> Result<(), NotExpressible> {
-        Err(NotExpressible("a frozen process"))
-    }
-
-    fn thaw(self, _: HostId) -> Result<(), NotExpressible> {
-        Err(NotExpressible("a frozen process"))
     }
 
     /// turmoil's `hold`: its `partition` loses bytes of established connections for good.
@@ -71,16 +92,15 @@ impl Faults for Control {
         command(Command::Latency(from, to, min))
     }
 
-    fn black_hole(self, _: HostId, _: bool) -> Result<(), NotExpressible> {
-        Err(NotExpressible("requests that vanish"))
+    fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {
+        expressible(kind, target)?;
+        let at_us = now_us();
+        state::with(|state| state.strike(at_us, kind, target)).unwrap_or(Ok(FaultId(0)))
     }
 
-    fn refuse(self, _: HostId, _: bool) -> Result<(), NotExpressible> {
-        Err(NotExpressible("requests refused by a host that listens"))
-    }
-
-    fn skew_clock(self, _: HostId, _: i64) -> Result<(), NotExpressible> {
-        Err(NotExpressible("a skewed clock"))
+    fn lift(self, fault: FaultId) {
+        let at_us = now_us();
+        state::with(|state| state.lift(at_us, fault));
     }
 
     fn finish(self) {

@@ -10,11 +10,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Commands;
-use crate::config::{SimConfig, micros};
+use crate::config::{Latency, SimConfig, micros};
 use crate::control::HostState;
 use crate::failure::Cause;
+use crate::fault::{self, FaultError, FaultId, FaultKind, Target};
+use crate::kernel::Hit;
 use crate::setup::HostId;
-use crate::trace::Trace;
+use crate::trace::{Route, Trace, TraceKind};
 use crate::{guard, panics};
 
 /// What the control asks for, until the tick's end.
@@ -25,6 +27,8 @@ pub(super) enum Command {
     Hold(HostId, HostId),
     Release(HostId, HostId),
     Latency(HostId, HostId, Duration),
+    /// What faults add to it.
+    Extra(HostId, HostId, Duration),
 }
 
 struct Host {
@@ -40,6 +44,8 @@ struct Host {
 #[derive(Clone, Copy)]
 struct Between {
     delay: Duration,
+    /// What faults add.
+    extra: Duration,
     held: bool,
 }
 
@@ -56,6 +62,9 @@ pub(super) struct State {
     delay: Duration,
     /// By the lower and the higher host number.
     between: BTreeMap<(u32, u32), Between>,
+    /// Faults in force, by their numbers.
+    faults: BTreeMap<u32, (FaultKind, Hit, String)>,
+    faults_count: u32,
     polls_max: u64,
     /// Polls at the instant `polled_us`.
     polls: u64,
@@ -161,6 +170,8 @@ impl State {
             hosts: Vec::new(),
             delay: Duration::ZERO,
             between: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            faults_count: 0,
             polls_max: config.polls_per_instant_max.max(1),
             polls: 0,
             polled_us: 0,
@@ -173,12 +184,79 @@ impl State {
     }
 
     fn between(&mut self, a: HostId, b: HostId) -> &mut Between {
-        let default = Between { delay: self.delay, held: false };
+        let default = Between { delay: self.delay, extra: Duration::ZERO, held: false };
         self.between.entry((a.0.min(b.0), a.0.max(b.0))).or_insert(default)
     }
 
     pub(super) fn set_delay(&mut self, a: HostId, b: HostId, delay: Duration) {
         self.between(a, b).delay = delay;
+    }
+
+    pub(super) fn set_extra(&mut self, a: HostId, b: HostId, extra: Duration) {
+        self.between(a, b).extra = extra;
+    }
+
+    /// The one-way delay between two hosts.
+    pub(super) fn delay(&self, a: HostId, b: HostId) -> Duration {
+        self.between.get(&(a.0.min(b.0), a.0.max(b.0))).map_or(self.delay, |between| between.delay + between.extra)
+    }
+
+    /// Begins a fault that turmoil can express.
+    pub(super) fn strike(&mut self, at_us: u64, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {
+        let names: Vec<&str> = self.hosts.iter().map(|host| host.name.as_str()).collect();
+        let hit = fault::resolve(kind, target, &names)?;
+        self.faults_count += 1;
+        let id = self.faults_count;
+        self.tell(at_us, id, kind, target.to_string(), "begins");
+        for &host in &hit.hosts {
+            self.commands.push_back(Command::Kill(HostId(host)));
+            if *kind == FaultKind::Restart {
+                self.commands.push_back(Command::Start(HostId(host)));
+            }
+        }
+        if !kind.is_instant() {
+            self.faults.insert(id, (kind.clone(), hit.clone(), target.to_string()));
+            self.relink(&hit);
+        }
+        Ok(FaultId(id))
+    }
+
+    /// Ends one.
+    pub(super) fn lift(&mut self, at_us: u64, id: FaultId) {
+        let Some((kind, hit, target)) = self.faults.remove(&id.0) else { return };
+        self.tell(at_us, id.0, &kind, target, "ends");
+        for &host in &hit.hosts {
+            if self.faults.values().all(|(_, other, _)| !other.hosts.contains(&host)) {
+                self.commands.push_back(Command::Start(HostId(host)));
+            }
+        }
+        self.relink(&hit);
+    }
+
+    fn tell(&mut self, at_us: u64, id: u32, kind: &FaultKind, target: String, how: &str) {
+        let text = format!("{} {target} {how}", kind.word());
+        let route = Route { conn: u64::from(id), ..Route::fault(0) };
+        self.trace.add(at_us, route, TraceKind::Fault, text.as_bytes());
+    }
+
+    /// What the faults in force make of the links of a hit.
+    fn relink(&mut self, hit: &Hit) {
+        for &(a, b) in hit.ways.iter().filter(|(a, b)| a < b) {
+            let over = || self.faults.values().filter(|(_, other, _)| other.ways.contains(&(a, b)));
+            let held = over().any(|(kind, ..)| matches!(kind, FaultKind::Partition | FaultKind::Stall));
+            let extra = over().fold(Duration::ZERO, |sum, (kind, ..)| match kind {
+                FaultKind::Latency { latency: Latency::Fixed(delay), .. } => sum + *delay,
+                _ => sum,
+            });
+            let (a, b) = (HostId(a), HostId(b));
+            let was = *self.between(a, b);
+            if held != was.held {
+                self.commands.push_back(if held { Command::Hold(a, b) } else { Command::Release(a, b) });
+            }
+            if extra != was.extra {
+                self.commands.push_back(Command::Extra(a, b, extra));
+            }
+        }
     }
 
     pub(super) fn set_held(&mut self, a: HostId, b: HostId, held: bool) {
@@ -200,7 +278,7 @@ impl State {
     /// Twice the one-way delay, at least a millisecond.
     pub(super) fn round_trip(&self, from: u32, addr: IpAddr) -> Duration {
         let between = self.host_at(addr).and_then(|to| self.between.get(&(from.min(to), from.max(to))));
-        (between.map_or(self.delay, |between| between.delay) * 2).max(Duration::from_millis(1))
+        (between.map_or(self.delay, |between| between.delay + between.extra) * 2).max(Duration::from_millis(1))
     }
 
     pub(super) fn add_host(&mut self, name: &str, addr: IpAddr, foreground: bool) {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sim::{Build, Cause, Failure, Faults, HostState, LinkConfig, Report, SimConfig};
+use sim::{
+    Build, Cause, Failure, FaultError, FaultKind, Faults, HostState, Latency, LinkConfig, Report, SimConfig, Target,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use wire::net::{ListenOptions, Listener, Network, SocketOptions};
@@ -110,16 +112,72 @@ fn what_turmoil_cannot_be_is_refused() {
     let lossy = LinkConfig { loss: 0.1, ..LinkConfig::default() };
     let failure = sim::turmoil::run(SimConfig { link: lossy, ..config(1) }, |_| {}).unwrap_err();
     assert!(matches!(failure.cause, Cause::NotExpressible(_)), "{failure}");
-    assert!(sim::turmoil::Control.freeze(host_of_another_world()).is_err());
+    let refused = sim::turmoil::Control.inject(&FaultKind::Freeze, &Target::Host("server".to_owned())).unwrap_err();
+    assert_eq!(refused.to_string(), "this engine cannot express a process that stands still");
 }
 
-fn host_of_another_world() -> sim::HostId {
-    let mut host = None;
-    sim::run(SimConfig::default(), |world| {
-        host = Some(world.foreground("nobody", |_| async {}));
-    })
-    .unwrap();
-    host.unwrap()
+type Answers = Arc<Mutex<Vec<u64>>>;
+
+/// A client asks an echo every 100 ms; faults of the plan's kind befall them. When each answer came, in milliseconds.
+fn befallen<B: Build>(world: &mut B, answers: &Answers) {
+    let answers = answers.clone();
+    world.host("server", echo);
+    world.foreground("client", move |net| {
+        let answers = answers.clone();
+        async move {
+            let addr = net.lookup("server", 7).await?[0];
+            let mut stream = net.connect(addr, SocketOptions::default()).await?;
+            for n in 1..=30 {
+                let begun = Duration::from_millis(n * 100).saturating_sub(Duration::from_micros(sim::now_us()));
+                sleep(begun).await;
+                stream.write_u8(1).await?;
+                stream.read_u8().await?;
+                answers.lock().unwrap().push(sim::now_us() / 1_000);
+            }
+            Ok::<(), io::Error>(())
+        }
+    });
+    let control = world.control();
+    world.host("faults", move |_| async move {
+        let hit = |kind| control.inject(&kind, &"client/server".parse()?);
+        let delay = |millis| FaultKind::Latency {
+            latency: Latency::Fixed(Duration::from_millis(millis)),
+            jitter: Duration::ZERO,
+        };
+        sleep(Duration::from_millis(450)).await;
+        let (short, long) = (hit(delay(10))?, hit(delay(20))?);
+        sleep(Duration::from_millis(300)).await;
+        control.lift(short);
+        sleep(Duration::from_millis(300)).await;
+        control.lift(long);
+        sleep(Duration::from_millis(300)).await;
+        let (first, second) = (hit(FaultKind::Stall)?, hit(FaultKind::Partition)?);
+        sleep(Duration::from_millis(300)).await;
+        control.lift(first);
+        sleep(Duration::from_millis(300)).await;
+        control.lift(second);
+        Ok::<(), FaultError>(())
+    });
+}
+
+#[test]
+fn faults_as_data_befall_either_engine_and_overlap_in_both() {
+    let run = |run: &dyn Fn(&Answers) -> Result<Report, Failure>| {
+        let answers = Answers::default();
+        run(&answers).unwrap_or_else(|failure| panic!("{failure}"));
+        std::mem::take(&mut *answers.lock().unwrap())
+    };
+    let ours = run(&|answers| sim::run(config(1), |world| befallen(world, answers)));
+    let theirs = run(&|answers| sim::turmoil::run(config(1), |world| befallen(world, answers)));
+    // 62 ms a round with both delays, 42 with one, 2 with none.
+    for (n, round) in [(1, 2), (4, 2), (5, 62), (7, 62), (8, 42), (10, 42), (11, 2), (13, 2), (29, 2)] {
+        assert_eq!(ours[n - 1], n as u64 * 100 + round, "{ours:?}");
+        assert!(theirs[n - 1].abs_diff(ours[n - 1]) <= 2, "{theirs:?}");
+    }
+    // What was asked in the outage is answered after its last part, at the next try at the latest.
+    for answers in [&ours, &theirs] {
+        assert!((1_950..2_900).contains(&answers[13]), "{answers:?}");
+    }
 }
 
 #[test]

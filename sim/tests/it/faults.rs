@@ -1,5 +1,11 @@
 //! Faults, one by one: what the other side sees of them.
 
+mod bench;
+mod hosts;
+mod links;
+mod opening;
+mod streams;
+
 use std::io;
 use std::time::Duration;
 

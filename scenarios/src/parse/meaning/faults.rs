@@ -1,28 +1,30 @@
-//! Faults: each hits something that exists, within the steady phase, and no two fight over one target.
+//! Faults: each hits something that exists, within the steady phase, with the parameters of its kind and no others.
 
 use super::Rules;
-use crate::model::{Fault, FaultKind, Scenario};
+use crate::model::{Fault, FaultKind, Latency, Scenario};
+use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 use crate::span::Span;
 
-/// The source that carries most legs, resolved when the fault begins.
-pub(crate) const SOURCE_ACTIVE: &str = "source-active";
+/// Single targets of all faults at most.
+const HITS_MAX: usize = 2_000;
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
-    let hosts = hosts(scenario);
+    let names = Names::new(scenario);
+    let mut hits = 0;
     for (index, fault) in scenario.faults.iter().enumerate() {
         times(rules, index, fault);
-        if target(rules, index, fault, &hosts) {
+        parameters(rules, index, fault);
+        if target(rules, index, fault, &names) && fault.kind.is_scripted() {
             overlap(rules, index, fault);
         }
+        let before = hits;
+        hits += names.expand(&fault.target).map_or(0, |targets| targets.len());
+        if before <= HITS_MAX && hits > HITS_MAX {
+            let message = format!("with \"{}\", faults hit {hits} targets, {HITS_MAX} at most", fault.target);
+            rules.wrong_but(&["faults".into(), index.into(), "target".into()], message, "give the group fewer hosts");
+        }
     }
-}
-
-/// Every host that a fault may name.
-fn hosts(scenario: &Scenario) -> Vec<String> {
-    let sources = (0..scenario.sources.count).map(crate::plan::source_host);
-    let proxies = (0..scenario.proxy.count).map(crate::plan::proxy_host);
-    std::iter::once(SOURCE_ACTIVE.to_owned()).chain(sources).chain(proxies).collect()
 }
 
 fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
@@ -39,6 +41,10 @@ fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
         let hint = format!("{longest} at most, not {lasts}; or lengthen steady");
         rules.wrong_but(&["faults".into(), index.into(), "for".into()], message, hint);
     }
+    if fault.kind.is_instant() && fault.lasts.is_some() {
+        let message = format!("\"{}\" is over at once and takes no \"for\"", fault.kind.word());
+        rules.wrong_but(&["faults".into(), index.into(), "for".into()], message, "leave it out");
+    }
 }
 
 /// When it is over, in microseconds of the steady phase.
@@ -46,75 +52,117 @@ fn end_us(fault: &Fault) -> u64 {
     fault.lasts.map_or(u64::MAX, |lasts| fault.at.as_micros().saturating_add(lasts.as_micros()))
 }
 
+/// Whether the parameters are those of the kind.
+fn parameters(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
+    let word = fault.kind.word();
+    let takes = fault.kind.parameters();
+    let given = fault.given();
+    for key in given.iter().filter(|key| takes.iter().all(|(takes, _)| takes != *key)) {
+        let message = format!("\"{word}\" takes no \"{key}\"");
+        let hint = if takes.is_empty() {
+            "leave it out: this kind has no parameters".to_owned()
+        } else {
+            let keys: Vec<String> = takes.iter().map(|(key, _)| format!("\"{key}\"")).collect();
+            format!("it takes {}", keys.join(", "))
+        };
+        rules.wrong_but(&["faults".into(), index.into(), (*key).into()], message, hint);
+    }
+    let path = ["faults".into(), index.into(), "kind".into()];
+    for (key, _) in takes.iter().filter(|(key, needed)| *needed && !given.contains(key)) {
+        rules.wrong(&path, format!("\"{word}\" lacks its \"{key}\""));
+    }
+    match fault.kind {
+        FaultKind::Latency if fault.latency.is_none() && fault.jitter.is_none() => {
+            rules.wrong_but(
+                &path,
+                "\"latency\" adds nothing",
+                "write latency = { fixed = \"50ms\" } or jitter = \"20ms\"",
+            );
+        }
+        FaultKind::ClockJump if fault.ahead.is_some() == fault.behind.is_some() => {
+            rules.wrong(&path, "\"clock-jump\" takes either \"ahead\" or \"behind\"");
+        }
+        FaultKind::SlowHost if fault.times.is_some_and(|times| times <= 1.0) => {
+            let path = ["faults".into(), index.into(), "times".into()];
+            rules.wrong(&path, "a slow host is more than 1 times slower");
+        }
+        _ => {}
+    }
+    let latency = |last: &'static str| ["faults".into(), index.into(), "latency".into(), last.into()];
+    match fault.latency {
+        Some(Latency::Uniform(low, high)) if low > high => {
+            let message = format!("latency.uniform begins at {low} and ends before it, at {high}");
+            rules.wrong_but(&latency("uniform"), message, format!("did you mean [\"{high}\", \"{low}\"]?"));
+        }
+        Some(Latency::LogNormal { tail, .. }) if tail <= 1.0 => {
+            rules.wrong(&latency("log-normal"), format!("tail is p99 / median and must be above 1, not {tail}"));
+        }
+        _ => {}
+    }
+}
+
 /// Whether the target exists and suits the kind.
-fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, hosts: &[String]) -> bool {
+fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) -> bool {
     let path = ["faults".into(), index.into(), "target".into()];
-    let known = || hosts.iter().map(String::as_str);
-    let target = fault.target.as_str();
-    match (fault.kind, target.split_once('/')) {
-        (FaultKind::Stall, None) => {
-            let message = format!("a stall hits a link between two hosts, not \"{target}\" alone");
-            let hint =
-                if target.starts_with("proxy") { format!("{target}/source-0") } else { format!("proxy-0/{target}") };
-            rules.wrong_but(&path, message, format!("write \"{hint}\""));
+    let (kind, target) = (fault.kind, fault.target.as_str());
+    let (one, other) = parts(target);
+    let ends = [Some(one), other.map(|(_, other)| other)];
+    if let Some(end) = ends.iter().flatten().find(|end| names.hosts(end).is_empty()) {
+        let message = match other {
+            Some(_) => format!("target \"{target}\" names a host that is not there: \"{end}\""),
+            None => format!("target \"{target}\" is not there: {}", there(rules.scenario)),
+        };
+        rules.wrong_word(&path, message, end, names.known());
+        return false;
+    }
+    match other {
+        Some(_) if kind.is_of_host() => {
+            let message = format!("\"{}\" hits a host, not the link \"{target}\"", kind.word());
+            rules.wrong_but(&path, message, "for a link, use kind \"stall\"");
             false
         }
-        (FaultKind::Stall, Some((one, other))) => {
-            for end in [one, other] {
-                if !known().any(|host| host == end) {
-                    let message = format!("target \"{target}\" names a host that is not there: \"{end}\"");
-                    rules.wrong_word(&path, message, end, known());
-                    return false;
-                }
-            }
-            // Clients' hosts are no targets yet, so every link that carries anything joins a proxy and a source.
-            let joins = one.starts_with("proxy-") && other.starts_with("source-")
-                || one.starts_with("source-") && other.starts_with("proxy-");
-            if !joins {
-                let message = format!("nothing travels on the link \"{target}\"");
-                rules.wrong_but(&path, message, "a link joins a proxy and a source: \"proxy-0/source-0\"");
-            }
-            joins
+        Some((_, other)) if !joins(&names.hosts(one), &names.hosts(other)) => {
+            let message = format!("nothing travels on the link \"{target}\"");
+            rules.wrong_but(
+                &path,
+                message,
+                "a link joins a proxy and a source, or clients and a proxy: \"proxy-0/source-0\"",
+            );
+            false
         }
-        (kind, None)
-            if kind.is_scripted()
-                && (target == SOURCE_ACTIVE || known().any(|host| host == target))
-                && !is_numbered_source(target) =>
-        {
+        None if kind.is_scripted() && !is_numbered_source(target) => {
             let message = format!("\"{}\" is what a source does by its script, not \"{target}\"", kind.word());
             rules.wrong_but(&path, message, "name a source by its number: \"source-0\"");
             false
         }
-        (kind, None) if kind.is_scripted() && is_killed(rules.scenario, target) => {
+        None if kind.is_scripted() && is_killed(rules.scenario, names, target) => {
             let message =
                 format!("\"{target}\" is killed in this scenario, and begins its script again when it is back");
             rules.wrong_but(&path, message, format!("let the \"{}\" hit another source", kind.word()));
             false
         }
-        (kind, Some(_)) => {
-            let message = format!("\"{}\" hits a host, not the link \"{target}\"", kind.word());
-            rules.wrong_but(&path, message, "for a link, use kind \"stall\"");
-            false
-        }
-        (_, None) if known().any(|host| host == target) => true,
-        (_, None) => {
-            let message = format!("target \"{target}\" is not there: {}", there(rules.scenario));
-            rules.wrong_word(&path, message, target, known());
-            false
-        }
+        _ => true,
     }
+}
+
+/// Whether anything travels between some of these hosts and some of those: sources know proxies only, and so do clients.
+fn joins(some: &[String], others: &[String]) -> bool {
+    let proxy = |host: &String| host.starts_with("proxy-");
+    some.iter().any(proxy) && others.iter().any(|host| !proxy(host))
+        || others.iter().any(proxy) && some.iter().any(|host| !proxy(host))
 }
 
 fn is_numbered_source(target: &str) -> bool {
     target.strip_prefix("source-").is_some_and(|number| number.parse::<u16>().is_ok())
 }
 
-/// Whether the host is killed, or any source may be.
-fn is_killed(scenario: &Scenario, target: &str) -> bool {
-    scenario.faults.iter().any(|fault| {
-        matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff)
-            && (fault.target == target || fault.target == SOURCE_ACTIVE)
-    })
+/// Whether the process of the host ends, or that of any source may.
+fn is_killed(scenario: &Scenario, names: &Names, target: &str) -> bool {
+    scenario
+        .faults
+        .iter()
+        .filter(|fault| fault.kind.ends_process())
+        .any(|fault| fault.target == SOURCE_ACTIVE || names.hosts(&fault.target).iter().any(|host| host == target))
 }
 
 /// The hosts in words.
@@ -124,32 +172,31 @@ fn there(scenario: &Scenario) -> String {
         2 => format!("{name}-0, {name}-1"),
         _ => format!("{name}-0 to {name}-{}", count - 1),
     };
-    format!("{}, {SOURCE_ACTIVE}, {}", range("source", scenario.sources.count), range("proxy", scenario.proxy.count))
+    let groups: Vec<&str> = scenario.clients.iter().map(|group| group.name.as_str()).collect();
+    format!(
+        "{}, {SOURCE_ACTIVE}, {}, {CLIENTS}, {}",
+        range("source", scenario.sources.count),
+        range("proxy", scenario.proxy.count),
+        groups.join(", ")
+    )
 }
 
+/// A source's script does one thing at a time.
 fn overlap(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
-    // The active source may be another one each time.
-    if fault.target.contains(SOURCE_ACTIVE) {
-        return;
-    }
     let earlier = rules.scenario.faults[..index].iter().find(|earlier| {
-        same(&earlier.target, &fault.target)
+        earlier.kind.is_scripted()
+            && earlier.target == fault.target
             && earlier.at.as_micros() < end_us(fault)
             && fault.at.as_micros() < end_us(earlier)
     });
     if let Some(earlier) = earlier {
         let message = format!(
-            "\"{}\" is already hit at {}, by the \"{}\" from {}",
+            "\"{}\" already has a script at {}, the \"{}\" from {}",
             fault.target,
             fault.at.max(earlier.at),
             earlier.kind.word(),
             earlier.at
         );
-        rules.wrong_but(&["faults".into(), index.into(), "at".into()], message, "one fault at a time on one target");
+        rules.wrong_but(&["faults".into(), index.into(), "at".into()], message, "one script at a time on one source");
     }
-}
-
-/// A link has two names.
-fn same(one: &str, other: &str) -> bool {
-    one == other || one.split_once('/').zip(other.split_once('/')).is_some_and(|((a, b), (c, d))| (a, b) == (d, c))
 }

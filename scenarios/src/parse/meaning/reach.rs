@@ -20,8 +20,9 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
     let faults = &scenario.faults;
     let on_source = hits_source(scenario);
-    let back =
-        faults.iter().any(|fault| matches!(fault.kind, FaultKind::Kill | FaultKind::PowerOff) && fault.lasts.is_some());
+    let back = faults
+        .iter()
+        .any(|fault| fault.kind.ends_process() && (fault.lasts.is_some() || fault.kind == FaultKind::Restart));
     let slow = has_slow(scenario);
     let can = match state {
         State::ClientOpened | State::Delivered => true,
@@ -38,7 +39,9 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
     let lack = match state {
         State::ClientOpened | State::Delivered => "",
         State::FaultOnActiveSource | State::Failover => "no fault hits a source or its link",
-        State::HostRestarted => "no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
+        State::HostRestarted => {
+            "no \"kill\" or \"power-off\" has a \"for\" after which the host returns, and none is a \"restart\""
+        }
         State::ClientShed => "neither proxy.clients-max nor proxy.pending-max is set",
         State::SubscriptionDenied => "no source denies anything",
         State::MessageDropped => "it takes slow readers and proxy.slow-client = \"drop-oldest\"",

@@ -28,7 +28,9 @@ fn unknown_keys_find_the_word_that_was_meant() {
     check(
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
-        &["20:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\""],
+        &[
+            "20:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
+        ],
     );
 }
 
@@ -42,7 +44,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"freeze\", \"stall\", \"mute\" or \"slam\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\" or \"slam\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -307,7 +309,7 @@ fn the_network_must_be_able_to_deliver() {
         "\"10s\"",
         "\"10s\"\nnetwork = { latency = \"1ms\" }",
         &[
-            "5:23: network.latency must be { fixed = .. }, { uniform = .. } or { log-normal = .. }, not \"1ms\"; write { fixed = \"1ms\" }",
+            "5:23: network.latency must be { fixed = .. }, { uniform = .. }, { log-normal = .. } or { spikes = .. }, not \"1ms\"; write { fixed = \"1ms\" }",
         ],
     );
 }
@@ -319,16 +321,13 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
         "[[faults]]\nat = \"11s\"\nkind = \"kill\"\ntarget = \"source-2\"\n",
         &[
             "19:6: the fault begins at 11s, after the steady phase of 10s; times count from its beginning",
-            "21:10: target \"source-2\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-0\"?",
+            "21:10: target \"source-2\" is not there: source-0, source-1, source-active, proxy-0, clients, all; did you mean \"source-0\"?",
         ],
     );
     check(
         "",
         "[[faults]]\nat = \"8s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0\"\n",
-        &[
-            "20:7: the fault ends at 11s, after the steady phase of 10s; 2s at most, not 3s; or lengthen steady",
-            "22:10: a stall hits a link between two hosts, not \"proxy-0\" alone; write \"proxy-0/source-0\"",
-        ],
+        &["20:7: the fault ends at 11s, after the steady phase of 10s; 2s at most, not 3s; or lengthen steady"],
     );
     check(
         "",
@@ -344,20 +343,27 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"source-0/source-1\"\n",
         &[
-            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source: \"proxy-0/source-0\"",
+            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source, or clients and a proxy: \"proxy-0/source-0\"",
         ],
+    );
+    // Overlapping faults add up; a source's script does one thing at a time.
+    check(
+        "",
+        "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0\"\n[[faults]]\nat = \"9s\"\nkind = \"kill\"\ntarget = \"proxy-*\"\n",
+        &[],
     );
     check(
         "",
-        "[[faults]]\nat = \"8s\"\nkind = \"freeze\"\ntarget = \"proxy-0\"\n[[faults]]\nat = \"9s\"\nkind = \"kill\"\ntarget = \"proxy-0\"\n",
-        &["23:6: \"proxy-0\" is already hit at 9s, by the \"freeze\" from 8s; one fault at a time on one target"],
+        "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"mute\"\ntarget = \"source-0\"\n[[faults]]\nat = \"4s\"\nfor = \"1s\"\nkind = \"slam\"\ntarget = \"source-0\"\n",
+        &["24:6: \"source-0\" already has a script at 4s, the \"mute\" from 2s; one script at a time on one source"],
     );
+    for target in ["all/proxy-0", "clients>proxy-0", "all-0", "proxy-*", "source-*>proxy-0", "source-active/proxy-0"] {
+        check("", &format!("[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"{target}\"\n"), &[]);
+    }
     check(
         "",
-        "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"stall\"\ntarget = \"proxy-0/source-0\"\n[[faults]]\nat = \"4s\"\nfor = \"1s\"\nkind = \"stall\"\ntarget = \"source-0/proxy-0\"\n",
-        &[
-            "24:6: \"source-0/proxy-0\" is already hit at 4s, by the \"stall\" from 2s; one fault at a time on one target",
-        ],
+        "[[faults]]\nat = \"8s\"\nkind = \"loss\"\nloss = 0.1\ntarget = \"al>proxy-0\"\n",
+        &["22:10: target \"al>proxy-0\" names a host that is not there: \"al\"; did you mean \"all\"?"],
     );
     check(
         "",
@@ -382,6 +388,63 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
 }
 
 #[test]
+fn a_fault_has_the_parameters_of_its_kind_and_no_others() {
+    let fault = |lines: &str, expect: &[&str]| {
+        check("", &format!("[[faults]]\nat = \"8s\"\ntarget = \"source-0\"\n{lines}"), expect);
+    };
+    for good in [
+        "kind = \"latency\"\nlatency = { uniform = [\"1ms\", \"2ms\"] }\njitter = \"5ms\"\n",
+        "kind = \"latency\"\nlatency = { spikes = { share = 0.1, delay = \"50ms\" } }\n",
+        "kind = \"bandwidth\"\nbandwidth = 64_000\nqueue-bytes = 10_000\n",
+        "kind = \"burst-loss\"\ngood = \"2s\"\nbad = \"300ms\"\n",
+        "kind = \"slicer\"\nsize = 10\ndelay = \"5ms\"\n",
+        "kind = \"timeout\"\n",
+        "kind = \"reset-peer\"\n",
+        "kind = \"half-open\"\n",
+        "kind = \"slow-host\"\ntimes = 10\n",
+        "kind = \"clock-jump\"\nbehind = \"1h\"\n",
+        "kind = \"clock-drift\"\nppm = -200\n",
+        "kind = \"descriptors\"\nat-most = 10\n",
+    ] {
+        fault(good, &[]);
+    }
+    fault(
+        "kind = \"kill\"\nbytes = 5\n",
+        &["22:9: \"kill\" takes no \"bytes\"; leave it out: this kind has no parameters"],
+    );
+    fault(
+        "kind = \"slicer\"\nsize = 5\ndelay = \"1ms\"\nloss = 0.5\n",
+        &["24:8: \"slicer\" takes no \"loss\"; it takes \"size\", \"size-variation\", \"delay\""],
+    );
+    fault("kind = \"bandwidth\"\n", &["21:8: \"bandwidth\" lacks its \"bandwidth\""]);
+    fault(
+        "kind = \"latency\"\n",
+        &["21:8: \"latency\" adds nothing; write latency = { fixed = \"50ms\" } or jitter = \"20ms\""],
+    );
+    fault(
+        "kind = \"latency\"\nlatency = { uniform = [\"2ms\", \"1ms\"] }\n",
+        &["22:23: latency.uniform begins at 2ms and ends before it, at 1ms; did you mean [\"1ms\", \"2ms\"]?"],
+    );
+    fault(
+        "kind = \"clock-jump\"\nahead = \"1s\"\nbehind = \"1s\"\n",
+        &["21:8: \"clock-jump\" takes either \"ahead\" or \"behind\""],
+    );
+    fault("kind = \"slow-host\"\ntimes = 1\n", &["22:9: a slow host is more than 1 times slower"]);
+    fault(
+        "kind = \"restart\"\nfor = \"1s\"\n",
+        &["22:7: \"restart\" is over at once and takes no \"for\"; leave it out"],
+    );
+    fault("kind = \"loss\"\nloss = 1.5\n", &["22:8: faults[0].loss must be a number, 0 to 1, not 1.5"]);
+    fault(
+        "kind = \"latncy\"\n",
+        &[&format!("21:8: faults[0].kind must be {}, not \"latncy\"; did you mean \"latency\"?", KINDS)],
+    );
+}
+
+/// The kinds as messages list them.
+const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\" or \"slam\"";
+
+#[test]
 fn a_state_that_cannot_be_reached_is_refused() {
     check(
         "",
@@ -391,7 +454,7 @@ fn a_state_that_cannot_be_reached_is_refused() {
             "21:9: state \"client-shed\" cannot be reached: neither proxy.clients-max nor proxy.pending-max is set",
             "23:9: state \"message-dropped\" cannot be reached: it takes slow readers and proxy.slow-client = \"drop-oldest\"",
             "25:9: state \"gap-told\" cannot be reached: no group has strong clients",
-            "27:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns",
+            "27:9: state \"host-restarted\" cannot be reached: no \"kill\" or \"power-off\" has a \"for\" after which the host returns, and none is a \"restart\"",
             "29:9: state \"slow-client-closed\" cannot be reached: it takes slow readers and proxy.slow-client = \"disconnect\"",
         ],
     );
@@ -421,7 +484,7 @@ fn problems_of_every_kind_come_together_in_order() {
         "count = 2\ncolour = 1\n[[faults]]\nat = \"1s\"\nkind = \"kill\"\ntarget = \"soruce-1\"\n",
         &[
             "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\"",
-            "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0; did you mean \"source-1\"?",
+            "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0, clients, all; did you mean \"source-1\"?",
         ],
     );
 }

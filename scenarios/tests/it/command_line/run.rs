@@ -223,6 +223,25 @@ fn too_little_reached_is_inconclusive() {
 }
 
 #[test]
+fn a_fault_runs_in_the_engine_that_can_express_it_and_is_refused_in_the_other() {
+    let place = Place::new();
+    let fault = |lines: &str| format!("{SMALL}\n[[faults]]\nat = \"500ms\"\nfor = \"500ms\"\n{lines}");
+    place.write("small.toml", &fault("kind = \"slow-host\"\ntimes = 2\ntarget = \"proxy-*\"\n"));
+    let run =
+        |engine: &str| place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out", "--engine", engine]);
+    run("sim").exits(0);
+    let said = run("turmoil").exits(64);
+    let why = "cannot express: slow-host of proxy-0: turmoil does not have a process that stands still";
+    assert!(said.err.contains(why), "{}", said.err);
+    place.write(
+        "small.toml",
+        &fault("kind = \"latency\"\nlatency = { fixed = \"30ms\" }\ntarget = \"clients/proxy-0\"\n"),
+    );
+    run("sim").exits(0);
+    run("turmoil").exits(0);
+}
+
+#[test]
 fn a_budget_that_is_over_leaves_runs_out_and_is_inconclusive() {
     let place = Place::with_small();
     let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..5", "--out", "out", "--time-budget", "0s"]);

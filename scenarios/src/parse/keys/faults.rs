@@ -1,0 +1,140 @@
+//! The keys of a fault. Which belong to which kind: [`crate::model::FaultKind::parameters`].
+
+use super::{Choice, DAY, HOUR, Key, Kind, LATENCY, MS, SECOND, Table, Without, key, word};
+
+/// A key that only some kinds take.
+const fn only(name: &'static str, kind: Kind, without: &'static str, about: &'static str) -> Key {
+    key(name, kind, Without::Means(without), about)
+}
+
+pub(super) static FAULT: Table = Table {
+    about: "One fault. Faults that overlap on one target add up, and each ends by itself. The keys after `target` belong to some kinds only, see \
+            [Faults](#faults).",
+    keys: &[
+        key("at", Kind::Span(0, DAY), Without::Wrong, "When it begins, from the beginning of the steady phase."),
+        key(
+            "for",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of the run"),
+            "How long it lasts; then the host starts again or thaws, or the link heals. Must end within the steady phase.",
+        ),
+        key("kind", Kind::OneOf(FAULT_KIND), Without::Wrong, "What goes wrong."),
+        key(
+            "target",
+            Kind::Text,
+            Without::Wrong,
+            "A host (`source-1`, `proxy-0`, `NAME-0`), a link both ways (`proxy-0/source-1`) or one way of it (`source-1>proxy-0`: what the source \
+             sends). A name may be a group of clients, `clients` (all of them), or end in `*` (`proxy-*`): then each is hit. `source-active` is the \
+             source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute` and `slam` take a source by its \
+             number.",
+        ),
+        only(
+            "latency",
+            Kind::OneOf(LATENCY),
+            "nothing",
+            "`latency`: what the delay of each segment grows by, one way.",
+        ),
+        only(
+            "jitter",
+            Kind::Span(0, 60 * SECOND),
+            "nothing",
+            "`latency`: and up to this, evenly. Segments of one connection keep their order.",
+        ),
+        only("bandwidth", Kind::Whole(1, u64::MAX), "no such fault", "`bandwidth`: bits per second and direction."),
+        only(
+            "queue-bytes",
+            Kind::Whole(1, 1 << 40),
+            "1048576",
+            "`bandwidth`: bytes that may wait for it; a segment beyond is lost and sent again.",
+        ),
+        only(
+            "loss",
+            Kind::Number(0.0, 1.0),
+            "1 in bad spells",
+            "`loss`, `burst-loss`: share of segments lost (in a bad spell). Each loss is a delay: the time-out doubles with each try, from 200 ms and a \
+             round trip.",
+        ),
+        only("loss-good", Kind::Number(0.0, 1.0), "0", "`burst-loss`: share lost in a good spell."),
+        only("good", Kind::Span(MS, DAY), "no such fault", "`burst-loss`: mean time of a good spell, exponential."),
+        only("bad", Kind::Span(MS, DAY), "no such fault", "`burst-loss`: mean time of a bad spell, exponential."),
+        only("size", Kind::Whole(1, 1 << 20), "no such fault", "`slicer`: bytes of a piece on average."),
+        only("size-variation", Kind::Whole(0, 1 << 20), "0", "`slicer`: how much larger or smaller a piece may be."),
+        only(
+            "delay",
+            Kind::Span(0, HOUR),
+            "no such fault",
+            "`slicer`: between two pieces; `slow-close`: of the end of a stream; `slow-lookup`: of the answer.",
+        ),
+        only(
+            "closes-after",
+            Kind::Span(0, DAY),
+            "never, and all arrives at the end",
+            "`timeout`: when silent connections are closed, since the fault began or they opened.",
+        ),
+        only(
+            "bytes",
+            Kind::Whole(0, 1 << 40),
+            "0",
+            "`limit-data`, `reset-peer`: what may arrive in one direction of a connection since the fault began. 0 with `reset-peer`: those that are open \
+             end at once.",
+        ),
+        only("times", Kind::Number(1.0, 10_000.0), "no such fault", "`slow-host`: how many times slower, above 1."),
+        only(
+            "period",
+            Kind::Span(2 * MS, 60 * SECOND),
+            "10ms",
+            "`slow-host`: where CPU is free, one turn: the process runs for one `times`-th of it and stands still for the rest.",
+        ),
+        only(
+            "at-most",
+            Kind::Whole(0, 1 << 30),
+            "no such fault",
+            "`backlog`: connections that wait to be accepted (one more fits in); `descriptors`: sockets of the process.",
+        ),
+        only("ahead", Kind::Span(1, 365 * DAY), "not", "`clock-jump`: how far the wall clock goes ahead."),
+        only("behind", Kind::Span(1, 365 * DAY), "not", "`clock-jump`: how far the wall clock falls behind."),
+        only(
+            "ppm",
+            Kind::Number(-500_000.0, 500_000.0),
+            "no such fault",
+            "`clock-drift`: microseconds that the wall clock gains in each second; negative: loses.",
+        ),
+    ],
+};
+
+const FAULT_KIND: &[Choice] = &[
+    word("kill", "The process dies; its kernel says FIN or RST. With `for`, it starts again afterwards."),
+    word(
+        "power-off",
+        "The machine goes dark: silence. With `for`, it boots again and answers RST to what it has forgotten.",
+    ),
+    word("restart", "The process dies and starts again at once. Takes no `for`."),
+    word("freeze", "The process stops running; its kernel lives on and acknowledges."),
+    word("slow-host", "The CPU is slower: `service-time` is multiplied; where CPU is free, the process runs by turns."),
+    word("clock-jump", "The wall clock is off; it is right again afterwards. Timers go on."),
+    word("clock-drift", "The wall clock gains or loses; it is set right afterwards."),
+    word("backlog", "Accept queues are short: requests beyond vanish and come again after 1, 3, 7 s."),
+    word("descriptors", "The process may hold few sockets: beyond, accept and connect fail with EMFILE."),
+    word("refuse", "Connection requests are answered with RST. Open connections go on."),
+    word("black-hole", "Connection requests vanish and come again after 1, 3, 7 s. Open connections go on."),
+    word("accept-close", "Connection requests are granted, and the connection is closed before the listener sees it."),
+    word("nxdomain", "The name of the host does not resolve."),
+    word("slow-lookup", "The name of the host resolves late."),
+    word(
+        "partition",
+        "A link carries nothing, and what is on it is lost and sent again at growing intervals. Requests vanish.",
+    ),
+    word("stall", "A link carries nothing; what was sent arrives after the heal, all at once."),
+    word("latency", "Segments take longer."),
+    word("bandwidth", "A link carries less, with a bounded queue before it."),
+    word("loss", "Segments are lost, each by itself. No byte is missing for that, it is late."),
+    word("burst-loss", "Segments are lost in bursts (Gilbert-Elliott)."),
+    word("slicer", "Bytes trickle: small pieces with a pause between."),
+    word("slow-close", "The end of a stream (FIN) comes late."),
+    word("timeout", "Bytes stop arriving; after a while each connection is closed on its way."),
+    word("limit-data", "Each connection is closed on its way after so many bytes."),
+    word("reset-peer", "Each connection is reset at both ends, at once or after so many bytes."),
+    word("half-open", "The host (of `a>b`: a) forgets its connections without a word. Takes no `for`."),
+    word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
+    word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
+];
