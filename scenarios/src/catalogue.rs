@@ -59,6 +59,15 @@ static ALL: &[Entry] = entries![
     "relay-panic",
     "fleet-outage",
     "sharded-scale-out",
+    "source-reset-mid-stream",
+    "half-open-source",
+    "names-do-not-resolve",
+    "trickling-sources",
+    "lossy-mobile-clients",
+    "thin-pipe",
+    "slow-proxy-host",
+    "descriptors-run-out",
+    "wrong-clocks",
 ];
 
 /// The whole catalogue, in the order in which it runs.

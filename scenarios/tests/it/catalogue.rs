@@ -98,6 +98,15 @@ all_pass! {
     relay_panic_passes: "relay-panic",
     fleet_outage_passes: "fleet-outage",
     sharded_scale_out_passes: "sharded-scale-out",
+    source_reset_mid_stream_passes: "source-reset-mid-stream",
+    half_open_source_passes: "half-open-source",
+    names_do_not_resolve_passes: "names-do-not-resolve",
+    trickling_sources_passes: "trickling-sources",
+    lossy_mobile_clients_passes: "lossy-mobile-clients",
+    thin_pipe_passes: "thin-pipe",
+    slow_proxy_host_passes: "slow-proxy-host",
+    descriptors_run_out_passes: "descriptors-run-out",
+    wrong_clocks_passes: "wrong-clocks",
 }
 
 /// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.
