@@ -18,7 +18,7 @@ use wire::event::Timed;
 use crate::check::Facts;
 use crate::model::{Consumed, Engine};
 use crate::mutants::Mutant;
-use crate::pcap::{Packets, Pcap};
+use crate::pcap::{Packets, Pcap, Place};
 use crate::plan::Plan;
 use crate::recorder::{self, Recorded};
 
@@ -115,11 +115,11 @@ struct Ended {
 /// # Errors
 /// [`EngineError::NotExpressible`] says what it lacks.
 pub fn able(plan: &Plan, engine: Engine) -> Result<(), EngineError> {
-    plan.expressible(engine).map_err(|why| EngineError::NotExpressible {
-        engine: engine.word(),
-        scenario: plan.scenario.name.clone(),
-        why,
-    })
+    plan.expressible(engine).map_err(|why| cannot(plan, engine, why))
+}
+
+fn cannot(plan: &Plan, engine: Engine, why: String) -> EngineError {
+    EngineError::NotExpressible { engine: engine.word(), scenario: plan.scenario.name.clone(), why }
 }
 
 /// Runs a plan.
@@ -135,21 +135,28 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
 /// # Errors
 /// As [`run`]; [`EngineError::NotExpressible`] also where packets cannot be captured as wanted.
 pub fn run_captured(plan: &Plan, options: Options, pcap: Option<&Pcap>) -> Result<Run, EngineError> {
-    let engine = options.engine.word();
-    able(plan, options.engine)?;
     if options.order != 0 && options.engine != Engine::Sim {
-        let why = "it has one order of ready tasks only".to_owned();
-        return Err(EngineError::NotExpressible { engine, scenario: plan.scenario.name.clone(), why });
+        return Err(cannot(plan, options.engine, "it has one order of ready tasks only".to_owned()));
     }
-    if let Some(Err(why)) = pcap.map(|pcap| pcap.places(plan, options.engine)) {
-        let why = why.to_string();
-        return Err(EngineError::NotExpressible { engine, scenario: plan.scenario.name.clone(), why });
-    }
-    let failed =
-        |why: String| EngineError::Failed { engine, scenario: plan.scenario.name.clone(), seed: plan.seed, why };
-    // Sockets were refused above.
-    let ended = simulated::run(plan, options, None, pcap).map_err(failed)?;
-    Ok(judge(plan, options, ended))
+    let places = pcap.map(|pcap| pcap.places(plan, options.engine)).transpose();
+    let places = places.map_err(|why| cannot(plan, options.engine, why.to_string()))?;
+    Ok(judge(plan, options, simulate(plan, options, None, pcap.zip(places.as_deref()))?))
+}
+
+/// Runs a plan in the world that its engine makes. Sockets are no such world.
+fn simulate(
+    plan: &Plan,
+    options: Options,
+    segments_from: Option<u64>,
+    pcap: Option<(&Pcap, &[Place])>,
+) -> Result<Ended, EngineError> {
+    able(plan, options.engine)?;
+    simulated::run(plan, options, segments_from, pcap).map_err(|why| EngineError::Failed {
+        engine: options.engine.word(),
+        scenario: plan.scenario.name.clone(),
+        seed: plan.seed,
+        why,
+    })
 }
 
 /// Runs a plan for what its network delivers, from the delivery with the number `from` (counted from 0) on.
@@ -157,14 +164,7 @@ pub fn run_captured(plan: &Plan, options: Options, pcap: Option<&Pcap>) -> Resul
 /// # Errors
 /// As [`run`].
 pub fn segments(plan: &Plan, options: Options, from: u64) -> Result<Segments, EngineError> {
-    able(plan, options.engine)?;
-    let ended = simulated::run(plan, options, Some(from), None).map_err(|why| EngineError::Failed {
-        engine: options.engine.word(),
-        scenario: plan.scenario.name.clone(),
-        seed: plan.seed,
-        why,
-    })?;
-    Ok(ended.segments)
+    Ok(simulate(plan, options, Some(from), None)?.segments)
 }
 
 /// What checkers may know of the plan.

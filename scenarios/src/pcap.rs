@@ -130,13 +130,11 @@ fn fits(pattern: &str, name: &str) -> bool {
 pub struct Packets {
     /// The packets.
     pub capture: Capture,
-    interfaces: Vec<pcapng::Interface>,
-    names: Vec<(Ipv4Addr, String)>,
-    epoch_us: u64,
-    bytes_max: u64,
+    taken: Capturing,
 }
 
-/// A capture that is under way.
+/// How a capture is taken, from its beginning on.
+#[derive(Clone, Debug)]
 pub(crate) struct Capturing {
     interfaces: Vec<pcapng::Interface>,
     names: Vec<(Ipv4Addr, String)>,
@@ -175,8 +173,7 @@ impl Capturing {
     }
 
     pub(crate) fn end(self, capture: Capture) -> Packets {
-        let Self { interfaces, names, epoch_us, bytes_max } = self;
-        Packets { capture, interfaces, names, epoch_us, bytes_max }
+        Packets { capture, taken: self }
     }
 }
 
@@ -200,7 +197,7 @@ impl Packets {
         Some(format!(
             "the capture ends at {:.6} s: its bound of {} bytes is reached (--pcap-bytes)",
             at_us as f64 / 1e6,
-            self.bytes_max
+            self.taken.bytes_max
         ))
     }
 
@@ -220,9 +217,9 @@ impl Packets {
         let section = pcapng::Section {
             application: format!("windtunnel {}", env!("CARGO_PKG_VERSION")),
             comments,
-            epoch_us: self.epoch_us,
-            interfaces: self.interfaces.clone(),
-            names: self.names.clone(),
+            epoch_us: self.taken.epoch_us,
+            interfaces: self.taken.interfaces.clone(),
+            names: self.taken.names.clone(),
             notes: self.notes(metrics),
         };
         let packets = self.capture.packets().map(|packet| pcapng::Packet {

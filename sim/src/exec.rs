@@ -464,7 +464,7 @@ pub(crate) fn running() -> Option<(u32, &'static str)> {
     let key = ready::current();
     EXEC.try_with(|cell| {
         let exec = cell.try_borrow().ok()?;
-        let task = exec.as_ref()?.tasks.iter().map(|(_, task)| task).find(|task| task.key == key)?;
+        let task = exec.as_ref()?.tasks.get(key.index as usize).filter(|task| task.key == key)?;
         Some((task.host, task.name))
     })
     .ok()

@@ -15,7 +15,7 @@ use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 
 use crate::failure::Cause;
-use crate::{exec, interpose, kernel};
+use crate::{exec, interpose};
 
 /// What simulated code must not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +114,7 @@ pub(crate) fn verdict() -> Option<Cause> {
     let times = COUNT.replace(0);
     let First { deed, who, place } = FIRST.take()?;
     let (what, instead) = deed.words();
-    let task = who.map(|(host, task)| {
-        let host = kernel::with(|world| world.hosts.get(host as usize).map(|host| host.name.clone())).flatten();
-        format!("task `{task}` of host `{}`, ", host.unwrap_or_default())
-    });
+    let task = who.map(|(host, task)| format!("task `{task}` of host `{}`, ", exec::host_name(host)));
     let first = format!("{}{}", task.unwrap_or_default(), culprit(&place.to_string()));
     Some(Cause::Unrepeatable { what: what.to_owned(), times, first, instead: instead.to_owned() })
 }

@@ -66,10 +66,8 @@ pub(crate) enum Happening {
     Refused { conn: ConnId },
     /// Nobody has that address.
     Unreachable { conn: ConnId },
-    /// A fault of the plan, by its place, begins or ends.
-    Fault { due: u32, begins: bool },
-    /// A slow host stands still, or runs again.
-    Turn { fault: u32, host: u32, runs: bool },
+    /// A fault's time has come.
+    Fault(Due),
     /// A fault closes a connection from the middle.
     Close { conn: ConnId, fault: u32 },
 }
@@ -259,10 +257,8 @@ impl World {
                 Happening::Refused { conn } => self.refused_arrives(conn),
                 Happening::Unreachable { conn } => self.connect_fails(conn, std::io::ErrorKind::HostUnreachable),
                 Happening::Close { conn, fault } => self.close_at(conn, fault),
-                // These reach programs: they wait until the world is given back.
-                Happening::Fault { due, begins: true } => self.faults.due.push(Due::Begins(due)),
-                Happening::Fault { due, begins: false } => self.faults.due.push(Due::Ends(due)),
-                Happening::Turn { fault, host, runs } => self.faults.due.push(Due::Turn { fault, host, runs }),
+                // It reaches programs: it waits until the world is given back.
+                Happening::Fault(due) => self.faults.due.push(due),
             }
         }
         count

@@ -55,10 +55,7 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
     let result = outcome.unwrap_or_else(|_| Err(panics::taken("", "the simulator or the set-up")));
     // Whatever is left of the world goes now, in this order: programs, then sockets.
     let _ = catch_unwind(AssertUnwindSafe(exec::uninstall));
-    let result = match guard::verdict() {
-        Some(cause) => Err(cause),
-        None => result,
-    };
+    let result = guard::verdict().map_or(result, Err);
     let report = kernel::uninstall().map(|world| Report {
         trace_hash: world.trace.hash,
         trace_count: world.trace.count,

@@ -81,10 +81,11 @@ impl Trace {
 
     pub(crate) fn add(&mut self, at_us: u64, route: Route, kind: TraceKind, payload: &[u8]) {
         let Route { from, to: host, conn, outward } = route;
+        let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let mut head = [0_u8; 32];
         head[..8].copy_from_slice(&at_us.to_le_bytes());
         head[8..16].copy_from_slice(&conn.to_le_bytes());
-        head[16..20].copy_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+        head[16..20].copy_from_slice(&bytes.to_le_bytes());
         head[20..24].copy_from_slice(&from.to_le_bytes());
         head[24..28].copy_from_slice(&host.to_le_bytes());
         head[28] = kind as u8;
@@ -94,7 +95,6 @@ impl Trace {
             self.hash = xxh3_64_with_seed(payload, self.hash);
         }
         if self.count >= self.events_from && self.events.len() < self.events_max {
-            let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             self.events.push(TraceEvent { at_us, host, from, conn, outward, kind, bytes, hash: self.hash });
         }
         self.count += 1;

@@ -125,10 +125,7 @@ pub fn run(config: SimConfig, setup: impl FnOnce(&mut Setup) + Send) -> Result<R
         state::install(State::new(&config));
         let outcome = catch_unwind(AssertUnwindSafe(|| checked(&config, setup)));
         let result = outcome.unwrap_or_else(|_| Err(panics::taken("", "turmoil or the set-up")));
-        let result = match guard::verdict() {
-            Some(cause) => Err(cause),
-            None => result,
-        };
+        let result = guard::verdict().map_or(result, Err);
         let state = state::uninstall();
         interpose::leave();
         let mut report = state.map_or_else(Report::default, |state| Report {

@@ -15,7 +15,7 @@ use wire::ws::Message;
 use super::answers::{Acknowledge, Answer, Answers};
 use super::books::Books;
 use super::delivery::Delivery;
-use super::inbox::{Answered, News, Passed};
+use super::inbox::{News, Passed};
 use super::legs::{LegKey, Legs, Opened};
 use super::merge::{Identify, Merge, Merged};
 use super::shard::{Seat, Shard};
@@ -189,12 +189,12 @@ impl<N: Network> Hub<N> {
         answer.denied.retain(|(symbol, _)| legs.knows(key, *symbol));
         answers.note(key, &answer);
         let symbols = answer.accepted.into_iter().chain(answer.denied.into_iter().map(|(symbol, _)| symbol));
-        let news = answers.news(&*self.acknowledge, symbols, |symbol| legs.asked(symbol));
-        self.announce(news);
+        self.announce(&mut state, symbols);
     }
 
-    /// Under the state's lock, so that every shard sees the answers in their order.
-    fn announce(&self, news: Option<Answered>) {
+    /// Tells clients what holds now of these symbols, where that is news. Under the state's lock, so that every shard sees the answers in their order.
+    fn announce(&self, State { legs, answers, .. }: &mut State, symbols: impl IntoIterator<Item = Symbol>) {
+        let news = answers.news(&*self.acknowledge, symbols, |symbol| legs.asked(symbol));
         let Some(answered) = news.map(Arc::new) else { return };
         for shard in &self.shards {
             shard.post(std::iter::once(News::Answered(Arc::clone(&answered))));
@@ -237,9 +237,8 @@ impl<N: Network> Hub<N> {
         self.post(&mut state, merged);
         self.forget_left(&mut state, told);
         // The next leg asks again; where another has a word already, that holds from here on.
-        let State { legs, answers, .. } = &mut *state;
-        let symbols = answers.down(key);
-        self.announce(answers.news(&*self.acknowledge, symbols, |symbol| legs.asked(symbol)));
+        let symbols = state.answers.down(key);
+        self.announce(&mut state, symbols);
     }
 
     /// What a source is to be told by now. While it has not taken the last request (`busy`), nothing: a source that stalls gets one at a time.
@@ -258,9 +257,8 @@ impl<N: Network> Hub<N> {
             }
         }
         self.post(&mut state, merged);
-        let State { legs, answers, .. } = &mut *state;
-        answers.leave(key, &left);
-        self.announce(answers.news(&*self.acknowledge, left.iter().copied(), |symbol| legs.asked(symbol)));
+        state.answers.leave(key, &left);
+        self.announce(&mut state, left.iter().copied());
         self.forget_left(&mut state, left);
         Due { told, again: state.legs.next(key) }
     }

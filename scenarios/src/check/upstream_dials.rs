@@ -89,7 +89,6 @@ impl Checker for Dials {
                 self.rate(at, *proxy, *source, findings);
                 self.together(at, *proxy, *source, findings);
             }
-
             Event::FaultStart { .. } | Event::FaultStop { .. } | Event::Phase { phase: Phase::Warmup } => {
                 self.settled_us = at.us.saturating_add(SETTLE_US);
                 self.lately.clear();

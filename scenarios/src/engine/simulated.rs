@@ -11,7 +11,7 @@ use super::cast::{self, Hosts};
 use super::{Ended, Options, Segments};
 use crate::check;
 use crate::model::{Engine, Latency};
-use crate::pcap::{Capturing, Packets, Pcap};
+use crate::pcap::{Capturing, Packets, Pcap, Place};
 use crate::plan::{Plan, proxy_host};
 use crate::recorder::Recorder;
 
@@ -46,7 +46,7 @@ pub(super) fn run(
     plan: &Plan,
     options: Options,
     segments_from: Option<u64>,
-    pcap: Option<&Pcap>,
+    pcap: Option<(&Pcap, &[Place])>,
 ) -> Result<Ended, String> {
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
@@ -74,10 +74,8 @@ pub(super) fn run(
         _ => sim::run(config, |world| {
             let hosts = cast::assemble(world, plan, options, &recorder);
             charge(plan, &world.control(), &hosts);
-            if let Some(pcap) = pcap {
-                // Places that are not there were refused before.
-                let places = pcap.places(plan, options.engine).unwrap_or_default();
-                let (under_way, wanted) = Capturing::begin(pcap, &places, &hosts, EPOCH);
+            if let Some((pcap, places)) = pcap {
+                let (under_way, wanted) = Capturing::begin(pcap, places, &hosts, EPOCH);
                 capturing = Some(under_way);
                 world.capture(wanted);
             }

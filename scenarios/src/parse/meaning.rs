@@ -145,27 +145,31 @@ fn kebab_hint(text: &str) -> String {
 }
 
 fn network(rules: &mut Rules<'_>) {
-    let latency = |last: &'static str| ["network".into(), "latency".into(), last.into()];
-    match rules.scenario.network.latency {
-        Latency::Uniform(low, high) if low > high => {
-            let message = format!("network.latency.uniform begins at {low} and ends before it, at {high}");
-            rules.wrong_but(&latency("uniform"), message, format!("did you mean [\"{high}\", \"{low}\"]?"));
-        }
-        Latency::LogNormal { tail, .. } if tail <= 1.0 => {
-            let path: [Step<'_>; 4] = ["network".into(), "latency".into(), "log-normal".into(), "tail".into()];
-            rules.wrong(
-                &path,
-                format!("network.latency.log-normal.tail is p99 / median and must be above 1, not {tail}"),
-            );
-        }
-        _ => {}
-    }
+    latency(rules, rules.scenario.network.latency, "network.latency", &["network".into(), "latency".into()]);
     if rules.scenario.network.loss >= 1.0 {
         rules.wrong_but(
             &["network".into(), "loss".into()],
             "network.loss of 1 never delivers anything",
             "for an outage, use a fault of kind \"stall\"",
         );
+    }
+}
+
+/// Whether a latency is one; `name` is its key as messages have it.
+fn latency<'p>(rules: &mut Rules<'_>, latency: Latency, name: &str, path: &[Step<'p>]) {
+    let within = |keys: &[&'static str]| -> Vec<Step<'p>> {
+        path.iter().copied().chain(keys.iter().map(|key| Step::from(*key))).collect()
+    };
+    match latency {
+        Latency::Uniform(low, high) if low > high => {
+            let message = format!("{name}.uniform begins at {low} and ends before it, at {high}");
+            rules.wrong_but(&within(&["uniform"]), message, format!("did you mean [\"{high}\", \"{low}\"]?"));
+        }
+        Latency::LogNormal { tail, .. } if tail <= 1.0 => {
+            let message = format!("{name}.log-normal.tail is p99 / median and must be above 1, not {tail}");
+            rules.wrong(&within(&["log-normal", "tail"]), message);
+        }
+        _ => {}
     }
 }
 

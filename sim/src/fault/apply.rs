@@ -6,7 +6,7 @@ use crate::exec;
 use crate::kernel::{self, Happening, Hit, World};
 
 /// A fault whose time has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     /// Of the plan.
     Begins(u32),
@@ -171,11 +171,11 @@ impl World {
         // Ends before beginnings at one instant.
         for (index, fault) in (first..).zip(&plan) {
             if let Some(stop) = fault.stop.filter(|stop| *stop > fault.start) {
-                self.schedule(micros(stop).max(self.now_us), Happening::Fault { due: index, begins: false });
+                self.schedule(micros(stop).max(self.now_us), Happening::Fault(Due::Ends(index)));
             }
         }
         for (index, fault) in (first..).zip(&plan) {
-            self.schedule(micros(fault.start).max(self.now_us), Happening::Fault { due: index, begins: true });
+            self.schedule(micros(fault.start).max(self.now_us), Happening::Fault(Due::Begins(index)));
         }
         self.faults.planned.extend(plan.into_iter().map(|fault| (fault, None)));
     }

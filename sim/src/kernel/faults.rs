@@ -174,7 +174,7 @@ impl World {
         let period = micros(period).max(2);
         let running = ((period as f64 / times.max(1.0)) as u64).clamp(1, period - 1);
         let lasts = if runs { period - running } else { running };
-        self.schedule(self.now_us.saturating_add(lasts), Happening::Turn { fault, host, runs });
+        self.schedule(self.now_us.saturating_add(lasts), Happening::Fault(Due::Turn { fault, host, runs }));
     }
 
     /// How a lookup of the host named `name` by `from` goes: how much longer it takes, and whether it fails.

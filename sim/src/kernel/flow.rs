@@ -461,7 +461,6 @@ impl World {
             return false;
         }
         let Some(conn) = self.conn(id) else { return false };
-        let back = conn.flows[1 - dir as usize].link;
         let dead = conn.ends[dir as usize].state == EndState::Dead || conn.ends[dir as usize].broken;
         let flow = &mut conn.flows[dir as usize];
         if dead && head.kind != SegmentKind::Reset {
@@ -469,13 +468,29 @@ impl World {
             flow.segments.retain(|segment| segment.kind == SegmentKind::Reset);
             return true;
         }
+        self.launch_again(id, dir, |segment| segment.lost > 0 && segment.arrives <= now, |_| {});
+        true
+    }
+
+    /// Puts those segments of a direction on its link once more that `is_due` picks; `launched` notes it in each.
+    pub(super) fn launch_again(
+        &mut self,
+        id: ConnId,
+        dir: u8,
+        is_due: impl Fn(&Segment) -> bool,
+        launched: impl Fn(&mut Segment),
+    ) {
+        let Some(conn) = self.conn(id) else { return };
+        let back = conn.flows[1 - dir as usize].link;
+        let flow = &mut conn.flows[dir as usize];
         let link = flow.link;
         let (mut segments, mut draws, mut done) =
             (std::mem::take(&mut flow.segments), flow.draws.clone(), flow.arrived);
         for segment in &mut segments {
-            if segment.lost > 0 && segment.arrives <= now {
+            if is_due(segment) {
                 self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
                 self.launch(segment, link, back, segment.end.saturating_sub(done), &mut draws);
+                launched(segment);
             }
             done = segment.end;
         }
@@ -483,7 +498,6 @@ impl World {
             let flow = &mut conn.flows[dir as usize];
             (flow.segments, flow.draws) = (segments, draws);
         }
-        true
     }
 
     fn deliver(&mut self, id: ConnId, dir: u8, segment: Segment) {
@@ -505,9 +519,7 @@ impl World {
             _ if unknown => self.answer_reset(id, to),
             SegmentKind::Ack => self.ack_arrives(id),
             SegmentKind::Data => {
-                let from = flow.head + usize::try_from(flow.arrived - flow.read).unwrap_or(0);
-                let n = usize::try_from(segment.end - flow.arrived).unwrap_or(0);
-                self.trace.add(now, route, TraceKind::Data, &flow.bytes[from..from + n]);
+                self.trace.add(now, route, TraceKind::Data, flow.bytes(flow.arrived, segment.end));
                 if state == EndState::Orphan {
                     // Nobody is left to read it.
                     self.reset(id, to);

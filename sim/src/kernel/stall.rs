@@ -53,7 +53,15 @@ impl World {
         let round_trip = self.round_trip_us(link, back);
         self.tap_tries(id, dir, forward);
         if forward {
-            self.resend(id, dir, link, back, now);
+            // All that was lost.
+            let served = self.service_free;
+            self.launch_again(
+                id,
+                dir,
+                |segment| segment.arrives == NEVER,
+                |segment| (segment.sent_at, segment.served) = (now, served),
+            );
+            self.expect(id, dir);
         }
         if forward && backward {
             let Some(conn) = self.conn(id) else { return };
@@ -79,30 +87,6 @@ impl World {
         let Some(conn) = self.conn(id) else { return };
         conn.flows[dir as usize].stall = Some(Stall { tries, next });
         self.schedule(next, Happening::Retransmit { conn: id, dir });
-    }
-
-    /// Sends again all that was lost.
-    fn resend(&mut self, id: ConnId, dir: u8, link: u32, back: u32, now: u64) {
-        let served = self.service_free;
-        let Some(conn) = self.conn(id) else { return };
-        let flow = &mut conn.flows[dir as usize];
-        let mut segments = std::mem::take(&mut flow.segments);
-        let mut draws = flow.draws.clone();
-        let mut done = flow.arrived;
-        for segment in &mut segments {
-            if segment.arrives == NEVER {
-                self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
-                self.launch(segment, link, back, segment.end.saturating_sub(done), &mut draws);
-                segment.sent_at = now;
-                segment.served = served;
-            }
-            done = segment.end;
-        }
-        let Some(conn) = self.conn(id) else { return };
-        let flow = &mut conn.flows[dir as usize];
-        flow.segments = segments;
-        flow.draws = draws;
-        self.expect(id, dir);
     }
 
     /// A direction of the wire between two hosts has gone dead: what is on it is lost.

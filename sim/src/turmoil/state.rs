@@ -277,8 +277,8 @@ impl State {
 
     /// Twice the one-way delay, at least a millisecond.
     pub(super) fn round_trip(&self, from: u32, addr: IpAddr) -> Duration {
-        let between = self.host_at(addr).and_then(|to| self.between.get(&(from.min(to), from.max(to))));
-        (between.map_or(self.delay, |between| between.delay + between.extra) * 2).max(Duration::from_millis(1))
+        let delay = self.host_at(addr).map_or(self.delay, |to| self.delay(HostId(from), HostId(to)));
+        (delay * 2).max(Duration::from_millis(1))
     }
 
     pub(super) fn add_host(&mut self, name: &str, addr: IpAddr, foreground: bool) {

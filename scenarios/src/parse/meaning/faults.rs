@@ -1,7 +1,7 @@
 //! Faults: each hits something that exists, within the steady phase, with the parameters of its kind and no others.
 
 use super::Rules;
-use crate::model::{Fault, FaultKind, Latency, Scenario};
+use crate::model::{Fault, FaultKind, Scenario};
 use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 use crate::span::Span;
 
@@ -88,16 +88,8 @@ fn parameters(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
         }
         _ => {}
     }
-    let latency = |last: &'static str| ["faults".into(), index.into(), "latency".into(), last.into()];
-    match fault.latency {
-        Some(Latency::Uniform(low, high)) if low > high => {
-            let message = format!("latency.uniform begins at {low} and ends before it, at {high}");
-            rules.wrong_but(&latency("uniform"), message, format!("did you mean [\"{high}\", \"{low}\"]?"));
-        }
-        Some(Latency::LogNormal { tail, .. }) if tail <= 1.0 => {
-            rules.wrong(&latency("log-normal"), format!("tail is p99 / median and must be above 1, not {tail}"));
-        }
-        _ => {}
+    if let Some(latency) = fault.latency {
+        super::latency(rules, latency, "latency", &["faults".into(), index.into(), "latency".into()]);
     }
 }
 
