@@ -352,7 +352,7 @@ pub enum Event {
     FaultStart {
         /// Its number in the plan, from 0.
         fault: u16,
-        /// Its kind, in the scenario file's word: `kill`, `freeze`, `stall`, ...
+        /// Its kind, in the scenario file's word: `kill`, `freeze`, `stall`, ... See [`ends_process`].
         kind: Box<str>,
         /// What it hits: a host's or link's name.
         target: Box<str>,
@@ -534,6 +534,12 @@ impl Sink for JsonLines {
             *writer = None;
         }
     }
+}
+
+/// Whether a fault of this kind, by its word, ends the process that it hits: that reports nothing any more, the end of its connections least of all.
+#[must_use]
+pub fn ends_process(kind: &str) -> bool {
+    matches!(kind, "kill" | "power-off" | "restart")
 }
 
 #[cfg(test)]

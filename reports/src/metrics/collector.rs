@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
-use wire::event::{Event, Why};
+use wire::event::{Event, Why, ends_process};
 use wire::feed::{GapReason, Kind};
 use wire::id::{ClientId, LegId, ProxyId, SourceId};
 
@@ -375,7 +375,7 @@ impl Collector {
     fn fault_starts(&mut self, at_us: u64, fault: u16, kind: &str, target: &str) {
         if let Some(source) = source_of(target).and_then(|source| self.source(source)) {
             source.faults += 1;
-            if matches!(kind, "kill" | "power-off") {
+            if ends_process(kind) {
                 // It reports nothing any more.
                 source.open.clear();
                 source.connections = 0;

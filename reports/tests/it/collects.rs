@@ -167,12 +167,14 @@ fn fairness_leaves_out_the_instance_that_a_fault_names() {
 #[test]
 fn a_killed_source_has_no_connections_though_it_reports_nothing() {
     let opened = |leg| Event::SourceOpen { source: SourceId(0), leg: LegId(leg), peer: address(leg) };
-    let kill = Event::FaultStart { fault: 0, kind: "kill".into(), target: "source-0".into() };
-    let closed = Event::SourceClose { source: SourceId(0), leg: LegId(0), by: Side::Peer, code: None };
-    let metrics =
-        collect(300, &[(0, opened(0)), (1, opened(1)), (100_000, kill), (200_000, opened(2)), (200_001, closed)]);
-    assert_eq!(metrics.sources[0].connections, [2, 0, 1]);
-    assert_eq!(metrics.faults[0].stop_us, None);
+    for kind in ["kill", "power-off", "restart"] {
+        let kill = Event::FaultStart { fault: 0, kind: kind.into(), target: "source-0".into() };
+        let closed = Event::SourceClose { source: SourceId(0), leg: LegId(0), by: Side::Peer, code: None };
+        let metrics =
+            collect(300, &[(0, opened(0)), (1, opened(1)), (100_000, kill), (200_000, opened(2)), (200_001, closed)]);
+        assert_eq!(metrics.sources[0].connections, [2, 0, 1], "{kind}");
+        assert_eq!(metrics.faults[0].stop_us, None);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use wire::event::Event;
+use wire::event::{Event, ends_process};
 
 use super::Facts;
 
@@ -119,7 +119,7 @@ impl Health {
                 .find_map(|name| name.strip_prefix(prefix).and_then(|number| number.parse::<usize>().ok()))
         };
         if let Some(source) = number("source-") {
-            let dead = !target.contains(['/', '>']) && matches!(kind, "kill" | "power-off" | "restart");
+            let dead = !target.contains(['/', '>']) && ends_process(kind);
             return Hit::Source { source, dead };
         }
         let clients = |name: &str| self.client_hosts.iter().position(|host| host.0 == name);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
-use wire::event::Event;
+use wire::event::{Event, ends_process};
 use wire::id::{ClientId, LegId, SessionId, SourceId, Symbol};
 
 use super::{At, Checker, Facts, Findings, SubscriptionAnswers};
@@ -192,7 +192,7 @@ impl Checker for Answered {
                 let gone = (*source, *leg);
                 self.legs_end(at.us, |leg| *leg == gone);
             }
-            Event::FaultStart { kind, target, .. } if matches!(&**kind, "kill" | "power-off" | "restart") => {
+            Event::FaultStart { kind, target, .. } if ends_process(kind) => {
                 if let Some(down) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {
                     self.legs_end(at.us, |(source, _)| *source == SourceId(down));
                 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
-use wire::event::Event;
+use wire::event::{Event, ends_process};
 use wire::id::{LegId, SessionId, SourceId};
 
 use super::homes::Homes;
@@ -225,7 +225,7 @@ impl Union {
     }
 
     fn fault(&mut self, at: At, kind: &str, target: &str) {
-        if !matches!(kind, "kill" | "power-off" | "restart") {
+        if !ends_process(kind) {
             return;
         }
         if let Some(source) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {

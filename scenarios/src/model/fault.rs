@@ -181,7 +181,7 @@ impl FaultKind {
     /// Whether connections of the process end with it.
     #[must_use]
     pub fn ends_process(self) -> bool {
-        matches!(self, FaultKind::Kill | FaultKind::PowerOff | FaultKind::Restart)
+        wire::event::ends_process(self.word())
     }
 
     /// Whether it hits a host and never a link.
