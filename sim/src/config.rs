@@ -247,19 +247,64 @@ impl Default for TcpConfig {
     }
 }
 
-/// What a host's one CPU needs for network work: a queue with one server. It delays sending and delivery; it does not delay the program's own code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a host's cores need for network work: a queueing station, first come, first served. It delays sending and delivery; it does not delay the program's
+/// own code. The costs of one piece of work add up, in nanoseconds, so that costs below a microsecond are not lost; it arrives and is done on whole
+/// microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceTime {
-    /// For each segment sent and each segment delivered.
+    /// For each segment sent and each segment delivered. What a program writes at once, up to 64 KiB, is one segment. Default 0.
     pub per_segment: Duration,
-    /// Nanoseconds for each byte of payload, sent and delivered.
-    pub per_byte_ns: u64,
-    /// For each connection that arrives at a listener.
+    /// For 1024 bytes of payload, sent and delivered; a part of them costs its part. Default 0.
+    pub per_kib: Duration,
+    /// For each connection that arrives at a listener. Default 0.
     pub per_connection: Duration,
+    /// Cores, at least 1. Default 1.
+    pub cores: u16,
+    /// Who works on what. Default [`Queues::PerCore`].
+    pub queues: Queues,
+    /// How the costs of pieces of work spread. Default [`Spread::Fixed`].
+    pub spread: Spread,
+}
+
+impl Default for ServiceTime {
+    fn default() -> Self {
+        Self {
+            per_segment: Duration::ZERO,
+            per_kib: Duration::ZERO,
+            per_connection: Duration::ZERO,
+            cores: 1,
+            queues: Queues::default(),
+            spread: Spread::default(),
+        }
+    }
 }
 
 impl ServiceTime {
-    pub(crate) fn is_free(&self) -> bool {
-        self.per_segment.is_zero() && self.per_byte_ns == 0 && self.per_connection.is_zero()
+    /// Whether all work is free: then nothing ever queues.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.per_segment.is_zero() && self.per_kib.is_zero() && self.per_connection.is_zero()
     }
+}
+
+/// Which core does what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Queues {
+    /// Each core has a queue of its own, and all work of a connection is done by the core that its number picks: by the same draw that picks one of several
+    /// listeners of a port.
+    #[default]
+    PerCore,
+    /// One queue: whichever core is free takes the next piece of work. Segments of a connection still leave and are delivered in their order: one that is done
+    /// before its forerunner waits for it.
+    Shared,
+}
+
+/// How the costs of pieces of work spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// Each costs what it costs.
+    #[default]
+    Fixed,
+    /// Exponentially, with that mean.
+    Exponential,
 }

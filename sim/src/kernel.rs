@@ -8,6 +8,7 @@
 //!   inspect who waits for what, what a host holds
 //!   link    latency, bandwidth, loss and outages between two hosts
 //!   tap     where packets are seen, for a capture
+//!   cpu     cores: what network work costs, and who waits for whom
 //!   faults  what is in force, and what that makes of hosts and links
 //!   middle  what faults do to connections on their way: hold, slice, close, reset
 //! ```
@@ -15,6 +16,7 @@
 //! Handles outside hold ids, never references. No waker is woken and no future dropped while the world is borrowed.
 
 mod conn;
+mod cpu;
 mod faults;
 mod flow;
 mod inspect;
@@ -35,6 +37,7 @@ use slab::Slab;
 use wire::draw::Draws;
 
 pub(crate) use self::conn::{Conn, ConnId, EndState, Waiter};
+use self::cpu::Work;
 pub(crate) use self::faults::Hit;
 pub(crate) use self::flow::Fin;
 pub use self::inspect::Sockets;
@@ -82,15 +85,10 @@ pub(crate) struct Host {
     descriptors_max: usize,
     /// What its accept queues hold at most, whatever was asked for.
     backlog_max: usize,
-    /// How many times slower its CPU is.
-    cpu_times: f64,
     /// Connections that it opened so far: numbers them.
     opened: u32,
     port_next: u16,
-    /// What its CPU costs.
-    service: crate::ServiceTime,
-    /// When its CPU is free again, in nanoseconds.
-    cpu_free_ns: u64,
+    cpu: cpu::Cpu,
 }
 
 /// Everything but the tasks.
@@ -202,17 +200,16 @@ impl World {
         let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         assert!(index < 65_000, "a world holds at most 65,000 hosts");
         let ip = HostId(index).addr();
+        let cpu = cpu::Cpu::new(self.config.service, self.draws("cpu", u64::from(index)));
         self.hosts.push(Host {
             name: name.to_owned(),
             ip,
             powered: true,
             descriptors_max: usize::MAX,
             backlog_max: usize::MAX,
-            cpu_times: 1.0,
             opened: 0,
             port_next: PORT_FIRST,
-            service: self.config.service,
-            cpu_free_ns: 0,
+            cpu,
         });
         index
     }
@@ -283,28 +280,25 @@ impl World {
     /// Sets what the CPU of a host costs from now on.
     pub(crate) fn set_service(&mut self, host: u32, service: crate::ServiceTime) {
         if let Some(host) = self.hosts.get_mut(host as usize) {
-            host.service = service;
+            host.cpu.set(service);
             self.service_free &= service.is_free();
         }
     }
 
-    /// When the CPU of a host is done with a piece of network work that comes up at `at_us`. Rounds up to whole microseconds.
-    fn serve(&mut self, host: u32, at_us: u64, segments: u64, bytes: u64, connections: u64) -> u64 {
+    /// When the CPU of a host is done with work that comes up now, for the connection with this number.
+    fn serve(&mut self, host: u32, number: u64, work: Work) -> u64 {
+        let now = self.now_us;
         if self.service_free {
-            return at_us;
+            return now;
         }
-        let service = self.hosts[host as usize].service;
-        if service.is_free() {
-            return at_us;
-        }
-        let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let cost = segments * nanos(service.per_segment)
-            + bytes * service.per_byte_ns
-            + connections * nanos(service.per_connection);
-        let machine = &mut self.hosts[host as usize];
-        let cost = if machine.cpu_times > 1.0 { (cost as f64 * machine.cpu_times) as u64 } else { cost };
-        machine.cpu_free_ns = machine.cpu_free_ns.max(at_us * 1000).saturating_add(cost);
-        machine.cpu_free_ns.div_ceil(1000)
+        let wants_lane = self.hosts[host as usize].cpu.wants_lane();
+        let lane = if wants_lane { self.lane(number) } else { 0 };
+        self.hosts[host as usize].cpu.serve(now, lane, work)
+    }
+
+    /// Which of several listeners of a port, and which of several cores, has a connection: what it is modulo their number.
+    fn lane(&self, number: u64) -> u64 {
+        self.draws("reuse_port", number).nth(0)
     }
 
     fn retransmit_after(&self, tries: u32, round_trip_us: u64) -> u64 {

@@ -26,7 +26,8 @@
 //!
 //! What the network promises: established bytes are never lost, only late; a lost or stalled segment comes again after a
 //! retransmission time-out; resets, refusals, silence and half-open connections are separate things, each as Linux shows them. What it
-//! leaves out: congestion control, IPv6, UDP, keep-alive probes, TIME_WAIT. CPU is free unless [`ServiceTime`] says otherwise.
+//! leaves out: congestion control, IPv6, UDP, keep-alive probes, TIME_WAIT. CPU is free unless [`ServiceTime`] says otherwise; then a host is a queue
+//! that does what its cores can and no more.
 //!
 //! ```
 //! use std::time::Duration;
@@ -76,7 +77,7 @@ mod setup;
 mod trace;
 pub mod turmoil;
 
-pub use self::config::{AtHorizon, Latency, LinkConfig, Order, ServiceTime, SimConfig, TcpConfig};
+pub use self::config::{AtHorizon, Latency, LinkConfig, Order, Queues, ServiceTime, SimConfig, Spread, TcpConfig};
 pub use self::control::{Control, HostState};
 pub use self::engine::{Build, Faults, NotExpressible};
 pub use self::failure::{Cause, Ended, Failure, Report, Waiting};

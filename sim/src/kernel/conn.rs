@@ -341,7 +341,7 @@ impl World {
     pub(crate) fn power_off(&mut self, host: u32) {
         self.tap_lost(|world, link| world.links[link as usize].to == host);
         self.hosts[host as usize].powered = false;
-        self.hosts[host as usize].cpu_free_ns = 0;
+        self.hosts[host as usize].cpu.stop();
         let ids: Vec<ConnId> = self.conns.iter().map(|(index, conn)| conn.id(index)).collect();
         for id in ids {
             for end in 0..2_u8 {

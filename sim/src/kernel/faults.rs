@@ -56,7 +56,7 @@ impl World {
             return id;
         }
         let turns = matches!(kind, FaultKind::SlowHost { .. })
-            && hit.hosts.iter().all(|host| self.hosts[*host as usize].service.is_free());
+            && hit.hosts.iter().all(|host| self.hosts[*host as usize].cpu.is_free());
         let active =
             Active { kind: kind.clone(), hit: hit.clone(), target: target.to_owned(), since_us: self.now_us, turns };
         self.faults.active.insert(id, active);
@@ -141,7 +141,8 @@ impl World {
             }
         }
         let host = &mut self.hosts[host as usize];
-        (host.cpu_times, host.descriptors_max, host.backlog_max) = (times, descriptors_max, backlog_max);
+        (host.descriptors_max, host.backlog_max) = (descriptors_max, backlog_max);
+        host.cpu.slow_down(times);
     }
 
     /// How far a host's wall clock is off, in microseconds.

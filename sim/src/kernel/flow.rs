@@ -15,6 +15,7 @@ use std::io::IoSlice;
 
 use wire::draw::Draws;
 
+use super::cpu::Work;
 use super::middle::Gate;
 use super::{ConnId, EndState, Happening, NEVER, World};
 use crate::trace::TraceKind;
@@ -86,6 +87,8 @@ pub(crate) enum Fin {
 pub(crate) struct Segment {
     /// When it arrives; if it is lost, when it is sent again. [`NEVER`] in an outage, [`HELD`] while a fault holds it.
     pub(super) arrives: u64,
+    /// When the sender's CPU is done with it and with all before it.
+    pub(super) ready: u64,
     /// When it has left the transmitter.
     pub(super) departs: u64,
     pub(super) sent_at: u64,
@@ -216,6 +219,17 @@ impl Flow {
         free > 0 && free * 3 >= self.send_cap && (self.lowat == u64::MAX || (self.written - self.sent) * 2 < self.lowat)
     }
 
+    /// How many segments, from the head on, the receiver's CPU has got.
+    fn served(&self) -> usize {
+        self.segments.partition_point(|segment| segment.served)
+    }
+
+    /// When the first segment arrives that the receiver's CPU has not got, if that is still to come.
+    fn newcomer(&self, now: u64) -> Option<u64> {
+        let next = self.segments.get(self.served())?;
+        (next.lost == 0 && next.arrives > now).then_some(next.arrives)
+    }
+
     /// The sender is gone: nothing is sent again, nobody waits.
     pub(crate) fn silence(&mut self) {
         self.segments.clear();
@@ -310,7 +324,7 @@ impl World {
         let free = self.service_free;
         self.tap_leaves(id, dir, kind, n);
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.serial == id.serial) else { return };
-        let back = conn.flows[1 - dir as usize].link;
+        let (number, back) = (conn.number, conn.flows[1 - dir as usize].link);
         let flow = &mut conn.flows[dir as usize];
         flow.sent += n;
         let (link, end) = (flow.link, flow.sent);
@@ -326,15 +340,16 @@ impl World {
             last.end = end;
             return;
         }
-        let mut draws = flow.draws.clone();
+        let (mut draws, ready) = (flow.draws.clone(), flow.segments.back().map_or(now, |last| last.ready));
         let blocked = self.is_blocked(link);
         if blocked && kind == SegmentKind::Reset {
             // Nobody sends a reset again.
             return;
         }
-        let mut segment = Segment { arrives: NEVER, departs: now, sent_at: now, end, kind, served: free, lost: 0 };
+        let mut segment =
+            Segment { arrives: NEVER, ready, departs: now, sent_at: now, end, kind, served: free, lost: 0 };
         if !blocked {
-            self.launch(&mut segment, link, back, n, &mut draws);
+            self.launch(&mut segment, number, (link, back), n, &mut draws);
             if let Some(conn) = self.conn(id) {
                 conn.flows[dir as usize].draws = draws;
             }
@@ -348,10 +363,11 @@ impl World {
         }
     }
 
-    /// Puts a segment of so many bytes on a link that is whole: it arrives, or is lost once more and sent again after the time-out.
-    pub(super) fn launch(&mut self, segment: &mut Segment, out: u32, back: u32, bytes: u64, draws: &mut Draws) {
-        let carried = self.carry(out, bytes, draws);
-        segment.departs = carried.departs;
+    /// Puts a segment of so many bytes on a link (that out, with the one back) that is whole: it arrives, or is lost once more and sent again after the time-out.
+    fn launch(&mut self, segment: &mut Segment, number: u64, links: (u32, u32), bytes: u64, draws: &mut Draws) {
+        let (out, back) = links;
+        let carried = self.carry(out, number, bytes, segment.ready, draws);
+        (segment.ready, segment.departs) = (carried.ready, carried.departs);
         match carried.arrives {
             Some(arrives) => (segment.arrives, segment.lost) = (arrives, 0),
             None => {
@@ -362,11 +378,15 @@ impl World {
         }
     }
 
-    /// Schedules the arrival of the head segment.
+    /// Schedules the arrival of the head segment, or of the next one that will queue for the receiver's CPU.
     pub(super) fn expect(&mut self, id: ConnId, dir: u8) {
+        let (now, free) = (self.now_us, self.service_free);
         let Some(conn) = self.conn(id) else { return };
         let flow = &mut conn.flows[dir as usize];
-        let next = flow.segments.front().map_or(NEVER, |head| head.arrives);
+        let mut next = flow.segments.front().map_or(NEVER, |head| head.arrives);
+        if !free && let Some(newcomer) = flow.newcomer(now) {
+            next = next.min(newcomer);
+        }
         if next < HELD && flow.arrive_at != next {
             flow.arrive_at = next;
             self.schedule(next, Happening::Arrive { conn: id, dir });
@@ -381,7 +401,7 @@ impl World {
         }
         self.moved_us = now;
         while let Some(conn) = self.conn(id) {
-            let to = conn.ends[1 - dir as usize].host;
+            let (number, to) = (conn.number, conn.ends[1 - dir as usize].host);
             let flow = &mut conn.flows[dir as usize];
             let Some(&head) = flow.segments.front() else { break };
             if head.arrives > now {
@@ -415,14 +435,11 @@ impl World {
                 }
             }
             if !head.served {
-                let done = self.serve(to, now, 1, n, 0);
+                let done = self.serve(to, number, Work { segments: 1, bytes: n, connections: 0 });
                 let Some(conn) = self.conn(id) else { return };
-                let flow = &mut conn.flows[dir as usize];
-                flow.segments[0].served = true;
+                let head = &mut conn.flows[dir as usize].segments[0];
+                (head.served, head.arrives) = (true, done);
                 if done > now {
-                    for segment in &mut flow.segments {
-                        segment.arrives = segment.arrives.max(done);
-                    }
                     break;
                 }
             }
@@ -449,8 +466,40 @@ impl World {
                 return;
             }
         }
+        self.queue_up(id, dir);
         self.expect(id, dir);
         self.free_if_over(id);
+    }
+
+    /// What has arrived behind the head queues for the receiver's CPU: the head's own wait must not keep it from its place. Where something on the link looks
+    /// at each head, all behind it are still on their way.
+    fn queue_up(&mut self, id: ConnId, dir: u8) {
+        let now = self.now_us;
+        if self.service_free {
+            return;
+        }
+        let Some(conn) = self.conn(id) else { return };
+        let (number, to) = (conn.number, conn.ends[1 - dir as usize].host);
+        let flow = &conn.flows[dir as usize];
+        let (link, mut index) = (flow.link, flow.served());
+        if !self.links[link as usize].toxics.is_empty() || !self.hosts[to as usize].powered {
+            return;
+        }
+        while let Some(conn) = self.conn(id) {
+            let flow = &conn.flows[dir as usize];
+            let Some(&segment) = flow.segments.get(index).filter(|it| it.lost == 0 && it.arrives <= now) else {
+                return;
+            };
+            let before = index.checked_sub(1).map(|index| flow.segments[index]);
+            let (begin, after) = before.map_or((flow.arrived, now), |before| (before.end, before.arrives));
+            let bytes = if segment.kind == SegmentKind::Data { segment.end.saturating_sub(begin) } else { 0 };
+            let done = self.serve(to, number, Work { segments: 1, bytes, connections: 0 });
+            if let Some(conn) = self.conn(id) {
+                let segment = &mut conn.flows[dir as usize].segments[index];
+                (segment.served, segment.arrives) = (true, done.max(after));
+            }
+            index += 1;
+        }
     }
 
     /// The head was lost, and its time-out is over: it is sent again, and with it all whose time-out is over, too. False if that was once too often.
@@ -481,18 +530,19 @@ impl World {
         launched: impl Fn(&mut Segment),
     ) {
         let Some(conn) = self.conn(id) else { return };
-        let back = conn.flows[1 - dir as usize].link;
+        let (number, back) = (conn.number, conn.flows[1 - dir as usize].link);
         let flow = &mut conn.flows[dir as usize];
         let link = flow.link;
-        let (mut segments, mut draws, mut done) =
-            (std::mem::take(&mut flow.segments), flow.draws.clone(), flow.arrived);
+        let (mut segments, mut draws, mut done, mut ready) =
+            (std::mem::take(&mut flow.segments), flow.draws.clone(), flow.arrived, 0);
         for segment in &mut segments {
             if is_due(segment) {
                 self.tap_leaves_again(id, dir, segment.kind, (done, segment.end));
-                self.launch(segment, link, back, segment.end.saturating_sub(done), &mut draws);
+                segment.ready = ready;
+                self.launch(segment, number, (link, back), segment.end.saturating_sub(done), &mut draws);
                 launched(segment);
             }
-            done = segment.end;
+            (done, ready) = (segment.end, segment.ready);
         }
         if let Some(conn) = self.conn(id) {
             let flow = &mut conn.flows[dir as usize];

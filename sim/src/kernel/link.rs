@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wire::draw::Draws;
 
+use super::cpu::Work;
 use super::{NEVER, World};
 use crate::config::{LinkConfig, micros};
 use crate::fault::FaultKind;
@@ -50,6 +51,8 @@ struct Spells {
 
 /// A segment's way over a link.
 pub(super) struct Carried {
+    /// When the sender's CPU is done with it and with all before it.
+    pub(super) ready: u64,
     /// When it has left the transmitter.
     pub(super) departs: u64,
     /// When it arrives; None: it is lost.
@@ -238,25 +241,26 @@ impl World {
         self.links[out as usize].typical_us + self.links[back as usize].typical_us
     }
 
-    /// How a segment fares that is ready now, were the link whole: CPU, bandwidth, loss, delay.
-    pub(super) fn carry(&mut self, out: u32, bytes: u64, draws: &mut Draws) -> Carried {
+    /// How a segment of the connection with this number fares that is sent now, were the link whole: CPU, bandwidth, loss, delay. Its forerunner is ready at
+    /// `after_us`.
+    pub(super) fn carry(&mut self, out: u32, number: u64, bytes: u64, after_us: u64, draws: &mut Draws) -> Carried {
         let (from, now) = (self.links[out as usize].from, self.now_us);
-        let ready = self.serve(from, now, 1, bytes, 0);
+        let ready = self.serve(from, number, Work { segments: 1, bytes, connections: 0 }).max(after_us);
         let link = &mut self.links[out as usize];
-        let Some(departs) = link.depart(ready, bytes) else { return Carried { departs: ready, arrives: None } };
+        let Some(departs) = link.depart(ready, bytes) else { return Carried { ready, departs: ready, arrives: None } };
         if link.loses(now, departs, draws) {
-            return Carried { departs, arrives: None };
+            return Carried { ready, departs, arrives: None };
         }
-        Carried { departs, arrives: Some(departs.saturating_add(link.delay(draws)).min(NEVER - 2)) }
+        Carried { ready, departs, arrives: Some(departs.saturating_add(link.delay(draws)).min(NEVER - 2)) }
     }
 
-    /// When a handshake packet that leaves now arrives; None if it is lost.
-    pub(super) fn carry_packet(&mut self, link: u32, draws: &mut Draws) -> Option<u64> {
+    /// When a handshake packet that is sent now, and leaves at `after_us` at the earliest, arrives; None if it is lost.
+    pub(super) fn carry_packet(&mut self, link: u32, number: u64, after_us: u64, draws: &mut Draws) -> Option<u64> {
         if self.is_blocked(link) {
             return None;
         }
         let (from, now) = (self.links[link as usize].from, self.now_us);
-        let at = self.serve(from, now, 1, 0, 0);
+        let at = self.serve(from, number, Work { segments: 1, bytes: 0, connections: 0 }).max(after_us);
         let link = &mut self.links[link as usize];
         if link.loses(now, at, draws) {
             return None;

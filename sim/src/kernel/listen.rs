@@ -12,6 +12,7 @@ use std::net::SocketAddrV4;
 
 use wire::net::ListenOptions;
 
+use super::cpu::Work;
 use super::flow::SegmentKind;
 use super::tap::{Seen, Shake};
 use super::{ConnId, EndState, Happening, Waiter, World};
@@ -147,7 +148,7 @@ impl World {
             ip.is_unspecified() || ip == *addr.ip()
         };
         let count = ids.iter().filter(fits).count() as u64;
-        let pick = if count > 1 { self.draws("reuse_port", number).nth(0) % count } else { 0 };
+        let pick = if count > 1 { self.lane(number) % count } else { 0 };
         ids.iter().filter(fits).nth(pick as usize).copied()
     }
 
@@ -176,16 +177,17 @@ impl World {
         }
         let link = conn.flows[0].link;
         self.tap_shake(id, Shake::Syn, Seen::Leaving);
-        if let Some(at) = self.packet(id, link) {
+        if let Some(at) = self.packet(id, link, now) {
             self.schedule(at, Happening::Syn { conn: id });
         }
         self.schedule(now + (1_000_000 << tries), Happening::SynRetry { conn: id, tries: tries + 1 });
     }
 
-    /// When a handshake packet arrives, if it does.
-    fn packet(&mut self, id: ConnId, link: u32) -> Option<u64> {
-        let mut draws = self.conn(id)?.asks.clone();
-        let at = self.carry_packet(link, &mut draws);
+    /// When a handshake packet arrives, if it does. It leaves at `after_us` at the earliest.
+    fn packet(&mut self, id: ConnId, link: u32, after_us: u64) -> Option<u64> {
+        let conn = self.conn(id)?;
+        let (number, mut draws) = (conn.number, conn.asks.clone());
+        let at = self.carry_packet(link, number, after_us, &mut draws);
         self.conn(id)?.asks = draws;
         at
     }
@@ -215,13 +217,13 @@ impl World {
         }
         self.trace.add(now, route, TraceKind::Syn, &[]);
         self.tap_shake(id, Shake::Syn, Seen::Arriving);
-        self.serve(host, now, 1, 0, 1);
+        let done = self.serve(host, number, Work { segments: 1, bytes: 0, connections: 1 });
         // A place at a listener that is gone is no place.
         if reserved.is_none_or(|listen| self.listener(listen).is_none()) {
             let listener = if refuse { None } else { self.listener_for(host, addr, number) };
             let Some(listen) = listener else {
                 self.tap_shake(id, Shake::Refusal, Seen::Leaving);
-                if let Some(at) = self.packet(id, back) {
+                if let Some(at) = self.packet(id, back, done) {
                     self.schedule(at, Happening::Refused { conn: id });
                 }
                 return;
@@ -244,7 +246,7 @@ impl World {
             }
         }
         self.tap_shake(id, Shake::SynAck, Seen::Leaving);
-        if let Some(at) = self.packet(id, back) {
+        if let Some(at) = self.packet(id, back, done) {
             self.schedule(at, Happening::SynAck { conn: id });
         }
     }

@@ -1,5 +1,7 @@
 //! Figures that are known in advance: delays, rates, losses, queues.
 
+mod queues;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
