@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::engine::{self, EngineError, Options, Run};
-use crate::model::Scenario;
+use crate::model::{Scenario, ServiceTime};
 use crate::pcap::Pcap;
 use crate::plan::Plan;
 
@@ -21,6 +21,8 @@ pub struct Job {
     pub seed: u64,
     /// How.
     pub options: Options,
+    /// What work costs in place of what the scenario says, if that was asked for. The scenario has it already.
+    pub service_time: Option<ServiceTime>,
     /// Where packets are captured, if they are.
     pub pcap: Option<Pcap>,
 }

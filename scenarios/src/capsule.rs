@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Run;
-use crate::model::Engine;
+use crate::model::{Engine, ServiceTime};
 
 /// The version of the file format.
 pub const SCHEMA: u32 = 1;
@@ -32,6 +32,9 @@ pub struct Capsule {
     pub engine: String,
     /// The planted bug, if any.
     pub mutant: Option<String>,
+    /// What network work costs the proxies, in place of what the scenario says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_time: Option<ServiceTime>,
     /// Hash over the run's events and segments.
     pub trace_hash: String,
     /// Number of events.
@@ -84,9 +87,9 @@ pub fn profile() -> &'static str {
 }
 
 impl Capsule {
-    /// The capsule of a run.
+    /// The capsule of a run; `service_time` is what was set over the scenario's own.
     #[must_use]
-    pub fn of(run: &Run, scenario_toml: &str) -> Self {
+    pub fn of(run: &Run, scenario_toml: &str, service_time: Option<ServiceTime>) -> Self {
         Self {
             schema: SCHEMA,
             scenario: run.verdict.scenario.clone(),
@@ -95,6 +98,7 @@ impl Capsule {
             order: run.verdict.order,
             engine: run.verdict.engine.clone(),
             mutant: run.verdict.mutant.clone(),
+            service_time,
             trace_hash: run.verdict.trace_hash.clone(),
             events: run.verdict.events,
             version: env!("CARGO_PKG_VERSION").to_owned(),

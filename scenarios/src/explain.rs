@@ -6,7 +6,7 @@ mod words;
 use std::fmt::Write as _;
 
 use self::bar::{Bar, LABEL};
-use crate::model::{Fault, Scenario};
+use crate::model::{Fault, Scenario, ServiceTime};
 use crate::plan::Plan;
 
 /// Columns of the page.
@@ -47,6 +47,11 @@ pub fn explain(scenario: &Scenario) -> String {
         }
     }
     page.text
+}
+
+/// What work costs the proxies.
+pub(crate) fn cpu(cost: ServiceTime) -> String {
+    words::cpu(cost)
 }
 
 /// Bars over the whole run: phases, groups, faults.

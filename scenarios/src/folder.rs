@@ -11,6 +11,7 @@ use wire::event::Timed;
 use crate::campaign::Job;
 use crate::capsule::{Capsule, profile};
 use crate::engine::Run;
+use crate::explain;
 
 /// Where run folders go by default.
 const PARENT: &str = "target/windtunnel";
@@ -60,7 +61,7 @@ impl Folder {
     pub(crate) fn add(&mut self, index: usize, job: &Job, run: Run, wanted: Wanted) -> Result<(), WriteError> {
         let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
         let dir = self.path.join(&relative);
-        let capsule = Capsule::of(&run, &job.text);
+        let capsule = Capsule::of(&run, &job.text, job.service_time);
         let replay_command = format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")));
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = gather(&run.verdict, events, AROUND);
@@ -80,7 +81,7 @@ impl Folder {
                 verdict: run.verdict.clone(),
                 metrics: run.metrics,
                 about: job.scenario.about.trim().to_owned(),
-                scenario_toml: job.text.clone(),
+                scenario_toml: shown(job),
                 replay_command: replay_command.clone(),
                 evidence,
                 log: run.log,
@@ -102,6 +103,12 @@ impl Folder {
         summary::write_summary(&self.path, &runs, meta)?;
         Ok(runs)
     }
+}
+
+/// The scenario as it was run: where costs were set over its own, a remark says so.
+fn shown(job: &Job) -> String {
+    let Some(cost) = job.service_time else { return job.text.clone() };
+    format!("# Run with --service-time, in place of any service-time below: {}.\n{}", explain::cpu(cost), job.text)
 }
 
 /// Takes away what an earlier run left in `dir` and this one may not write again: its events would be held against this run's capsule. The verdict first,

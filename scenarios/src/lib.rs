@@ -8,15 +8,17 @@
 //!   campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
 //! ```
 //!
-//! `pcap`: where packets are captured, and how they come into their file.
+//! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
 
+pub mod calibration;
 pub mod campaign;
 pub mod capsule;
 pub mod catalogue;
 pub mod check;
+pub mod cost;
 pub mod engine;
 pub mod explain;
 mod folder;

@@ -6,11 +6,12 @@
 
 mod fault;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::fault::{Fault, FaultKind, Parameter};
 
 use crate::check::Objectives;
+use crate::cost::Cost;
 use crate::span::Span;
 
 /// The version of the file format.
@@ -364,12 +365,74 @@ pub enum Reader {
     StopsAfter(Span),
 }
 
-/// CPU cost on one kind of host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// What network work costs the CPU of a proxy's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ServiceTime {
-    /// Of the proxy, for each segment sent or received.
-    pub proxy_per_segment: Span,
+    /// For each segment sent or received. What is written at once is one.
+    pub proxy_per_segment: Cost,
+    /// For 1024 bytes of payload, sent or received. Default 0.
+    #[serde(default)]
+    pub proxy_per_kib: Cost,
+    /// For each connection that a client opens, beyond its segments. Default 0.
+    #[serde(default)]
+    pub proxy_per_connection: Cost,
+    /// Cores of each proxy. Default 1.
+    #[serde(default = "default_cores")]
+    pub proxy_cores: u16,
+    /// Default [`Queues::PerCore`].
+    #[serde(default)]
+    pub proxy_queues: Queues,
+    /// Default [`Spread::Fixed`].
+    #[serde(default)]
+    pub proxy_spread: Spread,
+}
+
+impl ServiceTime {
+    /// As the simulator has it.
+    #[must_use]
+    pub fn simulated(self) -> sim::ServiceTime {
+        sim::ServiceTime {
+            per_segment: self.proxy_per_segment.as_duration(),
+            per_kib: self.proxy_per_kib.as_duration(),
+            per_connection: self.proxy_per_connection.as_duration(),
+            cores: self.proxy_cores,
+            queues: match self.proxy_queues {
+                Queues::PerCore => sim::Queues::PerCore,
+                Queues::Shared => sim::Queues::Shared,
+            },
+            spread: match self.proxy_spread {
+                Spread::Fixed => sim::Spread::Fixed,
+                Spread::Exponential => sim::Spread::Exponential,
+            },
+        }
+    }
+}
+
+fn default_cores() -> u16 {
+    1
+}
+
+/// Which core of a proxy does what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queues {
+    /// A connection always uses its own.
+    #[default]
+    PerCore,
+    /// Whichever is free takes the next piece of work.
+    Shared,
+}
+
+/// How costs spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// Not at all.
+    #[default]
+    Fixed,
+    /// Exponentially.
+    Exponential,
 }
 
 /// A state that the run must have reached, with how often at least. Too seldom: inconclusive.

@@ -65,6 +65,9 @@ enum Command {
     Explain {
         /// A scenario of the catalogue, or a file
         scenario: String,
+        /// With what network work costs the proxies from this calibration file
+        #[arg(long, value_name = "FILE")]
+        service_time: Option<PathBuf>,
     },
     /// JSON Schema of scenario files
     Schema,
@@ -196,6 +199,9 @@ struct RunArgs {
     /// The run folder; default: target/windtunnel/TIME-NAME, with a link `latest` beside it
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What network work costs the proxies, from a calibration file, in place of what scenarios say
+    #[arg(long, value_name = "FILE")]
+    service_time: Option<PathBuf>,
     /// A planted bug, see `windtunnel mutants`
     #[arg(long)]
     mutant: Option<String>,
@@ -289,7 +295,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List { json } => select::list(json),
         Command::Run(args) => run::run(args),
         Command::Check { files } => select::check(&files),
-        Command::Explain { scenario } => select::explain(&scenario),
+        Command::Explain { scenario, service_time } => select::explain(&scenario, service_time.as_deref()),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, packets } => run::replay(&capsule, &packets),
         Command::Twice(args) => twice::twice(args),

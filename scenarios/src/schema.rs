@@ -11,6 +11,9 @@ use crate::parse::keys::SCENARIO;
 /// Durations as [`crate::span::Span`] reads them.
 const SPAN_PATTERN: &str = r"^[0-9]+(\.[0-9]+)? *(h|min|s|ms|us)$";
 
+/// Costs as [`crate::cost::Cost`] reads them.
+const COST_PATTERN: &str = r"^[0-9]+(\.[0-9]+)? *(s|ms|us|ns)$";
+
 /// JSON Schema (draft 2020-12) of scenario files, as TOML tools such as taplo read it. It knows types, ranges and words; what `windtunnel check` knows
 /// about how values bind one another is beyond it.
 #[must_use]
@@ -55,6 +58,7 @@ fn kind_schema(kind: &'static Kind) -> Value {
         Kind::Whole(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Kind::Number(low, high) => json!({ "type": "number", "minimum": low, "maximum": high }),
         Kind::Span(..) => json!({ "type": "string", "pattern": SPAN_PATTERN }),
+        Kind::Cost(..) => json!({ "type": "string", "pattern": COST_PATTERN }),
         Kind::Pair(kind) => json!({ "type": "array", "items": kind_schema(kind), "minItems": 2, "maxItems": 2 }),
         Kind::List(kind) => json!({ "type": "array", "items": kind_schema(kind) }),
         Kind::Table(table) => table_schema(table),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim::{AtHorizon, Cause, Failure, LinkConfig, Order, Report, ServiceTime, SimConfig};
+use sim::{AtHorizon, Cause, Failure, LinkConfig, Order, Report, SimConfig};
 
 use wire::net::WallTime;
 
@@ -101,10 +101,9 @@ pub(super) fn run(
 /// Sets what CPUs cost.
 fn charge(plan: &Plan, control: &sim::Control, hosts: &Hosts) {
     let Some(cost) = plan.scenario.service_time else { return };
-    let time = ServiceTime { per_segment: cost.proxy_per_segment.as_duration(), ..ServiceTime::default() };
     for index in 0..plan.scenario.proxy.count {
         if let Some(host) = hosts.get(&proxy_host(index)) {
-            control.set_service(*host, time);
+            control.set_service(*host, cost.simulated());
         }
     }
 }

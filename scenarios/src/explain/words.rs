@@ -1,8 +1,10 @@
 //! The parts of a scenario in words.
 
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
+use crate::cost::Cost;
 use crate::model::{
-    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Network, ProxyMode, Reader, Scenario, SlowClient, SourceMode,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Network, ProxyMode, Queues, Reader, Scenario, ServiceTime,
+    SlowClient, SourceMode, Spread,
 };
 
 pub(super) use crate::parse::arrived_us;
@@ -12,10 +14,28 @@ pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
     let mut cast =
         vec![("sources", sources(scenario)), ("proxy", proxy(scenario)), ("network", network(&scenario.network))];
     if let Some(cost) = scenario.service_time {
-        cast.push(("cpu", format!("{} of the proxy for each segment", cost.proxy_per_segment)));
+        cast.push(("cpu", cpu(cost)));
     }
     cast.extend(scenario.clients.iter().map(|group| ("clients", clients(group))));
     cast
+}
+
+pub(super) fn cpu(cost: ServiceTime) -> String {
+    let mut text = format!("{} of the proxy for each segment", cost.proxy_per_segment);
+    for (cost, what) in [(cost.proxy_per_kib, "for 1024 bytes"), (cost.proxy_per_connection, "for a connection")] {
+        if cost != Cost::default() {
+            text += &format!(", {cost} {what}");
+        }
+    }
+    match (cost.proxy_cores, cost.proxy_queues) {
+        (1, _) => {}
+        (cores, Queues::PerCore) => text += &format!(", on {cores} cores with a queue each"),
+        (cores, Queues::Shared) => text += &format!(", on {cores} cores with one queue"),
+    }
+    if cost.proxy_spread == Spread::Exponential {
+        text += ", spread exponentially";
+    }
+    text
 }
 
 fn sources(scenario: &Scenario) -> String {

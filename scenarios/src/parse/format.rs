@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::cost::Cost;
+
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
@@ -16,6 +18,8 @@ pub enum Kind {
     Number(f64, f64),
     /// A duration within these bounds in microseconds, both included.
     Span(u64, u64),
+    /// A cost within these bounds in nanoseconds, both included.
+    Cost(u64, u64),
     /// Exactly two of a kind.
     Pair(&'static Kind),
     /// Any number of a kind.
@@ -90,6 +94,9 @@ impl fmt::Display for Kind {
             Kind::Number(low, high) if high == f64::MAX => write!(f, "a number, at least {low}"),
             Kind::Number(low, high) => write!(f, "a number, {low} to {high}"),
             Kind::Span(low, high) => write!(f, "a duration, {} to {}", shown(low), shown(high)),
+            Kind::Cost(low, high) => {
+                write!(f, "a cost, {} to {}", Cost::from_nanos(low), Cost::from_nanos(high))
+            }
             Kind::Pair(kind) => write!(f, "a list of two, each {kind}"),
             Kind::List(Kind::Table(_)) => f.write_str("tables"),
             Kind::List(kind) => write!(f, "a list, each {kind}"),

@@ -363,14 +363,48 @@ const READER: &[Choice] = &[
 ];
 
 static SERVICE_TIME: Table = Table {
-    about: "CPU costs in virtual time.",
-    keys: &[key(
-        "proxy-per-segment",
-        Kind::Span(1, SECOND),
-        Without::Wrong,
-        "Of the proxy, for each segment sent or received.",
-    )],
+    about: "What network work costs the CPU of each proxy, in virtual time: a queue, first come, first served. `windtunnel run --service-time FILE` takes it \
+            from a calibration file instead.",
+    keys: &[
+        key(
+            "proxy-per-segment",
+            Kind::Cost(1, COST_MAX),
+            Without::Wrong,
+            "For each segment sent or received. What is written at once, up to 64 KiB, is one.",
+        ),
+        key(
+            "proxy-per-kib",
+            Kind::Cost(0, COST_MAX),
+            Without::Default("\"0ns\""),
+            "For 1024 bytes of payload, sent or received.",
+        ),
+        key(
+            "proxy-per-connection",
+            Kind::Cost(0, COST_MAX),
+            Without::Default("\"0ns\""),
+            "For each connection that a client opens, beyond its segments.",
+        ),
+        key("proxy-cores", Kind::Whole(1, 256), Without::Default("1"), "Cores of each proxy."),
+        key("proxy-queues", Kind::OneOf(QUEUES), Without::Default("\"per-core\""), "Which core does what."),
+        key(
+            "proxy-spread",
+            Kind::OneOf(SPREAD),
+            Without::Default("\"fixed\""),
+            "How the costs of pieces of work spread.",
+        ),
+    ],
 };
+
+/// A second, in nanoseconds.
+const COST_MAX: u64 = 1_000_000_000;
+
+const QUEUES: &[Choice] = &[
+    word("per-core", "Each has its queue; a connection always uses the core that its number picks."),
+    word("shared", "There is one queue, and whichever core is free takes the next piece of work."),
+];
+
+const SPREAD: &[Choice] =
+    &[word("fixed", "Each costs the same."), word("exponential", "Exponentially, with the costs given as means.")];
 
 static REACH: Table = Table {
     about: "A state that the run must have reached.",

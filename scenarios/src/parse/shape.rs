@@ -10,6 +10,7 @@ use super::distance::{did_you_mean, did_you_mean_or_list, nearest};
 use super::format::{Choice, Kind, Table, Without};
 use super::keys::SCENARIO;
 use super::place::get;
+use crate::cost::Cost;
 use crate::span::Span;
 
 /// Holds the tree against the table of keys, and takes unknown keys out of it.
@@ -82,6 +83,14 @@ fn check_value(kind: &'static Kind, value: &mut Spanned<DeValue<'_>>, path: &str
                 return;
             }
         },
+        (Kind::Cost(low, high), DeValue::String(text)) => match text.parse::<Cost>() {
+            Ok(cost) => (*low..=*high).contains(&cost.as_nanos()),
+            Err(error) => {
+                let hint = "a cost is a number and a unit: \"1340ns\", \"5us\"".to_owned();
+                problems.hinted(span, format!("{path} is not a cost: {error}"), Some(hint));
+                return;
+            }
+        },
         _ => false,
     };
     if !fits {
@@ -147,6 +156,10 @@ fn hint(kind: &Kind, given: &DeValue<'_>) -> Option<String> {
         (Kind::Span(..), DeValue::Integer(_) | DeValue::Float(_)) => {
             let bare = shown(given);
             Some(format!("a duration has a unit: \"{bare}ms\" or \"{bare}s\""))
+        }
+        (Kind::Cost(..), DeValue::Integer(_) | DeValue::Float(_)) => {
+            let bare = shown(given);
+            Some(format!("a cost has a unit: \"{bare}ns\" or \"{bare}us\""))
         }
         (Kind::Whole(..) | Kind::Number(..), DeValue::String(text)) if text.parse::<f64>().is_ok() => {
             Some(format!("write {text} without quotes"))

@@ -31,7 +31,11 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     {
         args.select.scenarios.push(mutant.scenario.to_owned());
     }
-    let (chosen, seeds) = select::choose(&args.select, engine)?;
+    let (mut chosen, seeds) = select::choose(&args.select, engine)?;
+    let service_time = args.service_time.as_deref().map(|path| select::service_time(path, engine)).transpose()?;
+    for chosen in &mut chosen {
+        chosen.scenario.service_time = service_time.or(chosen.scenario.service_time);
+    }
     let pcap = args.packets.pcap();
     for chosen in &chosen {
         able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seeds.first), engine)?;
@@ -44,6 +48,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                 text: chosen.text.clone(),
                 seed,
                 options: Options { engine, mutant, order, keep_events: args.events },
+                service_time,
                 pcap: pcap.clone(),
             })
         })
@@ -261,7 +266,7 @@ pub(super) fn replay(path: &Path, packets: &PacketArgs) -> Result<u8, Failure> {
         Some(name) => Some(mutants::find(name).map_err(|unknown| Failure::usage(unknown.to_string()))?),
         None => None,
     };
-    let scenario =
+    let mut scenario =
         crate::parse::parse(&format!("{}.toml", capsule.scenario), &capsule.scenario_toml).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Failure::usage(format!(
@@ -270,10 +275,12 @@ pub(super) fn replay(path: &Path, packets: &PacketArgs) -> Result<u8, Failure> {
                 lines.join("\n")
             ))
         })?;
+    scenario.service_time = capsule.service_time.or(scenario.service_time);
     let options = Options { engine, mutant, order: capsule.order, keep_events: true };
     let pcap = packets.pcap();
     able_to_capture(pcap.as_ref(), &Plan::new(&scenario, capsule.seed), engine)?;
-    let job = Job { scenario, text: capsule.scenario_toml.clone(), seed: capsule.seed, options, pcap };
+    let (text, service_time) = (capsule.scenario_toml.clone(), capsule.service_time);
+    let job = Job { scenario, text, seed: capsule.seed, options, service_time, pcap };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let Some(packets) = &run.packets {
         let dir = path.parent().unwrap_or(Path::new(""));

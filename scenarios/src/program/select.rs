@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, SelectArgs, exit, print, say};
-use crate::model::{Engine, Scenario};
+use crate::calibration::{Calibration, CalibrationError};
+use crate::model::{Engine, Scenario, ServiceTime};
 use crate::plan::Plan;
 use crate::{catalogue, engine, mutants};
 
@@ -185,8 +186,24 @@ pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
     Ok(unread.unwrap_or(if bad == 0 { exit::PASSED } else { exit::USAGE }))
 }
 
-pub(super) fn explain(word: &str) -> Result<u8, Failure> {
-    print(&crate::explain::explain(&one(word)?.scenario))
+pub(super) fn explain(word: &str, calibration: Option<&Path>) -> Result<u8, Failure> {
+    let mut scenario = one(word)?.scenario;
+    if let Some(path) = calibration {
+        scenario.service_time = Some(service_time(path, Engine::Sim)?);
+    }
+    print(&crate::explain::explain(&scenario))
+}
+
+/// What work costs, from a calibration file.
+pub(super) fn service_time(path: &Path, engine: Engine) -> Result<ServiceTime, Failure> {
+    if engine != Engine::Sim {
+        return Err(Failure::usage(format!("{} has no service time: leave out --service-time", engine.word())));
+    }
+    let calibration = Calibration::read(path).map_err(|error| match error {
+        CalibrationError::Unreadable { .. } => Failure::io(error.to_string()),
+        CalibrationError::Malformed { .. } => Failure::usage(error.to_string()),
+    })?;
+    Ok(calibration.service_time())
 }
 
 pub(super) fn mutants(json: bool) -> Result<u8, Failure> {

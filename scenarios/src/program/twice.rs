@@ -26,7 +26,14 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
     for chosen in &chosen {
         for (seed, order) in args.select.runs(seeds) {
             let options = Options { engine, mutant: None, order, keep_events: false };
-            jobs.push(Job { scenario: chosen.scenario.clone(), text: chosen.text.clone(), seed, options, pcap: None });
+            jobs.push(Job {
+                scenario: chosen.scenario.clone(),
+                text: chosen.text.clone(),
+                seed,
+                options,
+                service_time: None,
+                pcap: None,
+            });
             names.push(chosen.word.clone());
         }
     }
@@ -85,6 +92,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
             text: String::new(),
             seed: 1_000 + seed,
             options,
+            service_time: None,
             pcap: None,
         })
         .collect();
@@ -204,7 +212,7 @@ pub(super) fn trace_segments(word: &str, seed: u64, options: Options, from: u64)
 /// One run, its hash on standard output.
 pub(super) fn trace(word: &str, seed: u64, options: Options, events: Option<&Path>) -> Result<u8, Failure> {
     let chosen = select::one(word)?;
-    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options, pcap: None };
+    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options, service_time: None, pcap: None };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {
         write_events(path, events)

@@ -14,6 +14,7 @@ fn sample(kind: &Kind, nth: usize) -> Toml {
         Kind::Whole(low, _) => Toml::Integer(i64::try_from(*low).unwrap()),
         Kind::Number(low, _) => Toml::Float(*low),
         Kind::Span(low, _) => Toml::String(crate::span::Span::from_micros(*low).to_string()),
+        Kind::Cost(low, _) => Toml::String(crate::cost::Cost::from_nanos(*low).to_string()),
         Kind::Pair(kind) => Toml::Array(vec![sample(kind, 0), sample(kind, 0)]),
         Kind::List(kind) => Toml::Array(vec![sample(kind, nth)]),
         Kind::Table(table) => Toml::Table(full(table)),

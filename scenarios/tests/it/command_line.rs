@@ -5,6 +5,7 @@ mod looks;
 mod packets;
 mod replay;
 mod run;
+mod service_time;
 mod twice;
 
 use std::path::Path;

@@ -11,3 +11,4 @@ mod mutants;
 mod packets;
 mod pairs;
 mod properties;
+mod service_time;

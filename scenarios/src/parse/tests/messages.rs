@@ -3,6 +3,42 @@
 use super::check;
 
 #[test]
+fn service_times() {
+    let with = |line: &str| format!("symbol-order = {{}}\n[service-time]\n{line}");
+    for good in [
+        "proxy-per-segment = \"1340ns\"",
+        "proxy-per-segment = \"1.34us\"\nproxy-per-kib = \"0ns\"\nproxy-per-connection = \"1ms\"\nproxy-cores = 256",
+        "proxy-per-segment = \"5us\"\nproxy-queues = \"shared\"\nproxy-spread = \"exponential\"",
+    ] {
+        check("symbol-order = {}", &with(good), &[]);
+    }
+    check(
+        "symbol-order = {}",
+        &with("proxy-per-segment = \"0us\"\nproxy-per-kib = \"-5us\"\nproxy-per-connection = 5\nproxy-cores = 0"),
+        &[
+            "19:21: service-time.proxy-per-segment must be a cost, 1ns to 1s, not \"0us\"",
+            "20:17: service-time.proxy-per-kib is not a cost: \"-5us\" does not begin with a number; a cost is a number and a unit: \"1340ns\", \"5us\"",
+            "21:24: service-time.proxy-per-connection must be a cost, 0ns to 1s, not 5; a cost has a unit: \"5ns\" or \"5us\"",
+            "22:15: service-time.proxy-cores must be a whole number, 1 to 256, not 0",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        &with("proxy-per-segment = \"5us\"\nproxy-queues = \"share\"\nproxy-spread = \"poisson\"\nproxy-core = 2"),
+        &[
+            "20:16: service-time.proxy-queues must be \"per-core\" or \"shared\", not \"share\"; did you mean \"shared\"?",
+            "21:16: service-time.proxy-spread must be \"fixed\" or \"exponential\", not \"poisson\"",
+            "22:1: unknown key \"proxy-core\"; did you mean \"proxy-cores\"?",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        &with("proxy-cores = 2"),
+        &["18:1: service-time lacks the key \"proxy-per-segment\"; it must be a cost, 1ns to 1s"],
+    );
+}
+
+#[test]
 fn unknown_keys_find_the_word_that_was_meant() {
     check("steady =", "stedy =", &["4:1: unknown key \"stedy\"; did you mean \"steady\"?"]);
     check(

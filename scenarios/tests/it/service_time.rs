@@ -1,0 +1,122 @@
+//! A calibration file's costs make the proxy a queue: below its limit messages are as late as the queue says, beyond it they come at the limit's rate, later
+//! and later.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeMap;
+
+use scenarios::calibration::Calibration;
+use scenarios::engine::{self, Options};
+use scenarios::model::Engine;
+use scenarios::parse::parse;
+use scenarios::plan::Plan;
+use wire::event::{Event, Timed};
+
+/// Clients, each of whom gets every tick.
+const CLIENTS: u64 = 50;
+
+/// What a segment costs, in microseconds: the proxy can do 10,000 a second.
+const COST_US: f64 = 100.0;
+
+/// One way of each link, in microseconds.
+const WAY_US: f64 = 500.0;
+
+fn calibration() -> Calibration {
+    let text = r#"
+schema = 1
+machine = "none: made up for a test"
+date = "2026-01-31"
+versions = {}
+command = "none"
+caveats = []
+points = []
+cost = { per-segment = "100us" }
+fit = { residual-rms = 0.0, residual-max = 0.0 }
+"#;
+    Calibration::parse("made-up.toml", text).unwrap()
+}
+
+/// Deliveries of one tick every `period_ms`, as (instant of delivery, time since the tick was sent), in microseconds.
+fn deliveries(period_ms: u64, steady: &str) -> Vec<(f64, f64)> {
+    let text = format!(
+        r#"
+schema = 1
+name = "queue"
+about = "One symbol to fifty clients, through a proxy whose work costs something."
+warmup = "500ms"
+steady = "{steady}"
+recovery = "0s"
+sources = {{ count = 1, symbols = 1, period = "{period_ms}ms" }}
+proxy = {{ mode = "fanout" }}
+network.latency = {{ fixed = "500us" }}
+
+[[clients]]
+name = "all"
+count = {CLIENTS}
+arrival = "burst"
+
+[check]
+symbol-order = {{}}
+"#
+    );
+    let mut scenario = parse("queue.toml", &text).unwrap();
+    scenario.service_time = Some(calibration().service_time());
+    let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: true };
+    let run = engine::run(&Plan::new(&scenario, 1), options).unwrap();
+    let mut sent = BTreeMap::new();
+    let mut found = Vec::new();
+    for Timed { at_us, event } in run.events.unwrap() {
+        match event {
+            Event::SourceSend { n, .. } => {
+                sent.entry(n).or_insert(at_us);
+            }
+            Event::ClientDeliver { n, .. } => found.push((at_us as f64, (at_us - sent[&n]) as f64)),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.collect();
+    assert!(values.len() >= 500, "{} values only", values.len());
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Those delivered from `from_ms` to `to_ms`.
+fn within(deliveries: &[(f64, f64)], from_ms: f64, to_ms: f64) -> impl Iterator<Item = f64> {
+    let range = from_ms * 1e3..to_ms * 1e3;
+    deliveries.iter().filter(move |(at, _)| range.contains(at)).map(|(_, late)| *late)
+}
+
+#[test]
+fn at_half_of_what_it_can_the_proxy_delivers_as_the_queue_predicts() {
+    // Each tick comes in, and goes out fifty times: 51 pieces of work of 100 us every 10 ms. They find the proxy idle (D/D/1 with batches): the last of them
+    // waits for all the others, one in the middle for half of them.
+    let found = deliveries(10, "3s");
+    let late = mean(within(&found, 1_000.0, 3_500.0));
+    let expected = 2.0 * WAY_US + COST_US + COST_US * (CLIENTS + 1) as f64 / 2.0;
+    assert!((late / expected - 1.0).abs() < 0.03, "{late} us late, for {expected}");
+    let most = within(&found, 1_000.0, 3_500.0).fold(0.0, f64::max);
+    let expected = 2.0 * WAY_US + COST_US * (CLIENTS + 1) as f64;
+    assert!((most / expected - 1.0).abs() < 0.03, "{most} us at most, for {expected}");
+    let per_s = within(&found, 1_000.0, 3_000.0).count() as f64 / 2.0;
+    assert!((per_s / (100.0 * CLIENTS as f64) - 1.0).abs() < 0.01, "{per_s} a second, and all are delivered");
+}
+
+#[test]
+fn beyond_what_it_can_the_proxy_delivers_at_its_limit_and_ever_later() {
+    // 51 pieces every 3 ms are 1.7 times what it can. A tick waits for work in front of it when it comes in, and again when it goes out. Where the wait grows
+    // by b in each unit of time, one that came at t is in at (1 + b) t and out at (1 + b)^2 t; and what comes up is what is done and b besides:
+    // r + 50 r / (1 + b) = 1 + b, with r the work of coming in, 0.1 ms every 3 ms.
+    let (coming, fan) = (COST_US / 3_000.0, CLIENTS as f64);
+    let grows = f64::midpoint(coming, (coming * coming + 4.0 * fan * coming).sqrt());
+    let found = deliveries(3, "3s");
+    let per_s = within(&found, 1_500.0, 3_500.0).count() as f64 / 2.0;
+    let expected = fan * coming / (grows * grows) * 1e6 / COST_US;
+    assert!((9_700.0..9_900.0).contains(&expected), "the sum above is wrong: {expected}");
+    assert!((per_s / expected - 1.0).abs() < 0.02, "{per_s} deliveries a second, for {expected}");
+    let (early, late) = (mean(within(&found, 1_500.0, 1_700.0)), mean(within(&found, 3_300.0, 3_500.0)));
+    let slope = (late - early) / 1_800e3;
+    let expected = 1.0 - 1.0 / (grows * grows);
+    assert!((slope / expected - 1.0).abs() < 0.1, "{slope} seconds later each second, for {expected}");
+}
