@@ -8,6 +8,7 @@ use serde::Serialize;
 use wire::event::Timed;
 
 use crate::metrics::Metrics;
+use crate::perfetto::Trace;
 use crate::record::Verdict;
 use crate::{chart, page, pcapng};
 
@@ -120,6 +121,14 @@ pub fn write_packets<'a>(
     packets: impl Iterator<Item = pcapng::Packet<'a>> + Clone,
 ) -> Result<(), WriteError> {
     write_with(&dir.join("packets.pcapng"), |file| pcapng::write(io::BufWriter::new(file), section, packets))
+}
+
+/// Writes `trace.json` into `dir`.
+///
+/// # Errors
+/// [`WriteError`] names the file and what to do.
+pub fn write_trace(dir: &Path, trace: &Trace) -> Result<(), WriteError> {
+    write_with(&dir.join("trace.json"), |file| trace.write(io::BufWriter::new(file)))
 }
 
 /// As JSON on one line: for machines, and for columns of thousands.

@@ -8,6 +8,7 @@
 //!                                                        |             +--> folder   verdict.json, metrics.json, charts/*.svg, log.txt
 //!                                                        v
 //!   captured packets (elsewhere) -------> pcapng --------+             packets.pcapng, for Wireshark
+//!   all events, kept -------------------> perfetto ------+             trace.json, for ui.perfetto.dev
 //!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
 //!                                                                      +--> junit    junit.xml
 //!                                                                      +--> text     a table for the terminal
@@ -22,6 +23,7 @@ pub mod junit;
 pub mod metrics;
 pub mod page;
 pub mod pcapng;
+pub mod perfetto;
 pub mod record;
 pub mod summary;
 pub mod text;

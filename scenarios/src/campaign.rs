@@ -25,6 +25,8 @@ pub struct Job {
     pub service_time: Option<ServiceTime>,
     /// Where packets are captured, if they are.
     pub pcap: Option<Pcap>,
+    /// Whether `trace.json` is wanted; it needs the events kept.
+    pub trace: bool,
 }
 
 /// A job and what became of it.
@@ -116,7 +118,8 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
 pub fn one(job: &Job) -> Result<Run, EngineError> {
     let plan = Plan::new(&job.scenario, job.seed);
     let began = Instant::now();
-    let mut run = engine::run_captured(&plan, job.options, job.pcap.as_ref())?;
+    let options = Options { keep_events: job.options.keep_events || job.trace, ..job.options };
+    let mut run = engine::run_captured(&plan, options, job.pcap.as_ref())?;
     let wall = began.elapsed().as_secs_f64();
     if run.verdict.verdict == reports::record::Outcome::Fail && run.events.is_none() {
         let again = engine::run(&plan, Options { keep_events: true, ..job.options })?;

@@ -12,6 +12,8 @@ use crate::campaign::Job;
 use crate::capsule::{Capsule, profile};
 use crate::engine::Run;
 use crate::explain;
+use crate::perfetto;
+use crate::plan::Plan;
 
 /// Where run folders go by default.
 const PARENT: &str = "target/windtunnel";
@@ -57,8 +59,14 @@ impl Folder {
         &self.path
     }
 
-    /// Writes one run.
-    pub(crate) fn add(&mut self, index: usize, job: &Job, run: Run, wanted: Wanted) -> Result<(), WriteError> {
+    /// Writes one run. Gives how its trace was cut short, if it was.
+    pub(crate) fn add(
+        &mut self,
+        index: usize,
+        job: &Job,
+        run: Run,
+        wanted: Wanted,
+    ) -> Result<Option<String>, WriteError> {
         let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.text, job.service_time);
@@ -72,9 +80,7 @@ impl Folder {
         if wanted.events {
             folder::write_events(&dir, events)?;
         }
-        if let Some(packets) = &run.packets {
-            packets.write(&dir, &run.verdict, &run.metrics)?;
-        }
+        let cut = write_captures(&dir, job, &run)?;
         folder::write_run(
             &dir,
             &RunReport {
@@ -94,7 +100,7 @@ impl Folder {
         if let Some(place) = self.runs.get_mut(index) {
             *place = Some(RunSummary { verdict: run.verdict, report, replay_command });
         }
-        Ok(())
+        Ok(cut)
     }
 
     /// Writes the summary over all runs added so far, and gives them in the order of their jobs.
@@ -111,6 +117,19 @@ fn shown(job: &Job) -> String {
     format!("# Run with --service-time, in place of any service-time below: {}.\n{}", explain::cpu(cost), job.text)
 }
 
+/// Writes `packets.pcapng` and `trace.json` into `dir`, if they are wanted. Gives how the trace was cut short, if it was.
+pub(crate) fn write_captures(dir: &Path, job: &Job, run: &Run) -> Result<Option<String>, WriteError> {
+    if let Some(packets) = &run.packets {
+        packets.write(dir, &run.verdict, &run.metrics)?;
+    }
+    if !job.trace {
+        return Ok(None);
+    }
+    let trace = perfetto::trace(&Plan::new(&job.scenario, job.seed), run, perfetto::ENTRIES_MAX);
+    folder::write_trace(dir, &trace)?;
+    Ok(trace.cut().map(str::to_owned))
+}
+
 /// Takes away what an earlier run left in `dir` and this one may not write again: its events would be held against this run's capsule. The verdict first,
 /// for where it stands the rest must stand.
 fn clear(dir: &Path) -> Result<(), WriteError> {
@@ -120,7 +139,7 @@ fn clear(dir: &Path) -> Result<(), WriteError> {
         }
         _ => Ok(()),
     };
-    for name in ["verdict.json", "events.jsonl", "packets.pcapng", "report.html"] {
+    for name in ["verdict.json", "events.jsonl", "packets.pcapng", "trace.json", "report.html"] {
         let path = dir.join(name);
         let removed = std::fs::remove_file(&path);
         gone(path, removed)?;

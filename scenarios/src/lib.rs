@@ -8,7 +8,8 @@
 //!   campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
 //! ```
 //!
-//! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file.
+//! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
+//! takes part in a trace.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -26,6 +27,7 @@ pub mod model;
 pub mod mutants;
 pub mod parse;
 pub mod pcap;
+pub mod perfetto;
 pub mod plan;
 pub mod program;
 mod recorder;

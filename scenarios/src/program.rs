@@ -76,7 +76,7 @@ enum Command {
         /// A capsule.json from a run folder
         capsule: PathBuf,
         #[command(flatten)]
-        packets: PacketArgs,
+        captures: CaptureArgs,
     },
     /// Determinism check: each run in a fresh process against the same run in this one, after fifty others
     Twice(TwiceArgs),
@@ -212,7 +212,7 @@ struct RunArgs {
     #[arg(long)]
     events: bool,
     #[command(flatten)]
-    packets: PacketArgs,
+    captures: CaptureArgs,
     /// Print the verdict line only
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
@@ -221,9 +221,9 @@ struct RunArgs {
     json: bool,
 }
 
-/// Which packets are captured.
+/// What else of a run is written down.
 #[derive(Debug, Args)]
-struct PacketArgs {
+struct CaptureArgs {
     /// Write packets.pcapng, for Wireshark: what a capture on these hosts would show. WHAT is a host (proxy-0), a pattern (source-*), a link
     /// (proxy-0/source-1: at the first, what it exchanges with the second), or several with commas; without WHAT every proxy
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = pcap::DEFAULT)]
@@ -231,9 +231,12 @@ struct PacketArgs {
     /// Bytes of packets after which a run's capture ends
     #[arg(long, value_name = "N", requires = "pcap", default_value_t = pcap::BYTES_MAX)]
     pcap_bytes: u64,
+    /// Write trace.json, for ui.perfetto.dev: hosts, connections, clients and faults on one axis of time
+    #[arg(long)]
+    trace: bool,
 }
 
-impl PacketArgs {
+impl CaptureArgs {
     fn pcap(&self) -> Option<Pcap> {
         self.pcap.as_ref().map(|what| Pcap::new(what, self.pcap_bytes))
     }
@@ -297,7 +300,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time } => select::explain(&scenario, service_time.as_deref()),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
-        Command::Replay { capsule, packets } => run::replay(&capsule, &packets),
+        Command::Replay { capsule, captures } => run::replay(&capsule, &captures),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants { json } => select::mutants(json),
         Command::Role { role, args } => return play(role, args),

@@ -2,4 +2,5 @@
 
 mod collects;
 mod synthetic;
+mod traces;
 mod writes;

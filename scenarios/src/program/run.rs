@@ -9,7 +9,7 @@ use reports::record::{Outcome, Verdict};
 use reports::summary::{self, RunSummary, SummaryMeta};
 use reports::text;
 
-use super::{Failure, PacketArgs, ReportsArg, RunArgs, exit, print, say, select, twice};
+use super::{CaptureArgs, Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
@@ -36,7 +36,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     for chosen in &mut chosen {
         chosen.scenario.service_time = service_time.or(chosen.scenario.service_time);
     }
-    let pcap = args.packets.pcap();
+    let pcap = args.captures.pcap();
     for chosen in &chosen {
         able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seeds.first), engine)?;
     }
@@ -50,6 +50,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                 options: Options { engine, mutant, order, keep_events: args.events },
                 service_time,
                 pcap: pcap.clone(),
+                trace: args.captures.trace,
             })
         })
         .collect();
@@ -88,10 +89,18 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                     ReportsArg::Failed => failed,
                     ReportsArg::None => false,
                 },
-                events: run.events.is_some(),
+                // A trace needs the events kept; that alone is no wish for a file of them.
+                events: run.events.is_some() && (args.events || run.verdict.verdict == Outcome::Fail),
             };
             progress.done(&run.verdict);
-            folder.add(done.index, job, run, wanted).map_err(|error| Failure::io(format!("failed to {error}")))
+            let name = format!("{} seed {}", run.verdict.scenario, run.verdict.label());
+            let cut = folder.add(done.index, job, run, wanted);
+            cut.map_err(|error| Failure::io(format!("failed to {error}"))).map(|cut| cut.map(|cut| (name, cut)))
+        });
+        let result = result.map(|cut| {
+            if let Some((name, cut)) = cut {
+                progress.say(&format!("windtunnel: trace.json of {name}: {cut}"));
+            }
         });
         if let Err(failure) = result {
             progress.say(&format!("windtunnel: {}", failure.message));
@@ -251,7 +260,7 @@ impl Progress {
 }
 
 /// Runs a capsule again and says whether it is the same run.
-pub(super) fn replay(path: &Path, packets: &PacketArgs) -> Result<u8, Failure> {
+pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure> {
     let capsule = Capsule::read(path).map_err(|error| {
         let code = match &error {
             crate::capsule::CapsuleError::Unreadable { .. } => exit::IO,
@@ -277,14 +286,15 @@ pub(super) fn replay(path: &Path, packets: &PacketArgs) -> Result<u8, Failure> {
         })?;
     scenario.service_time = capsule.service_time.or(scenario.service_time);
     let options = Options { engine, mutant, order: capsule.order, keep_events: true };
-    let pcap = packets.pcap();
+    let pcap = captures.pcap();
     able_to_capture(pcap.as_ref(), &Plan::new(&scenario, capsule.seed), engine)?;
     let (text, service_time) = (capsule.scenario_toml.clone(), capsule.service_time);
-    let job = Job { scenario, text, seed: capsule.seed, options, service_time, pcap };
+    let job = Job { scenario, text, seed: capsule.seed, options, service_time, pcap, trace: captures.trace };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
-    if let Some(packets) = &run.packets {
-        let dir = path.parent().unwrap_or(Path::new(""));
-        packets.write(dir, &run.verdict, &run.metrics).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    let cut = crate::folder::write_captures(path.parent().unwrap_or(Path::new("")), &job, &run)
+        .map_err(|error| Failure::io(format!("failed to {error}")))?;
+    if let Some(cut) = cut {
+        say(&format!("windtunnel: trace.json: {cut}"));
     }
     let mut text = format!("{} seed {} engine {}: ", capsule.scenario, run.verdict.label(), capsule.engine);
     let same = run.verdict.trace_hash == capsule.trace_hash;

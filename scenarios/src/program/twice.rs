@@ -33,6 +33,7 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
                 options,
                 service_time: None,
                 pcap: None,
+                trace: false,
             });
             names.push(chosen.word.clone());
         }
@@ -94,6 +95,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
             options,
             service_time: None,
             pcap: None,
+            trace: false,
         })
         .collect();
     let mut failed = None;
@@ -212,7 +214,15 @@ pub(super) fn trace_segments(word: &str, seed: u64, options: Options, from: u64)
 /// One run, its hash on standard output.
 pub(super) fn trace(word: &str, seed: u64, options: Options, events: Option<&Path>) -> Result<u8, Failure> {
     let chosen = select::one(word)?;
-    let job = Job { scenario: chosen.scenario, text: chosen.text, seed, options, service_time: None, pcap: None };
+    let job = Job {
+        scenario: chosen.scenario,
+        text: chosen.text,
+        seed,
+        options,
+        service_time: None,
+        pcap: None,
+        trace: false,
+    };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {
         write_events(path, events)

@@ -6,6 +6,7 @@ mod packets;
 mod replay;
 mod run;
 mod service_time;
+mod trace;
 mod twice;
 
 use std::path::Path;

@@ -12,3 +12,4 @@ mod packets;
 mod pairs;
 mod properties;
 mod service_time;
+mod trace;

@@ -20,6 +20,7 @@ fn job(mutant: &'static Mutant) -> Job {
         options: Options { engine: Engine::Sim, mutant: Some(mutant), order: 0, keep_events: true },
         service_time: None,
         pcap: None,
+        trace: false,
     }
 }
 

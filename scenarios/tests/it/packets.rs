@@ -66,7 +66,10 @@ fn blocks(file: &[u8]) -> Vec<(u32, &[u8])> {
     blocks
 }
 
-/// A packet as it stands in the file.
+/// The run's wall clock when it begins: 2026-06-01 00:00 UTC.
+const EPOCH_US: u64 = 1_780_272_000_000_000;
+
+/// A packet as it stands in the file; its time counts from the beginning of the run.
 struct Packet<'a> {
     at_us: u64,
     bytes: &'a [u8],
@@ -106,7 +109,7 @@ fn packets(file: &[u8]) -> (Vec<Packet<'_>>, Vec<String>) {
         let number = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("four bytes"));
         let (at_ns, len) = (u64::from(number(4)) << 32 | u64::from(number(8)), number(12) as usize);
         assert_eq!(number(16) as usize, len, "no packet is cut short");
-        found.push(Packet { at_us: at_ns / 1000, bytes: &body[20..20 + len] });
+        found.push(Packet { at_us: at_ns / 1000 - EPOCH_US, bytes: &body[20..20 + len] });
         let mut options = &body[20 + len.next_multiple_of(4)..];
         while options.len() >= 4 {
             let (code, len) =
@@ -180,6 +183,81 @@ fn a_capture_that_reaches_its_bound_ends_and_says_so() {
     assert!(packets.len() > 10 && file.len() < 30_000, "{} packets, {} bytes", packets.len(), file.len());
     assert!(comments.last().is_some_and(|last| last.contains("its bound of 20000 bytes is reached")), "{comments:?}");
     assert!(run.log.contains("packets_cut the capture ends at"), "{}", run.log);
+}
+
+/// When sources sent data that they had sent before. What is new follows on what was sent last: there are no holes.
+fn sent_again(packets: &[Packet<'_>]) -> Vec<u64> {
+    let mut next: BTreeMap<_, u32> = BTreeMap::new();
+    let mut again = Vec::new();
+    for packet in packets.iter().filter(|packet| packet.flow().1 == 9000 && !packet.payload().is_empty()) {
+        let end = packet.long(24).wrapping_add(packet.payload().len() as u32);
+        let expected = next.entry(packet.flow()).or_insert(packet.long(24));
+        if packet.long(24) == *expected {
+            *expected = end;
+        } else {
+            assert!(end.wrapping_sub(*expected) as i32 <= 0, "a hole before the byte sent at {} us", packet.at_us);
+            again.push(packet.at_us);
+        }
+    }
+    again
+}
+
+#[test]
+fn in_an_outage_the_sender_tries_again_and_the_receiver_gets_every_byte_once() {
+    let fault = "[[faults]]\nkind = \"partition\"\ntarget = \"proxy-0/source-active\"\nat = \"1s\"\nfor = \"700ms\"";
+    let (_one, at_source_path, run) = captured(fault, "source-0", BYTES_MAX);
+    assert!(run.events.iter().flatten().any(|timed| timed.at_us == 1_500_000), "the fault begins at 1.5 s");
+    let file = std::fs::read(&at_source_path).expect("it was written");
+    let (at_source, comments) = packets(&file);
+    let again = sent_again(&at_source);
+    assert!(again.len() >= 2, "tried again {} times", again.len());
+    // Not before a retransmission time-out, and not after the first try behind the heal: the time between two tries doubles.
+    assert!(again.iter().all(|at_us| (1_700_000..3_000_000).contains(at_us)), "{again:?}");
+    assert!(comments[0].contains("partition of proxy-0/source-0"), "{comments:?}");
+    // Nothing crosses the cut; behind it all bytes arrive, each once.
+    let (_two, path, _) = captured(fault, "proxy-0/source-0", BYTES_MAX);
+    let file = std::fs::read(&path).expect("it was written");
+    let (at_proxy, _) = packets(&file);
+    assert_eq!(sent_again(&at_proxy), [0; 0]);
+    let arrived = |from, to| {
+        at_proxy.iter().filter(|packet| packet.flow().1 == 9000 && (from..to).contains(&packet.at_us)).count()
+    };
+    assert_eq!(arrived(1_502_000, 2_200_000), 0);
+    assert!(arrived(0, 1_502_000) > 60, "{}", arrived(0, 1_502_000));
+    // tshark sees the tries as what they are.
+    let Some(found) = tshark(&at_source_path, &["-Y", "tcp.analysis.retransmission && tcp.srcport == 9000"]) else {
+        return;
+    };
+    assert_eq!(found.lines().count(), again.len(), "{found}");
+}
+
+#[test]
+fn a_dial_that_is_refused_is_a_syn_and_an_rst() {
+    let fault = "[[faults]]\nkind = \"kill\"\ntarget = \"source-*\"\nat = \"1s\"\nfor = \"500ms\"";
+    let (_dir, path, run) = captured(fault, "proxy-0", BYTES_MAX);
+    let refused = run.events.iter().flatten().filter(|timed| {
+        matches!(timed.event, wire::event::Event::ProxyLegDown { local: None, why: wire::event::Why::Refused, .. })
+    });
+    let refused = refused.count();
+    assert!(refused > 0, "no dial was refused");
+    let file = std::fs::read(&path).expect("it was written");
+    let (packets, _) = packets(&file);
+    let mut answered = 0;
+    for (place, syn) in packets.iter().enumerate().filter(|(_, packet)| packet.flags() == 2 && packet.flow().3 == 9000)
+    {
+        let (from, from_port, to, to_port) = syn.flow();
+        let answer = packets[place..].iter().find(|packet| packet.flow() == (to, to_port, from, from_port));
+        let Some(rst) = answer.filter(|answer| answer.flags() & 4 != 0) else { continue };
+        assert_eq!((rst.flags(), rst.long(24), rst.payload().len()), (0x14, 0, 0));
+        assert_eq!(rst.long(28), syn.long(24).wrapping_add(1), "it answers the SYN");
+        let last = packets.iter().rev().find(|packet| packet.flow() == syn.flow()).expect("the SYN at least");
+        assert_eq!(last.at_us, syn.at_us, "nothing follows");
+        answered += 1;
+    }
+    assert_eq!(answered, refused);
+    let filter = "tcp.srcport == 9000 && tcp.flags.reset == 1 && tcp.seq == 1 && tcp.ack == 1 && tcp.len == 0";
+    let Some(found) = tshark(&path, &["-Y", filter]) else { return };
+    assert_eq!(found.lines().count(), refused, "{found}");
 }
 
 #[test]
