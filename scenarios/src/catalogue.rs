@@ -68,6 +68,8 @@ static ALL: &[Entry] = entries![
     "slow-proxy-host",
     "descriptors-run-out",
     "wrong-clocks",
+    "next-source-crashes-too",
+    "crash-after-snapshot",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -7,6 +7,7 @@
 //! The hosts run the same functions that the programs run: `mock_upstream::serve`, `proxy::serve`, `loadgen::run`.
 
 mod cast;
+mod driver;
 mod simulated;
 
 use std::time::Duration;
@@ -19,8 +20,9 @@ use crate::check::Facts;
 use crate::model::{Consumed, Engine};
 use crate::mutants::Mutant;
 use crate::pcap::{Packets, Pcap, Place};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned, Trigger};
 use crate::recorder::{self, Recorded};
+use crate::triggers::{Missing, Triggers};
 
 /// How to run a plan.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +206,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
     let metrics = recorded.collector.finish(end_us);
     let mut invariants = recorded.bench.finish(end_us);
     invariants.push(programs_live(end_us, recorded.events, broken));
+    invariants.extend(faults_begin(plan, &recorded.triggers));
     let mut verdict = invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
     if reached.iter().any(|(reached, at_least)| reached.times < *at_least) {
         verdict = verdict.and(Outcome::Inconclusive);
@@ -231,6 +234,35 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         log,
         packets,
     }
+}
+
+/// Every fault that waited for an event began: otherwise the run is not the one that was to be looked at. None where no fault waits.
+fn faults_begin(plan: &Plan, triggers: &Triggers) -> Option<Invariant> {
+    let checked = triggers.faults();
+    if checked == 0 {
+        return None;
+    }
+    let missing: Vec<Missing> = triggers.missing().collect();
+    let mut summary = format!("{} of {checked} faults that waited for an event began", checked - missing.len());
+    for missing in &missing {
+        let Planned { kind, target, .. } = &plan.faults[missing.fault];
+        let Trigger { words, event, since, .. } = &plan.triggers[missing.trigger];
+        let count = if missing.since { since.as_ref().map_or(0, |since| since.count) } else { event.count };
+        let why = match (missing.came, missing.since) {
+            (true, _) => "which came too late in the steady phase".to_owned(),
+            (false, true) => format!("whose beginning came {} of {count} times", missing.seen),
+            (false, false) => format!("which came {} of {count} times", missing.seen),
+        };
+        summary += &format!("; {} of {target} waited for the {words}, {why}", kind.word());
+    }
+    Some(Invariant {
+        name: "faults-begin".to_owned(),
+        verdict: if missing.is_empty() { Outcome::Pass } else { Outcome::Inconclusive },
+        checked: checked as u64,
+        summary,
+        broken: 0,
+        violations: Vec::new(),
+    })
 }
 
 /// No program under test panicked, gave up or hung.

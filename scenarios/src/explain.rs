@@ -69,6 +69,12 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
     }
     for fault in &scenario.faults {
         let Fault { at, lasts, kind, target, .. } = fault;
+        let label = format!("{} {target}", kind.word());
+        let Some(at) = at else {
+            // Nobody knows when.
+            page.row(&label, &bar.stretches(&[(steady_at, recovery_at, '?')]));
+            continue;
+        };
         let from = steady_at.saturating_add(at.as_micros());
         let to = match lasts {
             Some(lasts) => from.saturating_add(lasts.as_micros()),
@@ -76,10 +82,11 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
             None if kind.is_instant() => from + 1,
             None => end_at,
         };
-        page.row(&format!("{} {target}", kind.word()), &bar.stretches(&[(from, to, '#')]));
+        page.row(&label, &bar.stretches(&[(from, to, '#')]));
     }
-    let rest = if scenario.faults.is_empty() { "" } else { "   # fault" };
-    page.row("", &format!("/ arriving   = there{rest}"));
+    let timed = if scenario.faults.iter().any(|fault| fault.at.is_some()) { "   # fault" } else { "" };
+    let waits = if scenario.faults.iter().any(|fault| fault.at.is_none()) { "   ? waits" } else { "" };
+    page.row("", &format!("/ arriving   = there{timed}{waits}"));
 }
 
 /// Each phase in its own mark.

@@ -33,3 +33,4 @@ pub mod program;
 mod recorder;
 pub mod schema;
 pub mod span;
+mod triggers;

@@ -5,10 +5,13 @@
 //! meant, see [`crate::parse`].
 
 mod fault;
+mod trigger;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::fault::{Fault, FaultKind, Parameter};
+pub use self::trigger::{After, Asked, EventName, Field, Since, Stamped};
+pub(crate) use self::trigger::{Subject, subject};
 
 use crate::check::Objectives;
 use crate::cost::Cost;
@@ -33,7 +36,7 @@ pub struct Scenario {
     /// Clients arrive, nothing is judged by latency. Default 2 s.
     #[serde(default = "default_warmup")]
     pub warmup: Span,
-    /// Load and faults: fault times count from its beginning.
+    /// Load and faults: fault times count from its beginning, and so do the events that faults wait for.
     pub steady: Span,
     /// After the last fault ended: everything must come right. Default 3 s.
     #[serde(default = "default_recovery")]

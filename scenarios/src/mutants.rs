@@ -131,6 +131,14 @@ const ALL: &[Mutant] = &[
         plant: queues::skips,
     },
     Mutant {
+        name: "repeats-the-snapshot-after-a-failover",
+        about: "If the leg changes between a client's snapshot and its first live message, the snapshot comes once more, as live.",
+        scenario: "crash-after-snapshot",
+        must: &["no-duplicates", "snapshot-then-live"],
+        may: &[],
+        plant: queues::repeats_the_snapshot_after_a_failover,
+    },
+    Mutant {
         name: "sends-all-to-all",
         about: "Every client gets every symbol, asked for or not.",
         scenario: "upstream-crash-mid-fanout",

@@ -4,9 +4,9 @@ mod targets;
 
 use std::time::Duration;
 
-use wire::id::{ClientId, Symbol};
+use wire::id::{ClientId, ProxyId, SourceId, Symbol};
 
-use crate::model::{Clients, Engine, Fault, FaultKind, Reader, Scenario};
+use crate::model::{After, Asked, Clients, Engine, EventName, Fault, FaultKind, Reader, Scenario, Stamped};
 
 pub(crate) use self::targets::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 
@@ -28,8 +28,8 @@ pub struct Plan {
     pub client_hosts: Vec<ClientHost>,
     /// What goes wrong: the scenario's faults, those on several targets once for each.
     pub faults: Vec<Planned>,
-    /// What the driver does, in order of time; ends before begins at one instant.
-    pub steps: Vec<Step>,
+    /// What some of the faults wait for.
+    pub triggers: Vec<Trigger>,
     /// When the steady phase begins.
     pub steady_at: Duration,
     /// When the recovery phase begins.
@@ -62,21 +62,59 @@ pub struct Planned {
     pub simulated: Option<sim::FaultKind>,
     /// A host, a link or a way; `source-active` still stands for the source that it will be.
     pub target: String,
-    /// From the beginning of the run.
-    pub at: Duration,
-    /// When it ends; None: with the run, or at once.
-    pub until: Option<Duration>,
+    /// When it begins.
+    pub start: Start,
+    /// How long it lasts; None: to the end of the run, or it is over at once.
+    pub lasts: Option<Duration>,
 }
 
-/// One move of the driver.
+/// When a fault begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At this time, from the beginning of the run.
+    At(Duration),
+    /// After what stands at this place of [`Plan::triggers`].
+    After(usize),
+}
+
+/// What a fault waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// From the beginning of the run.
-    pub at: Duration,
-    /// Place of the fault in the plan.
-    pub fault: usize,
-    /// Whether it begins or ends.
-    pub begins: bool,
+pub struct Trigger {
+    /// From when on events count; None: from the beginning of the steady phase.
+    pub since: Option<Moment>,
+    /// What is waited for.
+    pub event: Moment,
+    /// How much later the fault begins.
+    pub delay: Duration,
+    /// All of it in words, to continue "after the".
+    pub words: String,
+}
+
+/// So many events of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Which.
+    pub event: EventName,
+    /// How many.
+    pub count: u32,
+    /// Those of this symbol only.
+    pub symbol: Option<Symbol>,
+    /// Those of this source only.
+    pub source: Option<SourceId>,
+    /// Those of this proxy only.
+    pub proxy: Option<ProxyId>,
+    /// Those of these clients only, a half-open range.
+    pub clients: Option<std::ops::Range<u32>>,
+    /// Those with a stamp of this kind only.
+    pub kind: Option<wire::feed::Kind>,
+}
+
+impl Trigger {
+    /// Whether it counts each tick that reaches a proxy.
+    pub(crate) fn wants_ticks(&self) -> bool {
+        self.event.event == EventName::ProxyTick
+            || self.since.as_ref().is_some_and(|since| since.event == EventName::ProxyTick)
+    }
 }
 
 impl Plan {
@@ -87,22 +125,24 @@ impl Plan {
         let recovery_at = steady_at + scenario.steady.as_duration();
         let end_at = recovery_at + scenario.recovery.as_duration();
         let names = Names::new(scenario);
-        let faults: Vec<Planned> = scenario.faults.iter().flat_map(|fault| planned(fault, &names, steady_at)).collect();
-        let mut steps: Vec<Step> = faults
-            .iter()
-            .enumerate()
-            .flat_map(|(fault, Planned { at, until, .. })| {
-                let end = until.map(|at| Step { at, fault, begins: false });
-                std::iter::once(Step { at: *at, fault, begins: true }).chain(end)
-            })
-            .collect();
-        steps.sort_by_key(|step| (step.at, step.begins, step.fault));
+        let mut triggers = Vec::new();
+        let mut faults = Vec::new();
+        for fault in &scenario.faults {
+            let start = match &fault.after {
+                Some(after) => {
+                    triggers.push(trigger(after, scenario));
+                    Start::After(triggers.len() - 1)
+                }
+                None => Start::At(steady_at + fault.at.unwrap_or_default().as_duration()),
+            };
+            faults.extend(planned(fault, &names, start));
+        }
         Self {
             client_hosts: client_hosts(&scenario.clients),
             scenario: scenario.clone(),
             seed,
             faults,
-            steps,
+            triggers,
             steady_at,
             recovery_at,
             end_at,
@@ -195,12 +235,53 @@ impl Plan {
 }
 
 /// A fault of the scenario on each of its targets.
-fn planned(fault: &Fault, names: &Names, steady_at: Duration) -> Vec<Planned> {
-    let at = steady_at + fault.at.as_duration();
-    let until = fault.lasts.map(|lasts| at + lasts.as_duration());
-    let one = |target| Planned { kind: fault.kind, simulated: fault.simulated(), target, at, until };
+fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
+    let lasts = fault.lasts.map(crate::span::Span::as_duration);
+    let one = |target| Planned { kind: fault.kind, simulated: fault.simulated(), target, start, lasts };
     // A target that names nobody was refused before, or the file was not checked: then nothing happens.
     names.expand(&fault.target).unwrap_or_default().into_iter().map(one).collect()
+}
+
+/// What a fault waits for, worked out.
+fn trigger(after: &After, scenario: &Scenario) -> Trigger {
+    Trigger {
+        since: after.since.as_ref().map(|since| moment(&since.asked(), scenario)),
+        event: moment(&after.asked(), scenario),
+        delay: after.delay.as_duration(),
+        words: after.to_string(),
+    }
+}
+
+fn moment(asked: &Asked<'_>, scenario: &Scenario) -> Moment {
+    Moment {
+        event: asked.event,
+        count: asked.count,
+        symbol: asked.symbol.and_then(|symbol| Symbol::new(symbol).ok()),
+        source: number(asked.source, "source-").map(SourceId),
+        proxy: number(asked.proxy, "proxy-").map(ProxyId),
+        clients: clients(scenario, asked.client, asked.group),
+        kind: asked.kind.map(Stamped::kind),
+    }
+}
+
+/// The number in a host's name.
+pub(crate) fn number(host: Option<&str>, begin: &str) -> Option<u16> {
+    host?.strip_prefix(begin)?.parse().ok()
+}
+
+/// The clients of a group, those with a number, or both at once.
+pub(crate) fn clients(scenario: &Scenario, client: Option<u32>, group: Option<&str>) -> Option<std::ops::Range<u32>> {
+    let one = client.map(|client| client..client + 1);
+    let Some(group) = group else { return one };
+    let mut first = 0;
+    for known in &scenario.clients {
+        if known.name == group {
+            let all = first..first + known.count;
+            return Some(one.map_or(all.clone(), |one| one.start.max(all.start)..one.end.min(all.end)));
+        }
+        first += known.count;
+    }
+    Some(0..0)
 }
 
 /// The host of a source.

@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use reports::metrics::Collector;
 use reports::record::Reached;
@@ -11,12 +12,14 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::check::Bench;
 use crate::model::{FaultKind, State};
-use crate::plan::Plan;
+use crate::plan::{Plan, Trigger};
+use crate::triggers::Triggers;
 
 /// A sink for all programs of a run.
 pub(crate) struct Recorder {
     inner: Mutex<Inner>,
     now_us: fn() -> u64,
+    wants_ticks: bool,
 }
 
 struct Inner {
@@ -25,6 +28,7 @@ struct Inner {
     open: bool,
     judges: Option<(Bench, Collector)>,
     states: States,
+    triggers: Option<Triggers>,
     kept: Option<Vec<Timed>>,
 }
 
@@ -40,6 +44,8 @@ pub(crate) struct Recorded {
     pub collector: Collector,
     /// How often each state was reached.
     pub reached: Vec<(State, u64)>,
+    /// What faults waited for.
+    pub triggers: Triggers,
     /// All events, if they were to be kept.
     pub kept: Option<Vec<Timed>>,
 }
@@ -55,9 +61,11 @@ impl Recorder {
                 open: true,
                 judges: Some((bench, collector)),
                 states: States::new(plan.scenario.sources.count),
+                triggers: Some(Triggers::new(plan)),
                 kept: keep.then(Vec::new),
             }),
             now_us,
+            wants_ticks: plan.triggers.iter().any(Trigger::wants_ticks),
         }
     }
 
@@ -72,6 +80,11 @@ impl Recorder {
         self.lock().states.active_source()
     }
 
+    /// What faults waited for and has come since this was last asked, by places in the plan; its asker is woken at the instant of the event.
+    pub(crate) fn poll_due(&self, waker: &Waker) -> Poll<Vec<usize>> {
+        self.lock().triggers.as_mut().map_or(Poll::Pending, |triggers| triggers.poll_due(waker))
+    }
+
     /// Takes no further events: what happens while a run is torn down is not part of it.
     pub(crate) fn close(&self) {
         self.lock().open = false;
@@ -83,12 +96,14 @@ impl Recorder {
         let mut inner = self.lock();
         inner.open = false;
         let (bench, collector) = inner.judges.take()?;
+        let triggers = inner.triggers.take()?;
         Some(Recorded {
             trace_hash: inner.hash.digest(),
             events: inner.count,
             bench,
             collector,
             reached: inner.states.reached(),
+            triggers,
             kept: inner.kept.take(),
         })
     }
@@ -110,9 +125,16 @@ impl Sink for Recorder {
             bench.observe(at_us, &event);
             collector.observe(at_us, &event);
         }
+        let rings = inner.triggers.as_mut().and_then(|triggers| triggers.observe(&event));
         if let Some(kept) = &mut inner.kept {
             kept.push(Timed { at_us, event });
         }
+        drop(inner);
+        rings.into_iter().for_each(Waker::wake);
+    }
+
+    fn wants_ticks(&self) -> bool {
+        self.wants_ticks
     }
 }
 

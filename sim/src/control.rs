@@ -6,7 +6,7 @@ use crate::config::{LinkConfig, ServiceTime};
 use crate::fault::{FaultError, FaultId, FaultKind, Target};
 use crate::kernel::{self, Sockets};
 use crate::trace::{Route, TraceKind};
-use crate::{HostId, exec, fault};
+use crate::{HostId, exec, fault, ready};
 
 /// Reaches into the running world: kills, freezes, cuts, heals, asks. Every call takes effect at once, at the present virtual instant. Any task
 /// inside may use it; a scenario's script is best a host of its own that sleeps and calls. Outside of the run all calls do nothing.
@@ -47,6 +47,14 @@ impl Control {
     fn switch(self, kind: FaultKind, target: Target, on: bool) {
         if self.is_here() {
             fault::switch(kind, target, on);
+        }
+    }
+
+    /// From now on the task that calls this has its turn before all others whenever it is woken, in every [`crate::Order`]: once whoever woke it gives
+    /// way, nothing else moves and nothing is delivered before it. There is one such task, the last that asked. For a scenario's script that answers to what happens.
+    pub fn go_first(self) {
+        if self.is_here() {
+            ready::put_first(ready::current());
         }
     }
 

@@ -68,6 +68,8 @@ pub trait Faults: Copy + Debug + Send + Sync + 'static {
     fn heal_oneway(self, from: HostId, to: HostId) -> Result<(), NotExpressible>;
     /// See [`Control::set_link`].
     fn set_link(self, from: HostId, to: HostId, link: LinkConfig) -> Result<(), NotExpressible>;
+    /// See [`Control::go_first`]. turmoil has no such turn, and need not: there, faults take hold at the end of the tick.
+    fn go_first(self);
     /// See [`Control::inject`]. [`FaultError`] for a target that is not there, or a fault that the engine cannot express.
     fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError>;
     /// See [`Control::lift`].
@@ -134,6 +136,10 @@ impl Faults for Control {
         heal(a: HostId, b: HostId);
         heal_oneway(from: HostId, to: HostId);
         set_link(from: HostId, to: HostId, link: LinkConfig);
+    }
+
+    fn go_first(self) {
+        Control::go_first(self);
     }
 
     fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {

@@ -36,6 +36,9 @@ struct Ready {
     /// Wakes the executor itself, for wake-ups that come from outside of its own poll: timers.
     root: Option<Waker>,
     inside: bool,
+    /// The task that goes before all others, see [`put_first`], and whether it is ready.
+    first: TaskKey,
+    first_ready: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -125,11 +128,20 @@ impl Queue {
 
 impl Ready {
     const fn new() -> Self {
-        Self { queue: Queue::Fifo(VecDeque::new()), slots: Vec::new(), root: None, inside: false }
+        Self {
+            queue: Queue::Fifo(VecDeque::new()),
+            slots: Vec::new(),
+            root: None,
+            inside: false,
+            first: TaskKey::NONE,
+            first_ready: false,
+        }
     }
 
     fn push(&mut self, key: TaskKey) {
-        if let Some(slot) = self.slots.get_mut(key.index as usize) {
+        if key == self.first {
+            self.first_ready = true;
+        } else if let Some(slot) = self.slots.get_mut(key.index as usize) {
             self.queue.push(key, &mut slot.priority, current() == key);
         }
         if !self.inside
@@ -229,7 +241,7 @@ pub(crate) fn pop() -> Option<TaskKey> {
         let mut ready = ready.borrow_mut();
         let ready = &mut *ready;
         loop {
-            let key = ready.queue.pop()?;
+            let key = if std::mem::take(&mut ready.first_ready) { ready.first } else { ready.queue.pop()? };
             let slot = &mut ready.slots[key.index as usize];
             if slot.generation == key.generation {
                 slot.queued = false;
@@ -237,6 +249,11 @@ pub(crate) fn pop() -> Option<TaskKey> {
             }
         }
     })
+}
+
+/// From now on this task goes before all others whenever it is woken, in every order.
+pub(crate) fn put_first(key: TaskKey) {
+    READY.with(|ready| ready.borrow_mut().first = key);
 }
 
 /// The task that is being polled.

@@ -367,6 +367,16 @@ pub enum Event {
         /// Which.
         phase: Phase,
     },
+
+    /// A tick of a source reached the proxy (fan-out), on any of its legs. Told only to a sink that asks for it, see [`Sink::wants_ticks`].
+    ProxyTick {
+        /// Which proxy.
+        proxy: ProxyId,
+        /// Which source.
+        source: SourceId,
+        /// The symbol.
+        symbol: Symbol,
+    },
 }
 
 /// Which side of a connection began its end.
@@ -450,6 +460,11 @@ pub enum Phase {
 pub trait Sink: Send + Sync + 'static {
     /// Takes an event and stamps it with the time.
     fn record(&self, event: Event);
+
+    /// Whether it wants [`Event::ProxyTick`], too: one for each message of a source. Default: no.
+    fn wants_ticks(&self) -> bool {
+        false
+    }
 }
 
 /// A cheap handle through which a program reports what happens to it. The default reports to nobody.
@@ -479,6 +494,14 @@ impl Observer {
     #[inline]
     pub fn record(&self, event: impl FnOnce() -> Event) {
         if let Some(sink) = &self.0 {
+            sink.record(event());
+        }
+    }
+
+    /// As [`Observer::record`], for those that want ticks only, see [`Sink::wants_ticks`].
+    #[inline]
+    pub fn record_tick(&self, event: impl FnOnce() -> Event) {
+        if let Some(sink) = self.0.as_ref().filter(|sink| sink.wants_ticks()) {
             sink.record(event());
         }
     }

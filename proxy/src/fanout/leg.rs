@@ -347,6 +347,8 @@ impl<N: Network> Life<'_, N> {
         }
         self.judge.heard(now, Heard::Data);
         self.context.meter.received.add(1);
+        let (proxy, source) = (self.context.id, self.source);
+        self.context.observer.record_tick(|| Event::ProxyTick { proxy, source, symbol });
         self.news.push((symbol, message));
     }
 

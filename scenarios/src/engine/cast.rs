@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Arrival, Reader, Reconnect, Requests};
-use sim::{Build, FaultError, FaultId, Faults, HostId};
+use sim::{Build, HostId};
 use tokio_util::sync::CancellationToken;
-use wire::event::{Event, Observer, Phase, Sink};
+use wire::event::{Observer, Sink};
 use wire::id::{ProxyId, SourceId};
 use wire::net::SocketOptions;
 
+use super::driver;
 use crate::engine::Options;
 use crate::model::{self, Consumed, FaultKind, ProxyMode, SlowClient, SourceMode};
-use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_ACTIVE, SOURCE_PORT, proxy_host, source_host};
+use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, proxy_host, source_host};
 use crate::recorder::Recorder;
 
 /// Who was put into a world, by name.
@@ -64,7 +65,7 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         hosts.insert(host.name.clone(), id);
     }
     let (plan, recorder, control) = (plan.clone(), Arc::clone(recorder), world.control());
-    world.foreground("driver", move |_net| drive(plan.clone(), Arc::clone(&recorder), control));
+    world.foreground("driver", move |_net| driver::drive(plan.clone(), Arc::clone(&recorder), control));
     hosts
 }
 
@@ -99,15 +100,16 @@ fn protocol(sources: SourceMode) -> wire::feed::Protocol {
 fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
     let own = plan.faults.iter().filter(|fault| fault.simulated.is_none() && fault.target == host);
     let step = |fault: &Planned| {
-        let at = fault.at;
-        let for_ = fault.until.map_or(plan.end_at, |until| until - at);
+        // One that waits for an event was refused before: a script goes by the clock.
+        let Start::At(at) = fault.start else { return None };
+        let for_ = fault.lasts.unwrap_or(plan.end_at);
         let action = match fault.kind {
             FaultKind::Slam => mock_upstream::Action::Slam { for_ },
             _ => mock_upstream::Action::Silence { symbol: None, for_ },
         };
-        mock_upstream::Step { at, action }
+        Some(mock_upstream::Step { at, action })
     };
-    mock_upstream::Script { steps: own.map(step).collect() }
+    mock_upstream::Script { steps: own.filter_map(step).collect() }
 }
 
 fn proxy(plan: &Plan, index: u16) -> proxy::Config {
@@ -197,53 +199,4 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     config.requests = group.requests_per_s.map(|per_s| Requests { per_s, bytes: 64 });
     config.socket = SocketOptions { recv_buffer: group.recv_buffer, nodelay: Some(true), ..SocketOptions::default() };
     config
-}
-
-/// The driver: sleeps to each step of the plan, records it, carries it out; ends the run.
-async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, control: F) -> Result<(), FaultError> {
-    let begin = tokio::time::Instant::now();
-    let phase = |phase| recorder.record(Event::Phase { phase });
-    phase(Phase::Warmup);
-    let mut steps = plan.steps.iter().peekable();
-    // What each fault is in force as.
-    let mut hits: Vec<Option<FaultId>> = vec![None; plan.faults.len()];
-    for (at, next) in [(plan.steady_at, Phase::Steady), (plan.recovery_at, Phase::Recovery), (plan.end_at, Phase::End)]
-    {
-        while let Some(step) = steps.next_if(|step| step.at < at || (step.at == at && !step.begins)) {
-            tokio::time::sleep_until(begin + step.at).await;
-            let fault = &plan.faults[step.fault];
-            let number = u16::try_from(step.fault).unwrap_or(u16::MAX);
-            if step.begins {
-                let target = resolve(&fault.target, &recorder);
-                recorder.record(Event::FaultStart {
-                    fault: number,
-                    kind: fault.kind.word().into(),
-                    target: target.as_str().into(),
-                });
-                if let Some(kind) = &fault.simulated {
-                    hits[step.fault] = Some(control.inject(kind, &target.parse()?)?);
-                }
-                if fault.kind.is_instant() {
-                    recorder.record(Event::FaultStop { fault: number });
-                }
-            } else {
-                hits[step.fault].take().into_iter().for_each(|id| control.lift(id));
-                recorder.record(Event::FaultStop { fault: number });
-            }
-        }
-        tokio::time::sleep_until(begin + at).await;
-        phase(next);
-    }
-    recorder.close();
-    control.finish();
-    Ok(())
-}
-
-/// The target with `source-active` replaced by the source that carries legs now (the first source if none does: the run then does not reach what it is about).
-fn resolve(target: &str, recorder: &Recorder) -> String {
-    if !target.contains(SOURCE_ACTIVE) {
-        return target.to_owned();
-    }
-    let source = recorder.active_source().unwrap_or_default();
-    target.replace(SOURCE_ACTIVE, &source_host(source.0))
 }

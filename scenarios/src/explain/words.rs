@@ -172,19 +172,23 @@ fn clients(group: &Clients) -> String {
     text
 }
 
-/// What goes wrong, in order of time; times of the run, not of the steady phase.
+/// What goes wrong, in order of time and then what waits for an event; times of the run, not of the steady phase.
 pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
     let mut faults: Vec<_> = scenario.faults.iter().collect();
-    faults.sort_by_key(|fault| fault.at);
+    faults.sort_by_key(|fault| (fault.at.is_none(), fault.at));
     faults
         .into_iter()
         .map(|fault| {
-            let at = crate::span::Span::from_micros(scenario.warmup.as_micros() + fault.at.as_micros());
+            let at = fault.at.unwrap_or_default();
+            let begins = match &fault.after {
+                Some(after) => format!("after the {after}"),
+                None => format!("at {}", crate::span::Span::from_micros(scenario.warmup.as_micros() + at.as_micros())),
+            };
             let (what, end) = fault_words(fault);
             match (fault.lasts, end) {
-                (_, "") => format!("at {at} {what}"),
-                (Some(lasts), end) => format!("at {at} {what}; {lasts} later {end}"),
-                (None, _) => format!("at {at} {what}, for good"),
+                (_, "") => format!("{begins} {what}"),
+                (Some(lasts), end) => format!("{begins} {what}; {lasts} later {end}"),
+                (None, _) => format!("{begins} {what}, for good"),
             }
         })
         .collect()

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Latency;
+use super::{After, Latency};
 use crate::span::Span;
 
 /// One fault: what, where, from when, for how long. Which parameters belong to which kind: [`FaultKind::parameters`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fault {
-    /// From the beginning of the steady phase.
-    pub at: Span,
+    /// When, from the beginning of the steady phase; None: `after` says it.
+    #[serde(default)]
+    pub at: Option<Span>,
+    /// After which event; None: `at` says when.
+    #[serde(default)]
+    pub after: Option<After>,
     /// How long; then the host starts again, thaws, or the link heals. None: to the end.
     #[serde(default, rename = "for")]
     pub lasts: Option<Span>,

@@ -167,6 +167,28 @@ pub(super) fn replays_a_part(policies: &mut Policies, config: Config) -> Config 
     plant(policies, config, || Loses(Kind::Replay, 2, 0))
 }
 
+/// Hands a symbol's snapshot out once more, as live, if the leg changed before the first live message.
+#[derive(Default)]
+struct ShowsAgain {
+    snapshots: std::collections::BTreeMap<Symbol, Arc<Delivery>>,
+}
+
+impl Tamper for ShowsAgain {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        let Delivery { symbol, epoch, kind, .. } = *coming.delivery;
+        if kind == Kind::Snapshot {
+            self.snapshots.insert(symbol, Arc::clone(&coming.delivery));
+        } else if let Some(shown) = self.snapshots.remove(&symbol).filter(|shown| shown.epoch != epoch) {
+            coming.push(Arc::new(shown.again(Kind::Live)));
+        }
+        coming.pass()
+    }
+}
+
+pub(super) fn repeats_the_snapshot_after_a_failover(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, ShowsAgain::default)
+}
+
 /// Every so many messages of a client.
 struct Every(u64, fn(Coming<'_>) -> Pushed, u64);
 

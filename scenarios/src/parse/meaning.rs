@@ -3,6 +3,7 @@
 mod faults;
 pub(super) mod load;
 pub(super) mod reach;
+mod triggers;
 
 use std::ops::Range;
 

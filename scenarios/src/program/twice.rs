@@ -83,7 +83,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
     small.scenario.recovery = crate::span::Span::from_millis(300);
     small.scenario.steady = crate::span::Span::from_millis(700);
     for fault in &mut small.scenario.faults {
-        fault.at = crate::span::Span::from_millis(200);
+        fault.at = fault.at.map(|_| crate::span::Span::from_millis(200));
         fault.lasts = fault.lasts.map(|_| crate::span::Span::from_millis(300));
     }
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: false };

@@ -41,6 +41,9 @@ fn passes(name: &str) {
     let mut judged: Vec<&str> = verdict.invariants.iter().map(|invariant| invariant.name.as_str()).collect();
     let mut named = named(name);
     named.push("programs-live".to_owned());
+    if scenario.faults.iter().any(|fault| fault.after.is_some()) {
+        named.push("faults-begin".to_owned());
+    }
     judged.sort_unstable();
     named.sort_unstable();
     assert_eq!(judged, named, "{name}");
@@ -107,6 +110,8 @@ all_pass! {
     slow_proxy_host_passes: "slow-proxy-host",
     descriptors_run_out_passes: "descriptors-run-out",
     wrong_clocks_passes: "wrong-clocks",
+    next_source_crashes_too_passes: "next-source-crashes-too",
+    crash_after_snapshot_passes: "crash-after-snapshot",
 }
 
 /// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.
@@ -132,10 +137,21 @@ fn upstream_crash_mid_fanout_has_the_same_verdicts_in_turmoil() {
 }
 
 #[test]
+fn next_source_crashes_too_has_the_same_verdicts_in_turmoil() {
+    agrees("next-source-crashes-too");
+}
+
+#[test]
+fn crash_after_snapshot_has_the_same_verdicts_in_turmoil() {
+    agrees("crash-after-snapshot");
+}
+
+#[test]
 fn every_scenario_that_names_turmoil_is_compared_here() {
     let names = catalogue::all().iter().map(|entry| entry.name);
     let turmoil: Vec<&str> = names.filter(|name| scenario(name).engines.contains(&Engine::Turmoil)).collect();
-    assert_eq!(turmoil, ["steady-fanout", "upstream-crash-mid-fanout"]);
+    let compared = ["steady-fanout", "upstream-crash-mid-fanout", "next-source-crashes-too", "crash-after-snapshot"];
+    assert_eq!(turmoil, compared);
 }
 
 /// The crash scenario with everything in it, in a fifth of its time.
@@ -143,7 +159,7 @@ fn short() -> Scenario {
     let mut scenario = scenario("upstream-crash-mid-fanout");
     scenario.steady = Span::from_millis(3_000);
     scenario.recovery = Span::from_millis(1_000);
-    scenario.faults[0].at = Span::from_millis(1_000);
+    scenario.faults[0].at = Some(Span::from_millis(1_000));
     scenario.faults[0].lasts = Some(Span::from_millis(1_000));
     scenario
 }

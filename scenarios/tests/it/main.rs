@@ -13,3 +13,4 @@ mod pairs;
 mod properties;
 mod service_time;
 mod trace;
+mod triggers;

@@ -92,6 +92,8 @@ impl Faults for Control {
         command(Command::Latency(from, to, min))
     }
 
+    fn go_first(self) {}
+
     fn inject(self, kind: &FaultKind, target: &Target) -> Result<FaultId, FaultError> {
         expressible(kind, target)?;
         let at_us = now_us();

@@ -80,6 +80,49 @@ fn one_task_is_held_back_for_long(world: &mut sim::Setup, lost: Arc<AtomicBool>)
     });
 }
 
+/// A script answers to what one of many does, all at one instant. Lost if another of them moves in between.
+fn script_answers<const FIRST: bool>(world: &mut sim::Setup, lost: Arc<AtomicBool>) {
+    let control = world.control();
+    let called = Arc::new(Notify::new());
+    let open = Arc::new(AtomicBool::new(false));
+    for number in 0..5 {
+        let (called, open, lost) = (Arc::clone(&called), Arc::clone(&open), Arc::clone(&lost));
+        world.host(&format!("actor-{number}"), move |_net| {
+            let (called, open, lost) = (Arc::clone(&called), Arc::clone(&open), Arc::clone(&lost));
+            async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if open.load(Relaxed) {
+                    lost.store(true, Relaxed);
+                }
+                if number == 2 {
+                    open.store(true, Relaxed);
+                    called.notify_one();
+                }
+            }
+        });
+    }
+    world.foreground("script", move |_net| {
+        let (called, open) = (Arc::clone(&called), Arc::clone(&open));
+        async move {
+            if FIRST {
+                control.go_first();
+            }
+            called.notified().await;
+            open.store(false, Relaxed);
+        }
+    });
+}
+
+#[test]
+fn who_goes_first_has_its_turn_before_all_others_in_every_order() {
+    let orders = [|_| Order::Fifo, Order::Shuffled as fn(u64) -> Order, Order::Prioritised];
+    for order in orders {
+        assert_eq!(found(order, script_answers::<true>), 0, "{:?}", order(1));
+        // Others are ready, too, and would have come before.
+        assert!(found(order, script_answers::<false>) > 50, "{:?}", order(1));
+    }
+}
+
 #[test]
 fn a_race_that_first_come_first_served_never_shows_is_found_by_either_way_of_drawing() {
     assert_eq!(found(|_| Order::Fifo, reader_trusts_writer), 0);

@@ -11,12 +11,24 @@ pub(super) static FAULT: Table = Table {
     about: "One fault. Faults that overlap on one target add up, and each ends by itself. The keys after `target` belong to some kinds only, see \
             [Faults](#faults).",
     keys: &[
-        key("at", Kind::Span(0, DAY), Without::Wrong, "When it begins, from the beginning of the steady phase."),
+        key(
+            "at",
+            Kind::Span(0, DAY),
+            Without::Means("`after` says when"),
+            "When it begins, from the beginning of the steady phase.",
+        ),
+        key(
+            "after",
+            Kind::Table(&AFTER),
+            Without::Means("`at` says when"),
+            "After which event it begins, see [After an event](#after-an-event). Not for `mute` and `slam`.",
+        ),
         key(
             "for",
             Kind::Span(MS, DAY),
             Without::Means("to the end of the run"),
-            "How long it lasts; then the host starts again or thaws, or the link heals. Must end within the steady phase.",
+            "How long it lasts; then the host starts again or thaws, or the link heals. Must end within the steady phase; one that \
+             began after an event ends with it at the latest.",
         ),
         key("kind", Kind::OneOf(FAULT_KIND), Without::Wrong, "What goes wrong."),
         key(
@@ -101,6 +113,93 @@ pub(super) static FAULT: Table = Table {
         ),
     ],
 };
+
+/// What narrows an event down, the same for both tables.
+macro_rules! moment {
+    ($about:literal, $($more:expr),* $(,)?) => {
+        Table {
+            about: $about,
+            keys: &[
+                key("event", Kind::OneOf(EVENT), Without::Wrong, "What happens, see [events.md](events.md)."),
+                key("count", Kind::Whole(1, 1_000_000), Without::Default("1"), "How many times."),
+                key("symbol", Kind::Text, Without::Means("of any"), "Only with this symbol, `S0003`."),
+                key("source", Kind::Text, Without::Means("at any"), "Only at this source, `source-1`."),
+                key("proxy", Kind::Text, Without::Means("at any"), "Only at this proxy, `proxy-0`."),
+                key(
+                    "client",
+                    Kind::Whole(0, 1_000_000),
+                    Without::Means("at any"),
+                    "Only at the client with this number; they count from 0 over all groups.",
+                ),
+                key("group", Kind::Text, Without::Means("of any"), "Only at clients of this group."),
+                key(
+                    "kind",
+                    Kind::OneOf(STAMPED),
+                    Without::Means("any, and what bears none"),
+                    "Only messages of the strong contract of this kind.",
+                ),
+                $($more,)*
+            ],
+        }
+    };
+}
+
+static AFTER: Table = moment!(
+    "The fault begins when this has happened. Events count from the beginning of the steady phase to its end.",
+    key(
+        "delay",
+        Kind::Span(0, DAY),
+        Without::Default("\"0s\""),
+        "How much later the fault begins: 0 at the very instant, else at the next whole millisecond.",
+    ),
+    key(
+        "since",
+        Kind::Table(&SINCE),
+        Without::Means("from the beginning of the steady phase"),
+        "Events count only when this has happened before.",
+    ),
+);
+
+static SINCE: Table = moment!("From which event on the others count.",);
+
+const STAMPED: &[Choice] = &[
+    word("snapshot", "The newest value, for a subscription that begins."),
+    word("live", "As it came from the source."),
+    word("replay", "Again, after a resume."),
+];
+
+const EVENT: &[Choice] = &[
+    word("source_open", "A source finished the handshake of a connection."),
+    word("source_subscribe", "A source accepted a subscription to a symbol."),
+    word("source_deny", "A source denied a subscription to a symbol (v2)."),
+    word("source_unsubscribe", "A source was told that a symbol is no longer wanted on a connection."),
+    word("source_send", "A source handed a tick to a connection's socket."),
+    word("source_close", "A source's connection ended. A killed source says nothing."),
+    word("source_refuse", "A source turned a connection away."),
+    word("client_dial", "A client begins to connect."),
+    word("client_open", "A client's session is open."),
+    word("client_refused", "A client was turned away, or could not connect."),
+    word("client_subscribe", "A client asked for a symbol."),
+    word("client_answer", "A client was told what became of a subscription (v2)."),
+    word("client_deliver", "A message reached a client; `kind` says which of the strong contract."),
+    word("client_gap", "A client was told of missing messages."),
+    word("client_resume", "A client asked to go on where it stood."),
+    word("client_resumed", "A client was told how its resume went."),
+    word("client_send", "A client sent a request (echo)."),
+    word("client_echo", "The answer to a request came back (echo)."),
+    word("client_close", "A client's session ended."),
+    word("proxy_tick", "A tick of a source reached the proxy, on any leg (fan-out)."),
+    word("proxy_admit", "The proxy admitted a client."),
+    word("proxy_shed", "The proxy turned a client away."),
+    word("proxy_client_close", "The proxy ended a client's session."),
+    word("proxy_drop", "The proxy dropped a message to a client (fan-out)."),
+    word("proxy_dial", "The proxy dials a source."),
+    word("proxy_leg_up", "The proxy's leg to a source is up."),
+    word("proxy_leg_down", "The proxy's leg to a source ended, or a dial failed."),
+    word("proxy_health", "The proxy's opinion of a source changed."),
+    word("fault_start", "Another fault begins."),
+    word("fault_stop", "Another fault ends."),
+];
 
 const FAULT_KIND: &[Choice] = &[
     word("kill", "The process dies; its kernel says FIN or RST. With `for`, it starts again afterwards."),

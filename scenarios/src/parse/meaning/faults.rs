@@ -1,6 +1,6 @@
 //! Faults: each hits something that exists, within the steady phase, with the parameters of its kind and no others.
 
-use super::Rules;
+use super::{Rules, triggers};
 use crate::model::{Fault, FaultKind, Scenario};
 use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 use crate::span::Span;
@@ -14,6 +14,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     let mut hits = 0;
     for (index, fault) in scenario.faults.iter().enumerate() {
         times(rules, index, fault);
+        triggers::check(rules, index, fault);
         parameters(rules, index, fault);
         if target(rules, index, fault, &names) && fault.kind.is_scripted() {
             overlap(rules, index, fault);
@@ -29,15 +30,16 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 
 fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
     let steady = rules.scenario.steady;
-    if fault.at >= steady {
-        let message = format!("the fault begins at {}, after the steady phase of {steady}", fault.at);
+    let at = fault.at.unwrap_or_default();
+    if at >= steady {
+        let message = format!("the fault begins at {at}, after the steady phase of {steady}");
         rules.wrong_but(&["faults".into(), index.into(), "at".into()], message, "times count from its beginning");
     } else if let Some(lasts) = fault.lasts
         && end_us(fault) > steady.as_micros()
     {
         let message =
             format!("the fault ends at {}, after the steady phase of {steady}", Span::from_micros(end_us(fault)));
-        let longest = Span::from_micros(steady.as_micros() - fault.at.as_micros());
+        let longest = Span::from_micros(steady.as_micros() - at.as_micros());
         let hint = format!("{longest} at most, not {lasts}; or lengthen steady");
         rules.wrong_but(&["faults".into(), index.into(), "for".into()], message, hint);
     }
@@ -49,7 +51,12 @@ fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
 
 /// When it is over, in microseconds of the steady phase.
 fn end_us(fault: &Fault) -> u64 {
-    fault.lasts.map_or(u64::MAX, |lasts| fault.at.as_micros().saturating_add(lasts.as_micros()))
+    fault.lasts.map_or(u64::MAX, |lasts| at_us(fault).saturating_add(lasts.as_micros()))
+}
+
+/// When it begins, in microseconds of the steady phase; at once for one that waits for an event.
+fn at_us(fault: &Fault) -> u64 {
+    fault.at.unwrap_or_default().as_micros()
 }
 
 /// Whether the parameters are those of the kind.
@@ -178,16 +185,16 @@ fn overlap(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
     let earlier = rules.scenario.faults[..index].iter().find(|earlier| {
         earlier.kind.is_scripted()
             && earlier.target == fault.target
-            && earlier.at.as_micros() < end_us(fault)
-            && fault.at.as_micros() < end_us(earlier)
+            && at_us(earlier) < end_us(fault)
+            && at_us(fault) < end_us(earlier)
     });
     if let Some(earlier) = earlier {
         let message = format!(
             "\"{}\" already has a script at {}, the \"{}\" from {}",
             fault.target,
-            fault.at.max(earlier.at),
+            Span::from_micros(at_us(fault).max(at_us(earlier))),
             earlier.kind.word(),
-            earlier.at
+            Span::from_micros(at_us(earlier))
         );
         rules.wrong_but(&["faults".into(), index.into(), "at".into()], message, "one script at a time on one source");
     }

@@ -65,7 +65,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
         &[
-            "20:1: unknown key \"duration\"; known here: \"at\", \"for\", \"kind\", \"target\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
+            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
         ],
     );
 }
@@ -476,6 +476,97 @@ fn a_fault_has_the_parameters_of_its_kind_and_no_others() {
         &[&format!("21:8: faults[0].kind must be {}, not \"latncy\"; did you mean \"latency\"?", KINDS)],
     );
 }
+
+#[test]
+fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
+    let fault = |after: &str, expect: &[&str]| {
+        let text = format!("[[faults]]\nkind = \"kill\"\ntarget = \"source-0\"\n{after}\n");
+        check("", &text, expect);
+    };
+    for good in [
+        "after = { event = \"proxy_tick\", count = 3, symbol = \"S0003\", source = \"source-1\", delay = \"5ms\" }",
+        "after = { event = \"client_deliver\", client = 9, group = \"all\" }",
+        "after = { event = \"proxy_tick\", since = { event = \"proxy_leg_up\", proxy = \"proxy-0\" } }\nfor = \"9s\"",
+        "after.event = \"client_open\"",
+    ] {
+        fault(good, &[]);
+    }
+    fault(
+        "at = \"1s\"\nafter = { event = \"proxy_tick\" }",
+        &[
+            "22:9: a fault begins \"at\" a time or \"after\" an event, not both; leave one of them out; after.delay makes it begin later",
+        ],
+    );
+    fault(
+        "",
+        &["18:1: faults[0] lacks its \"at\" or \"after\"; write at = \"5s\" or after = { event = \"proxy_leg_up\" }"],
+    );
+    fault(
+        "after = { count = 0 }",
+        &[
+            &format!("21:9: faults[0].after lacks the key \"event\"; it must be {EVENTS}"),
+            "21:19: faults[0].after.count must be a whole number, 1 to 1000000, not 0",
+        ],
+    );
+    fault(
+        "after = { event = \"proxy-tik\" }",
+        &[&format!("21:19: faults[0].after.event must be {EVENTS}, not \"proxy-tik\"; did you mean \"proxy_tick\"?")],
+    );
+    fault("after = { event = \"proxy_tick\", cuont = 3 }", &["21:33: unknown key \"cuont\"; did you mean \"count\"?"]);
+    fault(
+        "after = { event = \"proxy_tick\", symbol = \"S0004\" }",
+        &["21:42: symbol \"S0004\": no source has it: S0000 to S0003"],
+    );
+    fault(
+        "after = { event = \"proxy_tick\", source = \"source-2\", proxy = \"proxy-1\" }",
+        &[
+            "21:42: source \"source-2\": it is not there: source-0 to source-1; did you mean \"source-0\"?",
+            "21:62: proxy \"proxy-1\": it is not there: proxy-0; did you mean \"proxy-0\"?",
+        ],
+    );
+    fault(
+        "after = { event = \"client_open\", client = 10, group = \"al\" }",
+        &[
+            "21:43: there is no client 10; they are 0 to 9",
+            "21:55: group \"al\": it is not there: all; did you mean \"all\"?",
+        ],
+    );
+    fault(
+        "after = { event = \"proxy_leg_up\", symbol = \"S0000\" }",
+        &["21:44: \"proxy_leg_up\" does not say of which symbol it is; it says \"proxy\", \"source\""],
+    );
+    fault(
+        "after = { event = \"client_open\", since = { event = \"fault_stop\", client = 1 } }",
+        &["21:52: \"fault_stop\" cannot happen here: no fault ends"],
+    );
+    fault(
+        "after = { event = \"client_deliver\", kind = \"snapshot\" }",
+        &["21:19: \"client_deliver\" cannot happen here: only strong clients of a fan-out get messages with a kind"],
+    );
+    fault(
+        "after = { event = \"client_echo\" }",
+        &["21:19: \"client_echo\" cannot happen here: requests are for sources.mode = \"echo\""],
+    );
+    fault(
+        "after = { event = \"client_open\", delay = \"10s\" }",
+        &["21:42: the fault would begin after the steady phase of 10s"],
+    );
+    check(
+        "mode = \"fanout\"",
+        "mode = \"relay\"\n[[faults]]\nkind = \"kill\"\ntarget = \"source-0\"\nafter = { event = \"proxy_tick\" }",
+        &["14:19: \"proxy_tick\" cannot happen here: a relay does not read what it carries"],
+    );
+    check(
+        "",
+        "[[faults]]\nkind = \"mute\"\ntarget = \"source-0\"\nafter = { event = \"proxy_tick\" }\n",
+        &[
+            "21:9: \"mute\" is what a source does by its script, at a time; write at = \"5s\", or take another kind, as \"stall\"",
+        ],
+    );
+}
+
+/// The events as messages list them.
+const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"fault_start\" or \"fault_stop\"";
 
 /// The kinds as messages list them.
 const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\" or \"slam\"";

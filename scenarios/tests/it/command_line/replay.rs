@@ -60,6 +60,30 @@ fn a_run_in_another_order_has_its_own_folder_and_replays() {
     place.windtunnel(&["replay", other]).exits(0).outputs("small seed 1.2 engine sim: replayed bit for bit");
 }
 
+/// [`super::SMALL`] with a fault that waits for the tick with this number.
+fn waiting(count: u32) -> String {
+    let fault = "[[faults]]\nkind = \"kill\"\nfor = \"200ms\"\ntarget = \"source-active\"\n";
+    format!("{}\n{fault}after = {{ event = \"proxy_tick\", symbol = \"S0001\", count = {count} }}\n", super::SMALL)
+}
+
+#[test]
+fn a_run_with_a_fault_after_an_event_replays_and_is_the_same_in_two_processes() {
+    let place = Place::new();
+    place.write("small.toml", &waiting(30));
+    place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(0);
+    place.windtunnel(&["replay", CAPSULE]).exits(0).outputs("replayed bit for bit");
+    place.windtunnel(&["twice", "small.toml", "--seed", "1"]).exits(0).outputs("all equal");
+}
+
+#[test]
+fn a_fault_that_never_begins_is_exit_code_2_and_named() {
+    let place = Place::new();
+    place.write("small.toml", &waiting(5_000));
+    let said = place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out"]).exits(2);
+    let all = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(all.contains("waited for the 5000th tick of S0001 at the proxy, which came 100 of 5000 times"), "{all}");
+}
+
 #[test]
 fn orders_that_make_no_sense_are_refused() {
     let place = Place::with_small();

@@ -1,0 +1,144 @@
+//! The driver: makes things go wrong when their time or their event has come, and ends the run.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sim::{FaultError, FaultId, Faults};
+use tokio::time::Instant;
+use wire::event::{Event, Phase, Sink};
+
+use crate::plan::{Plan, SOURCE_ACTIVE, Start, source_host};
+use crate::recorder::Recorder;
+
+/// One thing to do. At one instant: what ends, then the phase that begins, then the faults that begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    /// The fault at this place of the plan ends.
+    End(usize),
+    /// This one of [`PHASES`] begins.
+    Enter(usize),
+    /// The fault at this place of the plan begins.
+    Begin(usize),
+}
+
+const PHASES: [Phase; 4] = [Phase::Warmup, Phase::Steady, Phase::Recovery, Phase::End];
+
+/// What is to be done, in order of time.
+struct Agenda(BTreeSet<(Duration, Move)>);
+
+impl Agenda {
+    /// All of which the time is known beforehand.
+    fn new(plan: &Plan) -> Self {
+        let mut agenda = Self(BTreeSet::new());
+        for (fault, planned) in plan.faults.iter().enumerate() {
+            if let Start::At(at) = planned.start {
+                agenda.0.insert((at, Move::Begin(fault)));
+                if let Some(lasts) = planned.lasts {
+                    agenda.0.insert((at + lasts, Move::End(fault)));
+                }
+            }
+        }
+        for (phase, at) in [Duration::ZERO, plan.steady_at, plan.recovery_at, plan.end_at].into_iter().enumerate() {
+            agenda.0.insert((at, Move::Enter(phase)));
+        }
+        agenda
+    }
+
+    /// What a fault waited for came at `now`: it begins after the delay and ends as it was to last, both within the steady phase.
+    fn due(&mut self, plan: &Plan, trigger: usize, now: Duration) {
+        let at = now + plan.triggers[trigger].delay;
+        if at >= plan.recovery_at {
+            return;
+        }
+        for (fault, planned) in plan.faults.iter().enumerate() {
+            if planned.start == Start::After(trigger) {
+                self.0.insert((at, Move::Begin(fault)));
+                if let Some(lasts) = planned.lasts {
+                    self.0.insert(((at + lasts).min(plan.recovery_at), Move::End(fault)));
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps to each move, or until an event has come that a fault waits for; records the move, carries it out; ends the run.
+pub(super) async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, control: F) -> Result<(), FaultError> {
+    let begin = Instant::now();
+    if !plan.triggers.is_empty() {
+        // Between an event and its fault nobody else moves.
+        control.go_first();
+    }
+    let mut agenda = Agenda::new(&plan);
+    // What each fault is in force as.
+    let mut hits: Vec<Option<FaultId>> = vec![None; plan.faults.len()];
+    while let Some((at, next)) = agenda.0.first().copied() {
+        // A timer would wait for the next whole millisecond.
+        if at > begin.elapsed() {
+            wire::select! {
+                due = poll_fn(|cx| recorder.poll_due(cx.waker())) => {
+                    let now = begin.elapsed();
+                    due.into_iter().for_each(|trigger| agenda.due(&plan, trigger, now));
+                    continue;
+                }
+                () = tokio::time::sleep_until(begin + at) => {}
+            }
+        }
+        agenda.0.remove(&(at, next));
+        match next {
+            Move::Enter(phase) => {
+                recorder.record(Event::Phase { phase: PHASES[phase] });
+                if PHASES[phase] == Phase::End {
+                    break;
+                }
+            }
+            Move::Begin(fault) => hits[fault] = strike(&plan, fault, &recorder, control)?,
+            Move::End(fault) => {
+                hits[fault].take().into_iter().for_each(|id| control.lift(id));
+                recorder.record(Event::FaultStop { fault: number(fault) });
+            }
+        }
+    }
+    recorder.close();
+    control.finish();
+    Ok(())
+}
+
+/// Begins a fault now.
+fn strike<F: Faults>(
+    plan: &Plan,
+    fault: usize,
+    recorder: &Recorder,
+    control: F,
+) -> Result<Option<FaultId>, FaultError> {
+    let planned = &plan.faults[fault];
+    let target = resolve(&planned.target, recorder);
+    recorder.record(Event::FaultStart {
+        fault: number(fault),
+        kind: planned.kind.word().into(),
+        target: target.as_str().into(),
+    });
+    let hit = match &planned.simulated {
+        Some(kind) => Some(control.inject(kind, &target.parse()?)?),
+        None => None,
+    };
+    if planned.kind.is_instant() {
+        recorder.record(Event::FaultStop { fault: number(fault) });
+    }
+    Ok(hit)
+}
+
+/// A fault's number in the record.
+fn number(fault: usize) -> u16 {
+    u16::try_from(fault).unwrap_or(u16::MAX)
+}
+
+/// The target with `source-active` replaced by the source that carries legs now (the first source if none does: the run then does not reach what it is about).
+fn resolve(target: &str, recorder: &Recorder) -> String {
+    if !target.contains(SOURCE_ACTIVE) {
+        return target.to_owned();
+    }
+    let source = recorder.active_source().unwrap_or_default();
+    target.replace(SOURCE_ACTIVE, &source_host(source.0))
+}
