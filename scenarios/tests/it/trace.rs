@@ -264,7 +264,7 @@ fn traces_of_other_kinds_of_scenarios_are_well_formed_too() {
         let text_of = catalogue::find(name).expect("in the catalogue").text;
         let mut scenario = parse::parse(name, text_of).unwrap_or_else(|problems| panic!("{problems:?}"));
         scenario.steady = scenarios::span::Span::from_millis(seconds * 1000);
-        scenario.faults.retain(|fault| fault.at.as_micros() < seconds * 1_000_000);
+        scenario.faults.retain(|fault| fault.at.is_none_or(|at| at.as_micros() < seconds * 1_000_000));
         let plan = Plan::new(&scenario, 1);
         let text_of = file(&plan, &run(&plan), 20_000);
         checked(&text_of);
