@@ -9,11 +9,12 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace.
+//! takes part in a trace. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
 
+pub mod allocator;
 pub mod calibration;
 pub mod campaign;
 pub mod capsule;

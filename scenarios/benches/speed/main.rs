@@ -16,6 +16,9 @@ use scenarios::engine::{self, Options, Run};
 use scenarios::model::{Engine, Scenario};
 use scenarios::plan::Plan;
 
+#[global_allocator]
+static ALLOCATOR: scenarios::allocator::Allocator = scenarios::allocator::ALLOCATOR;
+
 /// Runs a world once.
 fn run(plan: &Plan, engine: Engine) -> Run {
     match engine::run(plan, Options { engine, mutant: None, order: 0, keep_events: false }) {
@@ -47,6 +50,7 @@ fn timed() {
 }
 
 fn main() -> ExitCode {
+    scenarios::allocator::settle();
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {

@@ -33,14 +33,31 @@ pub enum Origin {
     },
 }
 
+/// Clients below this have a place of their own, in a row that a round of deliveries walks along; others are looked up.
+const PLACES_MAX: usize = 1 << 20;
+
 /// Numbers and first sends. Memory: a few words for each client and (client, symbol), and 24 bytes for each of the last 4,096 ticks of a symbol.
 #[derive(Default)]
 pub(super) struct Ledger {
     symbols: FxHashMap<Symbol, u32>,
     symbol_last: Option<(Symbol, u32)>,
-    clients: FxHashMap<ClientId, u32>,
+    places: Vec<Place>,
+    further: FxHashMap<ClientId, u32>,
+    clients: u32,
     pairs: FxHashMap<u64, u32>,
     sends: Vec<Sends>,
+}
+
+/// A client's number, and the pair that it was last met in.
+#[derive(Clone, Copy)]
+struct Place {
+    client: u32,
+    symbol: u32,
+    pair: u32,
+}
+
+impl Place {
+    const EMPTY: Self = Self { client: NONE, symbol: NONE, pair: NONE };
 }
 
 impl Ledger {
@@ -96,15 +113,37 @@ impl Ledger {
     }
 
     fn client(&mut self, client: ClientId) -> u32 {
-        let next = number(self.clients.len());
-        *self.clients.entry(client).or_insert(next)
+        let next = self.clients;
+        let index = client.index();
+        let number = if index < PLACES_MAX {
+            if self.places.len() <= index {
+                self.places.resize(index + 1, Place::EMPTY);
+            }
+            let number = &mut self.places[index].client;
+            if *number == NONE {
+                *number = next;
+            }
+            *number
+        } else {
+            *self.further.entry(client).or_insert(next)
+        };
+        self.clients += u32::from(number == next);
+        number
     }
 
     fn pair(&mut self, client: ClientId, symbol: Symbol) -> (u32, u32, u32) {
+        let index = client.index();
         let client = self.client(client);
         let symbol = self.symbol(symbol);
+        if let Some(place) = self.places.get(index).filter(|place| place.symbol == symbol) {
+            return (client, symbol, place.pair);
+        }
         let next = number(self.pairs.len());
-        (client, symbol, *self.pairs.entry(u64::from(client) << 32 | u64::from(symbol)).or_insert(next))
+        let pair = *self.pairs.entry(u64::from(client) << 32 | u64::from(symbol)).or_insert(next);
+        if let Some(place) = self.places.get_mut(index) {
+            (place.symbol, place.pair) = (symbol, pair);
+        }
+        (client, symbol, pair)
     }
 }
 
@@ -166,6 +205,20 @@ impl Sends {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_and_pairs_are_numbered_as_they_come_and_keep_their_numbers() {
+        let mut ledger = Ledger::default();
+        let symbol = |name| Symbol::new(name).unwrap();
+        let (a, b) = (symbol("A"), symbol("B"));
+        let far = ClientId(u32::MAX);
+        let met = [(7, a), (7, b), (u32::MAX, a), (3, b), (7, a), (7, b), (u32::MAX, b), (3, b), (u32::MAX, a)];
+        let given = met.map(|(client, symbol)| ledger.pair(ClientId(client), symbol));
+        let expect =
+            [(0, 0, 0), (0, 1, 1), (1, 0, 2), (2, 1, 3), (0, 0, 0), (0, 1, 1), (1, 1, 4), (2, 1, 3), (1, 0, 2)];
+        assert_eq!(given, expect);
+        assert_eq!((ledger.client(far), ledger.client(ClientId(4))), (1, 3));
+    }
 
     #[test]
     fn the_first_send_of_a_tick_is_remembered_for_4096_ticks() {
