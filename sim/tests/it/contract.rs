@@ -2,7 +2,6 @@
 
 pub(crate) mod pairs;
 
-use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,6 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use wire::net::{ByteStream, ListenOptions, Listener, Network, SocketOptions, TokioNet};
+
+use crate::any_net::{AnyNet, Later};
 
 /// Two hosts of one network.
 struct Pair<N> {
@@ -304,26 +305,20 @@ async fn tasks_give_their_result_and_can_be_aborted<N: Network>(pair: Pair<N>) {
     assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
 }
 
+type Case = fn(Pair<AnyNet>) -> Later<'static, ()>;
+
 /// Runs a case on kernel sockets.
-fn on_the_kernel<F, C>(case: C)
-where
-    C: Fn(Pair<TokioNet>) -> F,
-    F: Future<Output = ()>,
-{
+fn on_the_kernel(case: Case) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let net = TokioNet::current();
+        let net = AnyNet::new(TokioNet::current());
         let pair = Pair { client: net.clone(), server: net, server_ip: IpAddr::from([127, 0, 0, 1]) };
         timeout(Duration::from_secs(60), case(pair)).await.expect("a case takes seconds");
     });
 }
 
 /// Runs a case between two simulated hosts.
-fn in_the_simulator<F, C>(case: C)
-where
-    C: Fn(Pair<sim::SimNet>) -> F + Send + Clone + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
+fn in_the_simulator(case: Case) {
     let config = sim::SimConfig { horizon: Duration::from_secs(600), ..sim::SimConfig::default() };
     let report = sim::run(config, move |world| {
         let given = std::sync::Arc::new(std::sync::Mutex::new(None));
@@ -335,11 +330,10 @@ where
         let control = world.control();
         world.foreground("client", move |client| {
             let server = given.lock().unwrap().clone().unwrap();
-            let case = case.clone();
             async move {
                 let server_ip = IpAddr::from(server.addr());
                 let (here, there) = (client.host(), server.host());
-                case(Pair { client, server, server_ip }).await;
+                case(Pair { client: AnyNet::new(client), server: AnyNet::new(server), server_ip }).await;
                 // Whatever a case does, nothing of it stays.
                 tokio::time::sleep(Duration::from_secs(130)).await;
                 for host in [here, there] {
@@ -355,10 +349,10 @@ where
 macro_rules! contract {
     ($($case:ident)*) => {
         mod kernel {
-            $(#[test] fn $case() { super::on_the_kernel(super::$case); })*
+            $(#[test] fn $case() { super::on_the_kernel(|pair| Box::pin(super::$case(pair))); })*
         }
         mod simulator {
-            $(#[test] fn $case() { super::in_the_simulator(super::$case); })*
+            $(#[test] fn $case() { super::in_the_simulator(|pair| Box::pin(super::$case(pair))); })*
         }
     };
 }

@@ -3,12 +3,11 @@
 //!
 //! ```text
 //!   opening, bytes, closing   on the loopback        outage, timing   over a wire of our own between two namespaces (path), as root on Linux
-//!   any_net, worlds, wire     how a probe gets into each world       turmoil_faults   what turmoil does wrong by itself
+//!   crate::any_net, worlds, wire   how a probe gets into each world       turmoil_faults   what turmoil does wrong by itself
 //! ```
 //!
 //! `FIDELITY=write cargo test -p sim --test it fidelity` writes the page.
 
-mod any_net;
 mod bytes;
 mod closing;
 mod opening;

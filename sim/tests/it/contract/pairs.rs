@@ -8,21 +8,31 @@ mod opening;
 mod tasks;
 mod worlds;
 
+/// The two programs of a probe, for any network.
+macro_rules! programs {
+    ($place:ident $name:ident) => {
+        super::worlds::Programs {
+            serve: |net, meeting| Box::pin(super::$place::$name::serve(net, meeting)),
+            call: |net, meeting| Box::pin(super::$place::$name::call(net, meeting)),
+        }
+    };
+}
+
 /// Makes one test a world of each probe, in modules named after the worlds. A text in place of the last `yes` says why turmoil cannot have it.
 macro_rules! probes {
     ($($place:ident :: $name:ident: kernel yes, sim yes, turmoil $turmoil:tt;)+) => {
         mod kernel {
-            $(#[test] fn $name() { super::worlds::kernel(super::$place::$name::serve, super::$place::$name::call); })+
+            $(#[test] fn $name() { super::worlds::kernel(programs!($place $name)); })+
         }
         mod simulated {
-            $(#[test] fn $name() { super::worlds::simulated(super::$place::$name::serve, super::$place::$name::call); })+
+            $(#[test] fn $name() { super::worlds::simulated(programs!($place $name)); })+
         }
         mod under_turmoil {
             $(#[test] fn $name() { probes!(@turmoil $place $name $turmoil); })+
         }
     };
     (@turmoil $place:ident $name:ident yes) => {
-        super::worlds::under_turmoil(super::$place::$name::serve, super::$place::$name::call);
+        super::worlds::under_turmoil(programs!($place $name));
     };
     (@turmoil $place:ident $name:ident $why:literal) => {
         println!("{}: not expressible under turmoil: {}", stringify!($name), $why);

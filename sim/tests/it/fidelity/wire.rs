@@ -9,10 +9,10 @@ use std::time::Duration;
 use sim::{AtHorizon, Build, Failure, Faults, HostId, Latency, LinkConfig, NotExpressible, Report, SimConfig, turmoil};
 use wire::net::{Network, TokioNet};
 
-use super::any_net::{AnyNet, Later};
 use super::path::{self, Path, Wire};
 use super::probe::{END, World};
 use super::worlds;
+use crate::any_net::{AnyNet, Later};
 use crate::contract::pairs::meeting::Meeting;
 
 /// One way, in every probe.

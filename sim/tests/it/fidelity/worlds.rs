@@ -7,8 +7,8 @@ use std::time::Duration;
 use sim::{AtHorizon, Build, Cause, Failure, Report, SimConfig, turmoil};
 use wire::net::{Network, TokioNet};
 
-use super::any_net::{AnyNet, Later};
 use super::probe::{END, Probe};
+use crate::any_net::{AnyNet, Later};
 use crate::contract::pairs::meeting::Meeting;
 
 /// The two programs of a probe.

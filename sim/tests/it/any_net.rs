@@ -1,4 +1,4 @@
-//! Any network, behind pointers: sixty probes are compiled once, not once for each world.
+//! Any network, behind pointers: a hundred probes and cases are compiled once, not once for each world.
 
 use std::fmt::Debug;
 use std::future::Future;
