@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use wire::feed::Protocol;
+use wire::id::SourceId;
 
 use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
@@ -38,6 +39,9 @@ pub struct Policies {
     pub stamp: Make<dyn Stamp>,
     /// Whether one tick may come by several legs, so that what they bring is merged (fan-out).
     pub merges: Arc<dyn Fn(&Config) -> bool + Send + Sync>,
+    /// Whether what a source brings is passed on without a look at whether another one has brought it before, where legs are merged. That is right for none: which of two legs has its
+    /// turn first at an instant, nobody promises.
+    pub trusts: Arc<dyn Fn(SourceId) -> bool + Send + Sync>,
     /// Which clients get a message of fan-out. One is made.
     pub route: Make<dyn Route>,
     /// What clients hear of a source's answers to their subscriptions (v2). One is made.
@@ -59,6 +63,7 @@ impl Default for Policies {
             judge: Arc::new(|config, opening| Box::new(PingAndStale::new(config.health, opening))),
             stamp: Arc::new(|_| Box::new(Stamps::default())),
             merges: Arc::new(|config| config.sources != Sources::Active),
+            trusts: Arc::new(|_| false),
             route: Arc::new(|_| Box::new(SubscribersOnly)),
             acknowledge: Arc::new(|_| Box::new(AskersOnly)),
             queue: Arc::new(|config| match config.limits.slow_client {

@@ -70,6 +70,7 @@ static ALL: &[Entry] = entries![
     "wrong-clocks",
     "next-source-crashes-too",
     "crash-after-snapshot",
+    "hot-twins",
 ];
 
 /// The whole catalogue, in the order in which it runs.

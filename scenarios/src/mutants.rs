@@ -25,6 +25,8 @@ pub struct Mutant {
     pub must: &'static [&'static str],
     /// Checkers that may blame it, too.
     pub may: &'static [&'static str],
+    /// The order of ready tasks in which it shows, see [`sim::Order::numbered`]; 0: first come, first served.
+    pub order: u64,
     /// Plants it.
     pub plant: fn(&mut Policies, Config) -> Config,
 }
@@ -104,6 +106,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["symbol-order"],
         may: &["metrics-truth", "no-silent-gap"],
+        order: 0,
         plant: queues::swaps_neighbours,
     },
     Mutant {
@@ -112,6 +115,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["no-duplicates"],
         may: &["symbol-order", "no-silent-gap"],
+        order: 0,
         plant: queues::repeats,
     },
     Mutant {
@@ -120,6 +124,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["metrics-truth"],
         may: &["no-silent-gap"],
+        order: 0,
         plant: queues::counts_what_nobody_gets,
     },
     Mutant {
@@ -128,6 +133,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["no-silent-gap"],
         may: &["metrics-truth"],
+        order: 0,
         plant: queues::skips,
     },
     Mutant {
@@ -136,7 +142,17 @@ const ALL: &[Mutant] = &[
         scenario: "crash-after-snapshot",
         must: &["no-duplicates", "snapshot-then-live"],
         may: &[],
+        order: 0,
         plant: queues::repeats_the_snapshot_after_a_failover,
+    },
+    Mutant {
+        name: "trusts-the-first-source",
+        about: "Of two sources, what the first one sends is passed on unseen, for its leg comes first: so it does at each instant, first come, first served, and in no other order.",
+        scenario: "hot-twins",
+        must: &["no-duplicates"],
+        may: &["symbol-order", "no-silent-gap"],
+        order: 1,
+        plant: rules::trusts_the_first_source,
     },
     Mutant {
         name: "sends-all-to-all",
@@ -144,6 +160,7 @@ const ALL: &[Mutant] = &[
         scenario: "upstream-crash-mid-fanout",
         must: &["no-leakage"],
         may: &["no-silent-gap", "symbol-order"],
+        order: 0,
         plant: rules::sends_all_to_all,
     },
     Mutant {
@@ -152,6 +169,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["payload-intact"],
         may: &[],
+        order: 0,
         plant: queues::changes_a_digit,
     },
     Mutant {
@@ -160,6 +178,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["payload-intact"],
         may: &["symbol-order", "no-silent-gap", "delivery-latency", "no-duplicates", "latency-fairness"],
+        order: 0,
         plant: queues::invents_a_tick,
     },
     Mutant {
@@ -168,6 +187,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["latency-fairness"],
         may: &[],
+        order: 0,
         plant: queues::serves_some_last,
     },
     Mutant {
@@ -176,6 +196,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["delivery-latency"],
         may: &["convergence", "no-silent-gap", "client-memory", "latency-fairness"],
+        order: 0,
         plant: queues::waits_for_company,
     },
     Mutant {
@@ -184,6 +205,7 @@ const ALL: &[Mutant] = &[
         scenario: "upstream-silent-stall",
         must: &["failover-time"],
         may: &["convergence", "delivery-latency", "no-client-close", "upstream-connections"],
+        order: 0,
         plant: rules::trusts_silence,
     },
     Mutant {
@@ -192,6 +214,7 @@ const ALL: &[Mutant] = &[
         scenario: "upstream-crash-mid-fanout",
         must: &["no-client-close"],
         may: &["failover-time", "convergence", "no-silent-gap", "client-memory"],
+        order: 0,
         plant: queues::closes_at_failover,
     },
     Mutant {
@@ -200,6 +223,7 @@ const ALL: &[Mutant] = &[
         scenario: "hot-sources-crash",
         must: &["no-loss"],
         may: &[],
+        order: 0,
         plant: rules::one_source_at_a_time,
     },
     Mutant {
@@ -208,6 +232,7 @@ const ALL: &[Mutant] = &[
         scenario: "hot-sources-crash",
         must: &["no-duplicates"],
         may: &["symbol-order", "no-silent-gap", "no-loss", "convergence"],
+        order: 0,
         plant: rules::passes_both_copies,
     },
     Mutant {
@@ -225,6 +250,7 @@ const ALL: &[Mutant] = &[
             "no-client-close",
             "symbol-order",
         ],
+        order: 0,
         plant: rules::one_leg_for_each_client,
     },
     Mutant {
@@ -233,6 +259,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["upstream-connections"],
         may: &["no-silent-gap", "delivery-latency", "no-client-close", "symbol-order", "convergence"],
+        order: 0,
         plant: rules::one_leg_for_each_client,
     },
     Mutant {
@@ -241,6 +268,7 @@ const ALL: &[Mutant] = &[
         scenario: "come-and-go",
         must: &["subscription-dedup"],
         may: &["snapshot-then-live"],
+        order: 0,
         plant: rules::gives_back_at_once,
     },
     Mutant {
@@ -249,6 +277,7 @@ const ALL: &[Mutant] = &[
         scenario: "come-and-go",
         must: &["subscription-dedup"],
         may: &[],
+        order: 0,
         plant: rules::never_gives_back,
     },
     Mutant {
@@ -257,6 +286,7 @@ const ALL: &[Mutant] = &[
         scenario: "come-and-go",
         must: &["subscription-dedup"],
         may: &["upstream-connections"],
+        order: 0,
         plant: rules::asks_two_sources,
     },
     Mutant {
@@ -265,6 +295,7 @@ const ALL: &[Mutant] = &[
         scenario: "v2-denials",
         must: &["subscription-answers"],
         may: &["no-leakage"],
+        order: 0,
         plant: answers::accepts_at_once,
     },
     Mutant {
@@ -273,6 +304,7 @@ const ALL: &[Mutant] = &[
         scenario: "v2-denials",
         must: &["subscription-answers"],
         may: &[],
+        order: 0,
         plant: answers::tells_everybody,
     },
     Mutant {
@@ -281,6 +313,7 @@ const ALL: &[Mutant] = &[
         scenario: "v2-denials",
         must: &["no-leakage", "subscription-answers"],
         may: &[],
+        order: 0,
         plant: answers::keeps_changes,
     },
     Mutant {
@@ -289,6 +322,7 @@ const ALL: &[Mutant] = &[
         scenario: "v2-hot-denials",
         must: &["subscription-answers"],
         may: &["no-leakage"],
+        order: 0,
         plant: answers::believes_one_source,
     },
     Mutant {
@@ -297,6 +331,7 @@ const ALL: &[Mutant] = &[
         scenario: "sharded-sources-crash",
         must: &["symbol-order"],
         may: &["no-silent-gap", "no-duplicates"],
+        order: 0,
         plant: queues::lets_the_old_leg_through,
     },
     Mutant {
@@ -305,6 +340,7 @@ const ALL: &[Mutant] = &[
         scenario: "come-and-go",
         must: &["snapshot-then-live"],
         may: &[],
+        order: 0,
         plant: queues::loses_the_snapshot,
     },
     Mutant {
@@ -313,6 +349,7 @@ const ALL: &[Mutant] = &[
         scenario: "come-and-go",
         must: &["resume-all-or-nothing"],
         may: &[],
+        order: 0,
         plant: queues::replays_a_part,
     },
     Mutant {
@@ -321,6 +358,7 @@ const ALL: &[Mutant] = &[
         scenario: "resume-elsewhere",
         must: &["resume-all-or-nothing"],
         may: &["no-silent-gap", "symbol-order", "no-duplicates", "snapshot-then-live"],
+        order: 0,
         plant: rules::takes_a_strangers_stamps,
     },
     Mutant {
@@ -329,6 +367,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-balance",
         must: &["even-spread"],
         may: &[],
+        order: 0,
         plant: rules::always_the_first,
     },
     Mutant {
@@ -337,6 +376,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-balance",
         must: &["even-spread"],
         may: &[],
+        order: 0,
         plant: rules::counts_up_only,
     },
     Mutant {
@@ -345,6 +385,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-scale-out",
         must: &["slow-start"],
         may: &[],
+        order: 0,
         plant: rules::fills_at_once,
     },
     Mutant {
@@ -353,6 +394,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-mute-instances",
         must: &["first-tick"],
         may: &["convergence", "failover-time"],
+        order: 0,
         plant: rules::believes_the_mute,
     },
     Mutant {
@@ -361,6 +403,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-panic",
         must: &["failover-time"],
         may: &["convergence", "no-client-close", "no-silent-gap"],
+        order: 0,
         plant: rules::never_panics,
     },
     Mutant {
@@ -369,6 +412,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-full",
         must: &["upstream-caps"],
         may: &["upstream-connections"],
+        order: 0,
         plant: rules::knows_no_cap,
     },
     Mutant {
@@ -377,6 +421,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-full",
         must: &["upstream-caps"],
         may: &["first-tick"],
+        order: 0,
         plant: rules::lets_them_wait,
     },
     Mutant {
@@ -385,6 +430,7 @@ const ALL: &[Mutant] = &[
         scenario: "relay-dial-storm",
         must: &["upstream-dials"],
         may: &[],
+        order: 0,
         plant: rules::moves_all_at_once,
     },
     Mutant {
@@ -393,6 +439,7 @@ const ALL: &[Mutant] = &[
         scenario: "fleet-outage",
         must: &["upstream-dials"],
         may: &[],
+        order: 0,
         plant: rules::redials_at_once,
     },
     Mutant {
@@ -401,6 +448,7 @@ const ALL: &[Mutant] = &[
         scenario: "fleet-outage",
         must: &["upstream-dials"],
         may: &[],
+        order: 0,
         plant: rules::retries_every_3s,
     },
     Mutant {
@@ -409,6 +457,7 @@ const ALL: &[Mutant] = &[
         scenario: "fleet-outage",
         must: &["upstream-dials"],
         may: &[],
+        order: 0,
         plant: rules::forgets_its_failures,
     },
     Mutant {
@@ -417,6 +466,7 @@ const ALL: &[Mutant] = &[
         scenario: "sharded-scale-out",
         must: &["gentle-rebalance"],
         may: &[],
+        order: 0,
         plant: rules::rebalances_at_once,
     },
     Mutant {
@@ -425,6 +475,7 @@ const ALL: &[Mutant] = &[
         scenario: "sharded-scale-out",
         must: &["gentle-rebalance"],
         may: &[],
+        order: 0,
         plant: rules::hardly_rebalances,
     },
     Mutant {
@@ -433,6 +484,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers",
         must: &["client-memory"],
         may: &["convergence", "isolation"],
+        order: 0,
         plant: queues::without_bound,
     },
     Mutant {
@@ -441,6 +493,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers-conflated",
         must: &["staleness"],
         may: &["fair-turns"],
+        order: 0,
         plant: rules::drops_the_oldest,
     },
     Mutant {
@@ -449,6 +502,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers-conflated",
         must: &["fair-turns"],
         may: &[],
+        order: 0,
         plant: queues::starves_a_symbol,
     },
     Mutant {
@@ -457,6 +511,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers-disconnected",
         must: &["slow-policy"],
         may: &[],
+        order: 0,
         plant: rules::drops_the_oldest,
     },
     Mutant {
@@ -465,6 +520,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers",
         must: &["slow-policy"],
         may: &["no-client-close", "metrics-truth"],
+        order: 0,
         plant: rules::disconnects,
     },
     Mutant {
@@ -473,6 +529,7 @@ const ALL: &[Mutant] = &[
         scenario: "everyone-leaves",
         must: &["nothing-leaks"],
         may: &[],
+        order: 0,
         plant: queues::never_frees,
     },
     Mutant {
@@ -481,6 +538,7 @@ const ALL: &[Mutant] = &[
         scenario: "slow-consumers",
         must: &["isolation"],
         may: &["delivery-latency", "convergence", "client-memory", "no-silent-gap", "failover-time"],
+        order: 0,
         plant: queues::slow_client_holds_all,
     },
     Mutant {
@@ -489,6 +547,7 @@ const ALL: &[Mutant] = &[
         scenario: "upstream-crash-mid-fanout",
         must: &["convergence"],
         may: &["failover-time", "no-silent-gap"],
+        order: 0,
         plant: queues::forgets_a_symbol,
     },
     Mutant {
@@ -497,6 +556,7 @@ const ALL: &[Mutant] = &[
         scenario: "upstream-crash-mid-fanout",
         must: &["symbol-order", "no-duplicates"],
         may: &["no-silent-gap"],
+        order: 0,
         plant: rules::keeps_the_epoch,
     },
     Mutant {
@@ -505,6 +565,7 @@ const ALL: &[Mutant] = &[
         scenario: "connection-flood",
         must: &["admission"],
         may: &["delivery-latency", "convergence", "no-client-close", "isolation"],
+        order: 0,
         plant: rules::lets_everyone_in,
     },
     Mutant {
@@ -513,6 +574,7 @@ const ALL: &[Mutant] = &[
         scenario: "steady-fanout",
         must: &["programs-live"],
         may: &["convergence", "no-client-close", "delivery-latency", "no-silent-gap"],
+        order: 0,
         plant: queues::panics,
     },
 ];

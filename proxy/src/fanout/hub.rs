@@ -36,6 +36,8 @@ pub(crate) struct Hub<N: Network> {
     pub(super) shards: Vec<Shard<NetStream<N>>>,
     pub(super) books: Books,
     acknowledge: Arc<dyn Acknowledge>,
+    /// Whose legs are merged unseen: see [`Policies::trusts`].
+    trusts: Arc<dyn Fn(SourceId) -> bool + Send + Sync>,
     /// A shard took news.
     pub(super) room: Notify,
 }
@@ -111,6 +113,7 @@ impl<N: Network> Hub<N> {
             shards: (0..net.shards().max(1)).map(shard).collect(),
             books: Books::new(meter, observer, config.id, limits.queue_bytes_total_max),
             acknowledge,
+            trusts: Arc::clone(&policies.trusts),
             room: Notify::new(),
         }
     }
@@ -174,9 +177,12 @@ impl<N: Network> Hub<N> {
     }
 
     /// A leg delivers from now on: the epoch that begins where it brings something new.
-    pub(super) fn leg_up(&self, key: LegKey, shares: Shares) -> u64 {
+    pub(super) fn leg_up(&self, key: LegKey, source: SourceId, shares: Shares) -> u64 {
         let mut state = lock(&self.state);
         let number = state.stamp.leg_up();
+        if let Some(merge) = state.merge.as_mut().filter(|_| (self.trusts)(source)) {
+            merge.trust(number);
+        }
         state.legs.up(Instant::now(), key, number, shares);
         state.epochs.of(number)
     }

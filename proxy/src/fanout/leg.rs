@@ -359,7 +359,7 @@ impl<N: Network> Life<'_, N> {
         }
         self.up_since = Some(Instant::now());
         let shares = lock(&self.context.pool).shares();
-        let epoch = self.context.hub.leg_up(self.key, shares);
+        let epoch = self.context.hub.leg_up(self.key, self.source, shares);
         let (proxy, source, local) = (self.context.id, self.source, self.local);
         tracing::info!(%source, url = self.context.url(source), epoch, "leg is up");
         self.context.observer.record(|| Event::ProxyLegUp { proxy, source, local, epoch, client: None });

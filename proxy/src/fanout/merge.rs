@@ -35,6 +35,8 @@ pub(super) struct Merge {
     /// How long nothing may have come before a step back in time is a new beginning.
     patience: Duration,
     identity: Identify,
+    /// Legs whose ticks are passed on whatever came before.
+    trusted: Vec<u64>,
 }
 
 /// What makes a tick that tick, in the feed's protocol.
@@ -130,7 +132,12 @@ impl Stream {
 
 impl Merge {
     pub(super) fn new(patience: Duration, identity: Identify) -> Self {
-        Self { streams: IndexMap::default(), patience, identity }
+        Self { streams: IndexMap::default(), patience, identity, trusted: Vec::new() }
+    }
+
+    /// What this leg brings of a chain that it carries is passed on, though another may have brought it before.
+    pub(super) fn trust(&mut self, leg: u64) {
+        self.trusted.push(leg);
     }
 
     /// A message of a leg. What goes to the clients is put into `out`.
@@ -172,6 +179,8 @@ impl Merge {
                 // The source's clock has gone back, and nobody says anything else.
                 stream.begin(leg, fresh);
                 deliver(stream, now, symbol, tick, message, out);
+            } else if let Some(chain) = stream.chain.filter(|_| self.trusted.contains(&leg)) {
+                out.push(Merged { symbol, chain, message });
             }
         } else if carries {
             deliver(stream, now, symbol, tick, message, out);
@@ -193,6 +202,7 @@ impl Merge {
 
     /// A leg is gone, for all symbols. What others had ahead may go to the clients now.
     pub(super) fn leg_down(&mut self, now: Instant, leg: u64, fresh: Fresh<'_>, out: &mut Vec<Merged>) {
+        self.trusted.retain(|it| *it != leg);
         for (symbol, stream) in &mut self.streams {
             leave(stream, now, *symbol, leg, fresh, out);
         }
@@ -332,6 +342,24 @@ mod tests {
         bench.down(1);
         bench.offer(2, tick(4, 4));
         assert_eq!(bench.got, [(1, 1), (1, 2), (1, 3), (1, 4)]);
+    }
+
+    #[test]
+    fn who_has_its_turn_first_matters_only_to_a_leg_that_is_trusted() {
+        for trusts in [false, true] {
+            let mut bench = Bench::new();
+            bench.offer(1, tick(1, 1));
+            bench.offer(2, tick(1, 1));
+            if trusts {
+                bench.merge.trust(1);
+            }
+            bench.offer(1, tick(2, 2));
+            bench.offer(2, tick(2, 2));
+            bench.offer(2, tick(3, 3));
+            bench.offer(1, tick(3, 3));
+            let (once, twice) = (vec![(1, 1), (1, 2), (1, 3)], vec![(1, 1), (1, 2), (1, 3), (1, 3)]);
+            assert_eq!(bench.got, if trusts { twice } else { once });
+        }
     }
 
     #[test]

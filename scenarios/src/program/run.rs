@@ -194,7 +194,11 @@ fn blame(mutant: &Mutant, runs: &[RunSummary]) -> String {
     let judged = mutant.judge(runs.iter().map(|run| &run.verdict));
     let mut text = format!("mutant {}: ", mutant.name);
     text.push_str(&if judged.caught.is_empty() {
-        format!("NOT CAUGHT; it must be caught by {}", mutant.must.join(" or "))
+        let order = match mutant.order {
+            0 => String::new(),
+            order => format!(" with --orders {order}..{order}"),
+        };
+        format!("NOT CAUGHT; it must be caught by {}{order}", mutant.must.join(" or "))
     } else {
         format!("caught by {}", judged.caught.join(", "))
     });

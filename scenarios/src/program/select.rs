@@ -213,7 +213,7 @@ pub(super) fn mutants(json: bool) -> Result<u8, Failure> {
             .map(|mutant| {
                 serde_json::json!({
                     "name": mutant.name, "about": mutant.about, "scenario": mutant.scenario,
-                    "must": mutant.must, "may": mutant.may,
+                    "must": mutant.must, "may": mutant.may, "order": mutant.order,
                 })
             })
             .collect();
@@ -224,6 +224,9 @@ pub(super) fn mutants(json: bool) -> Result<u8, Failure> {
         let _ = writeln!(text, "{}  (in {})", mutant.name, mutant.scenario);
         for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
             let _ = writeln!(text, "  {line}");
+        }
+        if mutant.order != 0 {
+            let _ = writeln!(text, "  shows with:     --orders {0}..{0}", mutant.order);
         }
         let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
         if !mutant.may.is_empty() {

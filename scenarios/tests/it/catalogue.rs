@@ -112,6 +112,7 @@ all_pass! {
     wrong_clocks_passes: "wrong-clocks",
     next_source_crashes_too_passes: "next-source-crashes-too",
     crash_after_snapshot_passes: "crash-after-snapshot",
+    hot_twins_passes: "hot-twins",
 }
 
 /// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.

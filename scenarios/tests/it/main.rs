@@ -11,6 +11,7 @@ mod mutants;
 mod packets;
 mod pairs;
 mod properties;
+mod races;
 mod service_time;
 mod trace;
 mod triggers;

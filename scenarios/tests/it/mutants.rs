@@ -17,7 +17,7 @@ fn job(mutant: &'static Mutant) -> Job {
         text: entry.text.to_owned(),
         seed: 1,
         // The events are kept, for the campaign would run a failing run a second time to have them.
-        options: Options { engine: Engine::Sim, mutant: Some(mutant), order: 0, keep_events: true },
+        options: Options { engine: Engine::Sim, mutant: Some(mutant), order: mutant.order, keep_events: true },
         service_time: None,
         pcap: None,
         trace: false,

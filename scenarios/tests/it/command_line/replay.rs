@@ -85,6 +85,18 @@ fn a_fault_that_never_begins_is_exit_code_2_and_named() {
 }
 
 #[test]
+fn a_race_that_another_order_shows_replays_by_the_command_in_the_output() {
+    let place = Place::new();
+    let args = ["run", "hot-twins", "--seed", "1", "--mutant", "trusts-the-first-source", "--out", "out"];
+    place.windtunnel(&args).exits(0);
+    let said = place.windtunnel(&[&args[..], &["--orders", "1..1"]].concat()).exits(1);
+    let command = said.out.lines().find_map(|line| line.trim().strip_prefix("again: cargo windtunnel "));
+    let command: Vec<&str> = command.expect("a command to copy").split(' ').collect();
+    let again = place.windtunnel(&command).exits(1).outputs("hot-twins seed 1.1 engine sim: replayed bit for bit");
+    assert!(again.out.contains("no-duplicates:"), "{}", again.out);
+}
+
+#[test]
 fn orders_that_make_no_sense_are_refused() {
     let place = Place::with_small();
     place.windtunnel(&["run", "small.toml", "--orders", "3"]).exits(64).complains("expected A..B");
