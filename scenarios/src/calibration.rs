@@ -60,7 +60,7 @@ pub struct Costs {
     pub spread: Spread,
 }
 
-/// How far the fitted costs are from what was measured.
+/// How far the fitted costs are from what was measured, over the points without a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fit {
@@ -70,7 +70,7 @@ pub struct Fit {
     pub residual_max: f64,
 }
 
-/// One case that was measured; all figures are for one delivered message.
+/// One case that was measured; all figures are for one delivered message, or for one connection.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Point {
@@ -80,6 +80,9 @@ pub struct Point {
     pub segments: f64,
     /// Bytes of payload, sent and received.
     pub bytes: f64,
+    /// Connections. Default 0.
+    #[serde(default)]
+    pub connections: f64,
     /// CPU time of the proxy, in nanoseconds.
     pub cpu_ns: f64,
     /// What the fit makes of it.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::frames::PAYLOAD_LEN;
 use super::role::{Outcome, Place, Role};
 use super::table::{Figure, Sample, Table};
 
@@ -55,12 +56,7 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
         repeats: if quick { 1 } else { 3 },
         window: Duration::from_secs(if quick { 2 } else { 5 }),
     };
-    // Whatever hangs: children end with their parent.
-    std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_secs(30 * 60));
-        eprintln!("sockets: not done after 30 minutes");
-        std::process::exit(1)
-    });
+    give_up_in_the_end();
     super::table::machine(plan.place);
     if !plan.nats {
         println!("nats-server not found: its rows are left out");
@@ -88,16 +84,31 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
+/// Whatever hangs: children end with their parent.
+pub(crate) fn give_up_in_the_end() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(30 * 60));
+        eprintln!("sockets: not done after 30 minutes");
+        std::process::exit(1)
+    });
+}
+
 /// The processes of one run, the clients connected.
-struct Run {
+pub(crate) struct Run {
     source: Role,
-    server: Role,
-    clients: Role,
+    pub(crate) server: Role,
+    pub(crate) clients: Role,
     address: String,
 }
 
 impl Run {
     fn start(place: Place, kind: Server, clients: usize, symbols: u32) -> Outcome<Self> {
+        Self::start_with(place, kind, clients, symbols, PAYLOAD_LEN)
+    }
+
+    /// The same with ticks of so many bytes.
+    fn start_with(place: Place, kind: Server, clients: usize, symbols: u32, payload_len: usize) -> Outcome<Self> {
+        let payload_len = payload_len.to_string();
         let (count, symbols) = (clients.to_string(), symbols.to_string());
         if kind == Server::Nats {
             let mut server = Role::start(place, true, &["nats"])?;
@@ -108,7 +119,7 @@ impl Run {
             ready(&mut source)?;
             return Ok(Self { source, server, clients, address });
         }
-        let mut source = Role::start(place, false, &["source", &symbols])?;
+        let mut source = Role::start(place, false, &["source", &symbols, &payload_len])?;
         let from = source.line()?;
         let mut server = match kind {
             Server::Bare => Role::start(place, true, &["bare", &from, &count, "single"])?,
@@ -119,25 +130,30 @@ impl Run {
         // The proxy says more than its address.
         let address = said.strip_prefix("proxy listening on ws://").unwrap_or(&said);
         let address = address.split_whitespace().next().unwrap_or_default().to_owned();
-        let mut clients = Role::start(place, false, &["clients", &address, &count, &symbols])?;
+        let mut clients = Role::start(place, false, &["clients", &address, &count, &symbols, &payload_len])?;
         ready(&mut clients)?;
         Ok(Self { source, server, clients, address })
     }
 
+    /// A proxy, and clients that want one symbol, of whose ticks each has so many bytes.
+    pub(crate) fn of_proxy(place: Place, clients: usize, payload_len: usize) -> Outcome<Self> {
+        Self::start_with(place, Server::Proxy, clients, 1, payload_len)
+    }
+
     /// Ends all at once, so that nobody lives to complain of the others.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         for role in [&mut self.clients, &mut self.source, &mut self.server] {
             role.kill();
         }
     }
 
     /// Ticks from now on.
-    fn pace(&mut self, bursts_per_s: u32, ticks: u32) -> Outcome<()> {
+    pub(crate) fn pace(&mut self, bursts_per_s: u32, ticks: u32) -> Outcome<()> {
         self.source.tell(&format!("pace {bursts_per_s} {ticks}"))
     }
 
     /// What the server does from now until the window ends.
-    fn sample(&mut self, window: Duration) -> Outcome<Sample> {
+    pub(crate) fn sample(&mut self, window: Duration) -> Outcome<Sample> {
         let count = |clients: &mut Role| -> Outcome<Vec<f64>> {
             Ok(clients.ask("count")?.split_whitespace().filter_map(|word| word.parse().ok()).collect())
         };
@@ -265,7 +281,7 @@ fn churn(plan: &Plan, table: &mut Table) -> Outcome<()> {
     for words in [["bare", "churn"], ["plain", "churn"]] {
         let mut server = Role::start(plan.place, true, &words)?;
         let address = server.line()?;
-        let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1"])?;
+        let mut clients = Role::start(plan.place, false, &["clients", &address, "0", "1", &PAYLOAD_LEN.to_string()])?;
         clients.line()?;
         ours.push(churn_cpu_us(&server, &mut clients)?);
     }
@@ -287,7 +303,7 @@ fn churn(plan: &Plan, table: &mut Table) -> Outcome<()> {
 }
 
 /// One after the other, and many at once.
-fn churn_cpu_us(server: &Role, clients: &mut Role) -> Outcome<[f64; 2]> {
+pub(crate) fn churn_cpu_us(server: &Role, clients: &mut Role) -> Outcome<[f64; 2]> {
     const TIMES: u32 = 3_200;
     let mut took = [0.0; 2];
     for (took, at_once) in took.iter_mut().zip([1, 32]) {

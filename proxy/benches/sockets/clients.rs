@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use super::frames::{FRAME_LEN, PAYLOAD_LEN, masked, now_ns, request, stamp_of, upgrade};
+use super::frames::{head_len, masked, now_ns, request, stamp_of, upgrade};
 use super::nats;
 use super::role::{self, Outcome, say};
 
@@ -29,10 +29,10 @@ pub(crate) enum Speech {
 }
 
 impl Speech {
-    /// Bytes of a tick on the wire, and those before its payload.
-    fn lens(self) -> (usize, usize) {
+    /// Bytes of a tick of so many on the wire, and those before its payload.
+    fn lens(self, payload_len: usize) -> (usize, usize) {
         match self {
-            Self::WebSocket => (FRAME_LEN, FRAME_LEN - PAYLOAD_LEN),
+            Self::WebSocket => (head_len(payload_len) + payload_len, head_len(payload_len)),
             Self::Nats => (nats::MESSAGE_LEN, nats::HEADER_LEN),
         }
     }
@@ -40,7 +40,10 @@ impl Speech {
     /// Bytes of what comes next, where as much of it is there as tells.
     fn next(self, begun: &[u8]) -> Option<usize> {
         match self {
-            Self::WebSocket => begun.get(1).map(|len| 2 + usize::from(*len)),
+            Self::WebSocket => match begun.get(1)? {
+                126 => begun.get(2..4).map(|len| 4 + usize::from(u16::from_be_bytes([len[0], len[1]]))),
+                len => Some(2 + usize::from(*len)),
+            },
             Self::Nats => begun.first().map(|it| if *it == b'P' { nats::PING.len() } else { nats::MESSAGE_LEN }),
         }
     }
@@ -59,8 +62,9 @@ impl Speech {
     }
 }
 
-/// Connects `count` clients that want so many symbols, and obeys: `count`, `stall N`, `churn AT_ONCE TIMES`.
-pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> Outcome<()> {
+/// Connects `count` clients that want so many symbols, of whose ticks each has so many bytes, and obeys: `count`, `stall N`, `churn AT_ONCE TIMES`.
+pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32, payload_len: usize) -> Outcome<()> {
+    let lens = speech.lens(payload_len);
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut clients = Vec::with_capacity(count);
     for index in 0..count {
@@ -90,7 +94,7 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
             bytes += n as u64;
             if let Some(begun) = &mut client.begun {
                 begun.extend_from_slice(&scratch[..n]);
-                observe(speech, begun, &mut ages)?;
+                observe(speech, lens, begun, &mut ages)?;
             }
         }
         let Ok(line) = commands.try_recv() else { continue };
@@ -101,7 +105,7 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
         match word {
             "count" => {
                 let at = |quantile| ages.value_at_quantile(quantile);
-                say(format_args!("{} {} {} {}", bytes / speech.lens().0 as u64, ages.len(), at(0.5), at(0.99)));
+                say(format_args!("{} {} {} {}", bytes / lens.0 as u64, ages.len(), at(0.5), at(0.99)));
                 ages.reset();
             }
             "stall" => {
@@ -126,9 +130,9 @@ pub(crate) fn run(speech: Speech, server: &str, count: usize, symbols: u32) -> O
 }
 
 /// Takes whole messages off the front and counts the ages of ticks, in microseconds.
-fn observe(speech: Speech, begun: &mut Vec<u8>, ages: &mut Histogram<u64>) -> Outcome<()> {
+fn observe(speech: Speech, lens: (usize, usize), begun: &mut Vec<u8>, ages: &mut Histogram<u64>) -> Outcome<()> {
     let now = now_ns();
-    let (tick_len, head_len) = speech.lens();
+    let (tick_len, head_len) = lens;
     let mut at = 0;
     while let Some(len) = speech.next(&begun[at..])
         && let Some(message) = begun.get(at..at + len)

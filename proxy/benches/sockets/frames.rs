@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rustix::time::{ClockId, clock_gettime};
 use wire::id::Symbol;
 
-/// Payload bytes of a tick.
+/// Payload bytes of a tick, where nothing else is asked for; the least.
 pub(crate) const PAYLOAD_LEN: usize = 112;
 
 /// Bytes of a tick's frame: a short header and the payload.
@@ -32,21 +32,36 @@ pub(crate) fn now_ns() -> u64 {
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
-/// A tick of a symbol, sent at no time yet.
-pub(crate) fn payload(symbol: u32) -> [u8; PAYLOAD_LEN] {
+/// A tick of a symbol, sent at no time yet, of so many bytes.
+pub(crate) fn payload(symbol: u32, len: usize) -> Vec<u8> {
     let symbol = Symbol::numbered(symbol);
+    let padding = 13 + len.saturating_sub(PAYLOAD_LEN);
     let text = format!(
-        r#"{{"symbol":"{symbol}","ts":"{:019}","bid":1.48213,"ask":1.48221,"mid":1.0000000001,"v":"{:013}"}}"#,
+        r#"{{"symbol":"{symbol}","ts":"{:019}","bid":1.48213,"ask":1.48221,"mid":1.0000000001,"v":"{:0padding$}"}}"#,
         0, 0
     );
-    let mut payload = [0; PAYLOAD_LEN];
-    payload.copy_from_slice(text.as_bytes());
-    payload
+    assert_eq!(text.len(), len.max(PAYLOAD_LEN), "the text is of the length asked for");
+    text.into_bytes()
 }
 
-/// Its frame.
-pub(crate) fn tick(symbol: u32) -> Vec<u8> {
-    [&[0x81, u8::try_from(PAYLOAD_LEN).unwrap_or(0)], payload(symbol).as_slice()].concat()
+/// Bytes before a payload of that length, at most 64 KiB, in a server's frame.
+pub(crate) fn head_len(payload_len: usize) -> usize {
+    if payload_len < 126 { 2 } else { 4 }
+}
+
+/// A tick's frame.
+pub(crate) fn tick(symbol: u32, payload_len: usize) -> Vec<u8> {
+    let payload = payload(symbol, payload_len);
+    let mut frame = vec![0x81];
+    match u8::try_from(payload.len()) {
+        Ok(len @ 0..126) => frame.push(len),
+        _ => {
+            frame.push(126);
+            frame.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&payload);
+    frame
 }
 
 /// Writes the instant of sending into a payload.

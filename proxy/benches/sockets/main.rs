@@ -8,6 +8,8 @@
 //! A nats-server that is installed runs through the first three cases, too, in its own protocol.
 //! The case `relay` puts the relay beside nginx; `churn` puts connections that come and go beside a plain tokio-tungstenite server, too.
 //!
+//! `-- --calibrate FILE` measures what a segment, a byte and a connection cost the proxy, and writes it for the simulator to charge: docs/scenarios.md.
+//!
 //! One program that starts itself in roles, all on loopback. What is compared is the CPU time of the server for each message that reached a client, of the proxy and of the bare
 //! loop in the same run: both do the same work in the kernel, so the ratio says what the proxy adds. CPU time and ratios hold on a busy machine, times and rates less so.
 
@@ -22,6 +24,8 @@
 
 #[cfg(target_os = "linux")]
 mod bare;
+#[cfg(target_os = "linux")]
+mod calibrate;
 #[cfg(target_os = "linux")]
 mod cases;
 #[cfg(target_os = "linux")]
@@ -47,7 +51,10 @@ fn main() -> std::process::ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["role", core, nice, role @ ..] => role::run(core, nice, role),
-        words => cases::run(words),
+        words => match words.iter().position(|word| *word == "--calibrate") {
+            Some(at) => calibrate::run(words.get(at + 1).copied(), words.contains(&"--quick")),
+            None => cases::run(words),
+        },
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -71,7 +71,7 @@ pub(crate) fn subscribe(server: &str, symbols: u32) -> Outcome<TcpStream> {
 pub(crate) fn publish(server: &str, symbols: u32) -> Outcome<(TcpStream, Vec<Vec<u8>>)> {
     let publications = (0..symbols).map(|n| {
         let head = format!("PUB {} {PAYLOAD_LEN}\r\n", Symbol::numbered(n));
-        [head.as_bytes(), &payload(n), b"\r\n"].concat()
+        [head.as_bytes(), &payload(n, PAYLOAD_LEN), b"\r\n"].concat()
     });
     Ok((connect(server)?, publications.collect()))
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use rustix::thread::CpuSet;
 
 use super::clients::Speech;
+use super::frames::PAYLOAD_LEN;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -61,17 +62,17 @@ pub(crate) fn run(core: &str, nice: &str, role: &[&str]) -> Outcome<()> {
         }
     }
     match role {
-        ["source", symbols] => super::source::run(symbols.parse()?),
+        ["source", symbols, payload_len] => super::source::run(symbols.parse()?, payload_len.parse()?),
         ["bare", "churn"] => super::bare::churn(),
         ["plain", "churn"] => super::plain::churn(),
         ["bare", source, clients, writes] => super::bare::run(source, clients.parse()?, *writes == "joined"),
-        ["clients", server, clients, symbols] => {
-            super::clients::run(Speech::WebSocket, server, clients.parse()?, symbols.parse()?)
+        ["clients", server, clients, symbols, payload_len] => {
+            super::clients::run(Speech::WebSocket, server, clients.parse()?, symbols.parse()?, payload_len.parse()?)
         }
         ["nats"] => super::nats::serve(),
         ["nats-source", server, symbols] => super::source::publish(server, symbols.parse()?),
         ["nats-clients", server, clients, symbols] => {
-            super::clients::run(Speech::Nats, server, clients.parse()?, symbols.parse()?)
+            super::clients::run(Speech::Nats, server, clients.parse()?, symbols.parse()?, PAYLOAD_LEN)
         }
         ["echo"] => super::relay::echo(),
         ["trips", server] => super::relay::trips(server),

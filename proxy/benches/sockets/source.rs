@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite;
 
-use super::frames::{FRAME_LEN, QUIET, now_ns, stamp, tick};
+use super::frames::{FRAME_LEN, PAYLOAD_LEN, QUIET, now_ns, stamp, tick};
 use super::role::{Outcome, commands, say};
 
 /// Ticks in one write when it goes as fast as it can.
@@ -34,15 +34,15 @@ fn told() -> Arc<Pace> {
     pace
 }
 
-/// Serves any number of connections, one after the other.
-pub(crate) fn run(symbols: u32) -> Outcome<()> {
+/// Serves any number of connections, one after the other, with ticks of so many bytes.
+pub(crate) fn run(symbols: u32, payload_len: usize) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     say(format_args!("{}", listener.local_addr()?));
     let pace = told();
     loop {
         let (stream, _) = listener.accept()?;
         // The server may go at any time: the next one comes.
-        if let Err(error) = serve(stream, symbols, &pace) {
+        if let Err(error) = serve(stream, symbols, payload_len, &pace) {
             eprintln!("source: {error}");
         }
     }
@@ -55,7 +55,7 @@ pub(crate) fn publish(server: &str, symbols: u32) -> Outcome<()> {
     feed(stream, ticks, None, &told())
 }
 
-fn serve(stream: TcpStream, symbols: u32, pace: &Pace) -> Outcome<()> {
+fn serve(stream: TcpStream, symbols: u32, payload_len: usize, pace: &Pace) -> Outcome<()> {
     stream.set_nodelay(true)?;
     let mut session = tungstenite::accept(stream)?;
     session.send(tungstenite::Message::text(wire::feed::GREETING))?;
@@ -64,7 +64,8 @@ fn serve(stream: TcpStream, symbols: u32, pace: &Pace) -> Outcome<()> {
     let mut said = session.get_ref().try_clone()?;
     // Later requests change nothing: it always sends all symbols.
     std::thread::spawn(move || while said.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {});
-    feed(stream, (0..symbols).map(tick).collect(), Some(tick(QUIET)), pace)
+    let ticks = (0..symbols).map(|symbol| tick(symbol, payload_len)).collect();
+    feed(stream, ticks, Some(tick(QUIET, PAYLOAD_LEN)), pace)
 }
 
 /// Sends ticks, each ready but for the instant, at the pace told. `quiet` is sent once a second in silence.

@@ -111,18 +111,26 @@ impl Table {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What the figures hold for.
-pub(crate) fn machine(place: Place) {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The machine in a line.
+pub(crate) fn described(place: Place) -> String {
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |it| it.1);
-    println!("{} cores, {model}, Linux {}", place.cores, read("/proc/sys/kernel/osrelease").trim());
+    format!("{} cores, {model}, Linux {}", place.cores, read("/proc/sys/kernel/osrelease").trim())
+}
+
+/// What the figures hold for.
+pub(crate) fn machine(place: Place) {
+    println!("{}", described(place));
     println!("load {}", read("/proc/loadavg").trim());
     if place.cores < 2 {
         println!("one core: server, source and clients share it, and ages mean little");

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use scenarios::calibration::Calibration;
+use scenarios::calibration::{Calibration, Costs};
 use scenarios::engine::{self, Options};
 use scenarios::model::Engine;
 use scenarios::parse::parse;
@@ -35,9 +35,9 @@ fit = { residual-rms = 0.0, residual-max = 0.0 }
     Calibration::parse("made-up.toml", text).unwrap()
 }
 
-/// Deliveries of one tick every `period_ms`, as (instant of delivery, time since the tick was sent), in microseconds.
-fn deliveries(period_ms: u64, steady: &str) -> Vec<(f64, f64)> {
-    let text = format!(
+/// A tick every `period_ms` to fifty clients.
+fn scenario(period_ms: u64, steady: &str) -> String {
+    format!(
         r#"
 schema = 1
 name = "queue"
@@ -57,14 +57,22 @@ arrival = "burst"
 [check]
 symbol-order = {{}}
 "#
-    );
-    let mut scenario = parse("queue.toml", &text).unwrap();
-    scenario.service_time = Some(calibration().service_time());
+    )
+}
+
+/// What happens in a scenario with these costs.
+fn events(text: &str, costs: Calibration) -> Vec<Timed> {
+    let mut scenario = parse("queue.toml", text).unwrap();
+    scenario.service_time = Some(costs.service_time());
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: true };
-    let run = engine::run(&Plan::new(&scenario, 1), options).unwrap();
+    engine::run(&Plan::new(&scenario, 1), options).unwrap().events.unwrap()
+}
+
+/// Deliveries of one tick every `period_ms`, as (instant of delivery, time since the tick was sent), in microseconds.
+fn deliveries(period_ms: u64, steady: &str) -> Vec<(f64, f64)> {
     let mut sent = BTreeMap::new();
     let mut found = Vec::new();
-    for Timed { at_us, event } in run.events.unwrap() {
+    for Timed { at_us, event } in events(&scenario(period_ms, steady), calibration()) {
         match event {
             Event::SourceSend { n, .. } => {
                 sent.entry(n).or_insert(at_us);
@@ -119,4 +127,67 @@ fn beyond_what_it_can_the_proxy_delivers_at_its_limit_and_ever_later() {
     let slope = (late - early) / 1_800e3;
     let expected = 1.0 - 1.0 / (grows * grows);
     assert!((slope / expected - 1.0).abs() < 0.1, "{slope} seconds later each second, for {expected}");
+}
+
+#[test]
+fn the_calibrations_at_hand_are_what_their_points_say() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/calibration");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Calibration { machine, caveats, cost, fit, points, .. } = Calibration::read(&path).unwrap();
+        assert!(!machine.is_empty() && !caveats.is_empty(), "{}: of what?", path.display());
+        let ns = |cost: scenarios::cost::Cost| cost.as_nanos() as f64;
+        let mut errors = Vec::new();
+        // How the sum of squared relative errors changes with each cost: at its least, not at all.
+        let (mut by_segment, mut by_byte, mut scale) = (0.0, 0.0, 0.0);
+        for point in &points {
+            let sum = ns(cost.per_segment) * point.segments
+                + ns(cost.per_kib) * point.bytes / 1024.0
+                + ns(cost.per_connection) * point.connections;
+            // The file rounds its costs to whole nanoseconds.
+            let slack = point.segments + point.bytes / 1024.0 + point.connections;
+            assert!((sum - point.fitted_ns).abs() <= slack, "{}: {sum} for {point:?}", path.display());
+            if point.connections == 0.0 {
+                let error = point.fitted_ns / point.cpu_ns - 1.0;
+                errors.push(error.abs());
+                by_segment += error * point.segments / point.cpu_ns;
+                by_byte += error * point.bytes / point.cpu_ns;
+                scale += point.segments / point.cpu_ns + point.bytes / point.cpu_ns;
+            }
+        }
+        assert!(errors.len() >= 4, "{}: {} points for two costs", path.display(), errors.len());
+        let rms = (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+        let max = errors.iter().fold(0.0_f64, |most, error| most.max(*error));
+        assert!(
+            (rms - fit.residual_rms).abs() < 0.001 && (max - fit.residual_max).abs() < 0.001,
+            "{rms}, {max} of {fit:?}"
+        );
+        assert!(fit.residual_rms < 0.35, "{}: these costs explain little", path.display());
+        assert!(by_segment.abs() < 1e-3 * scale && by_byte.abs() < 1e-3 * scale, "{by_segment}, {by_byte} of {scale}");
+        // A write to a socket takes longer than a tenth of a microsecond and less than a tenth of a millisecond, wherever.
+        assert!((100.0..100_000.0).contains(&ns(cost.per_segment)), "{}: {:?}", path.display(), cost.per_segment);
+        files += 1;
+    }
+    assert!(files > 0, "no calibration in {folder}");
+}
+
+#[test]
+fn a_flood_of_connections_opens_no_faster_than_they_cost() {
+    // SYN, SYN-ACK, ACK, request, and answer with greeting: five segments until a session is open, and the connection. The subscriptions of those that were
+    // first, one segment each, may come before the answers to the last.
+    let text = scenario(1_000, "1s").replace("count = 50", "count = 200");
+    let costs = calibration().cost;
+    let costs = Costs { per_connection: "1ms".parse().unwrap(), ..costs };
+    let (mut first, mut last, mut opened) = (None, 0, 0);
+    for Timed { at_us, event } in events(&text, Calibration { cost: costs, ..calibration() }) {
+        match event {
+            Event::ClientDial { .. } => first = first.or(Some(at_us)),
+            Event::ClientOpen { .. } => (last, opened) = (at_us, opened + 1),
+            _ => {}
+        }
+    }
+    assert_eq!(opened, 200);
+    let each = (last - first.unwrap()) as f64 / 200.0;
+    assert!((1_500.0..1_610.0).contains(&each), "{each} us a connection");
 }
