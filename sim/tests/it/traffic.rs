@@ -4,7 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sim::{Fault, FaultKind, FaultPlan, Latency, LinkConfig, Order, Scope, ServiceTime, SimConfig, SimNet, TcpConfig};
+use sim::{
+    Fault, FaultKind, FaultPlan, Latency, LinkConfig, Order, Queues, Scope, ServiceTime, SimConfig, SimNet, Spread,
+    TcpConfig,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 use wire::draw::Draws;
@@ -21,7 +24,7 @@ struct Plan {
     recv_buffer: usize,
     lowat: Option<u32>,
     shuffled: bool,
-    service_us: u64,
+    service: ServiceTime,
     faults: FaultPlan,
 }
 
@@ -92,6 +95,21 @@ fn fault(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Value = Fault>
     })
 }
 
+/// Free now and then, and of any make.
+fn service() -> impl Strategy<Value = ServiceTime> {
+    let queues = prop_oneof![Just(Queues::PerCore), Just(Queues::Shared)];
+    let spread = prop_oneof![Just(Spread::Fixed), Just(Spread::Exponential)];
+    let costs = prop_oneof![Just((0, 0, 0)), (0..50_000_u64, 0..20_000_u64, 0..200_000_u64)];
+    (costs, 1..5_u16, queues, spread).prop_map(|((segment, kib, connection), cores, queues, spread)| ServiceTime {
+        per_segment: Duration::from_nanos(segment),
+        per_kib: Duration::from_nanos(kib),
+        per_connection: Duration::from_nanos(connection),
+        cores,
+        queues,
+        spread,
+    })
+}
+
 fn plan<K: Strategy<Value = FaultKind>>(kind: K) -> impl Strategy<Value = Plan> {
     let faults = prop::collection::vec(fault(kind), 0..6);
     let buffers = (500..100_000_usize, 500..100_000_usize, prop::option::of(500..50_000_u32));
@@ -102,23 +120,21 @@ fn plan<K: Strategy<Value = FaultKind>>(kind: K) -> impl Strategy<Value = Plan> 
         prop::option::of(100_000..50_000_000_u64),
         buffers,
         any::<bool>(),
-        0..50_u64,
+        service(),
         faults,
     )
         .prop_map(
-            |(seed, connections, loss, bandwidth, (send_buffer, recv_buffer, lowat), shuffled, service_us, faults)| {
-                Plan {
-                    seed,
-                    connections,
-                    loss,
-                    bandwidth,
-                    send_buffer,
-                    recv_buffer,
-                    lowat,
-                    shuffled,
-                    service_us,
-                    faults,
-                }
+            |(seed, connections, loss, bandwidth, (send_buffer, recv_buffer, lowat), shuffled, service, faults)| Plan {
+                seed,
+                connections,
+                loss,
+                bandwidth,
+                send_buffer,
+                recv_buffer,
+                lowat,
+                shuffled,
+                service,
+                faults,
             },
         )
 }
@@ -190,7 +206,7 @@ fn config(plan: &Plan) -> SimConfig {
         horizon: Duration::from_secs(200_000),
         tcp: TcpConfig { send_buffer: plan.send_buffer, recv_buffer: plan.recv_buffer, ..TcpConfig::default() },
         order: if plan.shuffled { Order::Shuffled(1) } else { Order::Fifo },
-        service: ServiceTime { per_segment: Duration::from_micros(plan.service_us), ..ServiceTime::default() },
+        service: plan.service,
         ..SimConfig::seeded(plan.seed)
     }
 }

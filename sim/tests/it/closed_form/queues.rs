@@ -166,48 +166,41 @@ fn what_waits_behind_its_own_connection_keeps_its_place() {
     assert_eq!(delivered, [(1, 620), (1, 720), (1, 820), (2, 920)]);
 }
 
+/// Four cores with one queue, on which a byte costs a microsecond.
+fn byte_by_byte() -> ServiceTime {
+    ServiceTime { per_kib: Duration::from_micros(1_024), cores: 4, queues: Queues::Shared, ..ServiceTime::default() }
+}
+
 #[test]
-fn a_connection_keeps_its_order_whichever_core_is_done_first() {
-    // Of what one connection sends at once, large and small in turn, four cores are done with the small long before.
-    let cores = ServiceTime {
-        per_segment: Duration::from_micros(1),
-        per_kib: Duration::from_micros(100),
-        cores: 4,
-        queues: Queues::Shared,
-        ..ServiceTime::default()
-    };
-    for (at_client, at_server) in [(cores, ServiceTime::default()), (ServiceTime::default(), cores)] {
-        let read = Arc::new(Mutex::new(Vec::new()));
-        let inside = read.clone();
-        let config = SimConfig { horizon: Duration::from_secs(9), at_horizon: AtHorizon::End, ..SimConfig::default() };
-        let run = sim::run(config, move |world| {
-            let server = world.host("server", move |net| {
-                let read = inside.clone();
-                async move {
-                    let listener = net.bind(([0, 0, 0, 0], 7).into(), ListenOptions::default()).await?;
-                    let (mut stream, _) = listener.accept().await?;
-                    let mut buf = vec![0; 1 << 20];
-                    while let n @ 1.. = stream.read(&mut buf).await? {
-                        read.lock().unwrap().extend_from_slice(&buf[..n]);
-                    }
-                    Ok::<(), io::Error>(())
-                }
-            });
-            let client = world.host("client", |net| async move {
-                let mut stream = connect(&net).await?;
-                for n in 0..40_u8 {
-                    let size = if n % 2 == 0 { 3_000 } else { 10 };
-                    stream.write_all(&vec![n; size]).await?;
-                }
-                stream.shutdown().await
-            });
-            world.control().set_service(client, at_client);
-            world.control().set_service(server, at_server);
+fn what_a_connection_sends_leaves_in_order_whichever_core_is_done_first() {
+    // 4,000 bytes and then 8, at once. Another core is done with the 8 long before; they leave when the 4,000 do, by then over a longer way.
+    let delivered = Delivered::default();
+    let inside = delivered.clone();
+    let config = SimConfig { horizon: Duration::from_secs(2), at_horizon: AtHorizon::End, ..SimConfig::default() };
+    let run = sim::run(config, move |world| {
+        let server = world.host("server", move |net| note(net, inside.clone()));
+        let control = world.control();
+        let client = world.host("client", move |net| async move {
+            let mut stream = connect(&net).await?;
+            tokio::time::sleep_until(Instant::now() + Duration::from_micros(1_000_000 - sim::now_us())).await;
+            stream.write_all(&1_u64.to_be_bytes().repeat(500)).await?;
+            control.set_link(net.host(), server, LinkConfig::fixed(Duration::from_millis(10)));
+            stream.write_u64(2).await?;
+            std::future::pending::<io::Result<()>>().await
         });
-        run.unwrap_or_else(|failure| panic!("{failure}"));
-        let expected: Vec<u8> = (0..40_u8).flat_map(|n| vec![n; if n % 2 == 0 { 3_000 } else { 10 }]).collect();
-        assert!(*read.lock().unwrap() == expected, "bytes came in another order");
-    }
+        control.set_service(client, byte_by_byte());
+    });
+    run.unwrap_or_else(|failure| panic!("{failure}"));
+    let delivered: Vec<(u64, u64)> = delivered.lock().unwrap().iter().map(|(who, at)| (*who, at - 1_000_000)).collect();
+    assert_eq!((delivered.len(), delivered[499], delivered[500]), (501, (1, 4_500), (2, 14_000)));
+}
+
+#[test]
+fn a_consent_does_not_leave_before_its_request_is_dealt_with() {
+    // The request costs 5 ms; the consent costs nothing, and three cores are free.
+    let service = ServiceTime { per_connection: Duration::from_millis(5), ..byte_by_byte() };
+    let times = measured(SimConfig { service, ..SimConfig::default() }, |net| connect_times(net, 1));
+    assert_eq!(times, [500 + 5_000 + 500]);
 }
 
 #[test]
