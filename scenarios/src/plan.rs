@@ -206,31 +206,35 @@ impl Plan {
                 return Err("scenario files do not run over sockets yet; start the three programs by hand".to_owned());
             }
         }
-        for fault in &self.faults {
-            if let (Some(kind), Ok(target)) = (&fault.simulated, fault.target.parse())
-                && let Err(lack) = sim::turmoil::expressible(kind, &target)
-            {
-                return Err(format!(
-                    "cannot express: {} of {}: turmoil does not have {}",
-                    kind.word(),
-                    fault.target,
-                    lack.0
-                ));
-            }
+        match self.turmoil_lacks() {
+            Some(lack) => Err(format!("cannot express: {lack}")),
+            None => Ok(()),
         }
-        if self.scenario.network.bandwidth.is_some() || self.scenario.network.loss > 0.0 {
-            return Err("turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned());
-        }
-        if self.scenario.clients.iter().any(|group| group.reader != Reader::Full) {
-            return Err("turmoil's buffers count writes, not bytes: slow readers mean nothing there".to_owned());
-        }
-        if self.scenario.proxy.shards.is_some_and(|shards| shards > 1) {
-            return Err("turmoil runs each host in one task set: it has no shards".to_owned());
-        }
-        if self.scenario.service_time.is_some() && !self.scenario.engines.contains(&Engine::Turmoil) {
-            return Err("turmoil has no service time".to_owned());
-        }
-        Ok(())
+    }
+
+    /// The first thing of this scenario that turmoil cannot do.
+    fn turmoil_lacks(&self) -> Option<String> {
+        let fault = self.faults.iter().find_map(|fault| {
+            let lack = sim::turmoil::expressible(fault.simulated.as_ref()?, &fault.target.parse().ok()?).err()?;
+            Some(format!("{} of {}: turmoil does not have {}", fault.kind.word(), fault.target, lack.0))
+        });
+        let network = &self.scenario.network;
+        let slow = self.scenario.clients.iter().find(|group| group.reader != Reader::Full);
+        fault
+            .or_else(|| {
+                (network.bandwidth.is_some() || network.loss > 0.0)
+                    .then(|| "turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned())
+            })
+            .or_else(|| {
+                let slow = &slow?.name;
+                Some(format!("the slow readers of group {slow}: turmoil's buffers count writes, not bytes, and hold no writer back"))
+            })
+            .or_else(|| {
+                (self.scenario.service_time.is_some() && !self.scenario.engines.contains(&Engine::Turmoil)).then(|| {
+                    "service time: CPU is free under turmoil; name it in engines if the scenario means something all the same"
+                        .to_owned()
+                })
+            })
     }
 }
 

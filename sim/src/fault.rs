@@ -333,6 +333,18 @@ impl FaultKind {
     pub fn is_instant(&self) -> bool {
         matches!(self, Self::Restart | Self::HalfOpen)
     }
+
+    /// How far it has put a wall clock off, in microseconds, when it is in force for so many microseconds.
+    pub(crate) fn clock_error_us(&self, for_us: u64) -> i64 {
+        match *self {
+            Self::ClockJump { by_us } => by_us,
+            Self::ClockDrift { ppm } => {
+                let gained = i128::from(for_us) * i128::from(ppm) / 1_000_000;
+                i64::try_from(gained).unwrap_or(if ppm < 0 { i64::MIN } else { i64::MAX })
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// A fault that began or ended, as a report tells it.

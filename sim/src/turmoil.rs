@@ -113,7 +113,7 @@ fn latencies(link: LinkConfig) -> Result<(Duration, Duration), NotExpressible> {
     }
 }
 
-/// Runs one world under turmoil. Of the configuration it takes: seed, horizon and what then, the default link (a fixed latency), epoch,
+/// Runs one world under turmoil. Of the configuration it takes: seed, horizon and what then, the default link (a fixed latency), epoch, shards,
 /// `trace_events_max`. Service times and another order of tasks are refused.
 ///
 /// # Errors

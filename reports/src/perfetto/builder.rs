@@ -141,7 +141,7 @@ impl<'a> Builder<'a> {
             let named: Vec<_> = named.map(|track| (track, format!("fault: {}", fault.kind))).collect();
             for (track, name) in std::iter::once(whole).chain(named) {
                 let id = self.id();
-                let entry = |ph, ts| Entry::new(ph, cat::FAULT, name.clone(), ts, track).numbered(id);
+                let entry = |ph, ts| Entry::new(ph, cat::FAULT, name.clone(), ts, track).local(id);
                 self.always(entry(Phase::Begin, fault.start_us).with(args.clone()));
                 self.always(entry(Phase::End, until_us));
             }
@@ -392,7 +392,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         let id = self.id();
-        self.always(Entry::new(Phase::Begin, cat, name.clone(), at_us, track).numbered(id).with(args));
+        self.always(Entry::new(Phase::Begin, cat, name.clone(), at_us, track).local(id).with(args));
         Some(Span { name, cat, track, id, messages: 0 })
     }
 
@@ -400,7 +400,7 @@ impl<'a> Builder<'a> {
         if span.messages > 0 {
             args.push(("messages", json!(span.messages)));
         }
-        self.always(Entry::new(Phase::End, span.cat, span.name, at_us, span.track).numbered(span.id).with(args));
+        self.always(Entry::new(Phase::End, span.cat, span.name, at_us, span.track).local(span.id).with(args));
     }
 
     /// Adds an entry, whatever the bound.

@@ -43,6 +43,12 @@ pub(super) struct Track {
 /// What is said of an entry, in order.
 pub(super) type Args = Vec<(&'static str, Value)>;
 
+/// A number within a process.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Local {
+    local: String,
+}
+
 /// See the module's head.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Entry {
@@ -56,8 +62,12 @@ pub(super) struct Entry {
     pub(super) dur: Option<u64>,
     pub(super) pid: u32,
     pub(super) tid: u32,
+    /// Of an arrow.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_hex")]
     pub(super) id: Option<u32>,
+    /// Of an asynchronous slice. It is the process's own: Perfetto shows slices with an `id` in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id2: Option<Local>,
     /// How far an instant is shown: `g` everywhere, `t` on its thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) s: Option<&'static str>,
@@ -71,7 +81,20 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(ph: Phase, cat: &'static str, name: impl Into<Cow<'static, str>>, ts: u64, track: Track) -> Self {
         let Track { pid, tid } = track;
-        Self { name: name.into(), cat, ph, ts, dur: None, pid, tid, id: None, s: None, bp: None, args: Vec::new() }
+        Self {
+            name: name.into(),
+            cat,
+            ph,
+            ts,
+            dur: None,
+            pid,
+            tid,
+            id: None,
+            id2: None,
+            s: None,
+            bp: None,
+            args: Vec::new(),
+        }
     }
 
     pub(super) fn with(mut self, args: impl Into<Args>) -> Self {
@@ -84,8 +107,15 @@ impl Entry {
         self
     }
 
+    /// An end of an arrow.
     pub(super) fn numbered(mut self, id: u32) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// An end of an asynchronous slice.
+    pub(super) fn local(mut self, id: u32) -> Self {
+        self.id2 = Some(Local { local: format!("{id:#x}") });
         self
     }
 }

@@ -93,7 +93,7 @@ const ENGINE: &[Choice] = &[
     word("sim", "Our simulator."),
     word(
         "turmoil",
-        "turmoil's own: kills, restarts, stalls and fixed latencies of whole links only; no slow readers, no bandwidth, no loss.",
+        "turmoil's own: kills, restarts, outages and fixed delays of whole links, wrong clocks, trouble with names, refused connections; no slow readers, no bandwidth, no loss.",
     ),
     word("sockets", "Real processes on loopback."),
 ];

@@ -115,46 +115,6 @@ all_pass! {
     hot_twins_passes: "hot-twins",
 }
 
-/// A scenario that names turmoil comes to the same verdict, invariant for invariant, in a network that others wrote.
-fn agrees(name: &str) {
-    let scenario = scenario(name);
-    assert!(scenario.engines.contains(&Engine::Turmoil), "{name} does not name turmoil");
-    let words = |verdict: &Verdict| -> Vec<(String, Outcome)> {
-        verdict.invariants.iter().map(|invariant| (invariant.name.clone(), invariant.verdict)).collect()
-    };
-    let other = judged(&scenario, 1, Engine::Turmoil);
-    assert_eq!(words(&judged(&scenario, 1, Engine::Sim)), words(&other), "{name}: {:?}", complaints(&other));
-    assert_eq!(other.verdict, Outcome::Pass, "{name}");
-}
-
-#[test]
-fn steady_fanout_has_the_same_verdicts_in_turmoil() {
-    agrees("steady-fanout");
-}
-
-#[test]
-fn upstream_crash_mid_fanout_has_the_same_verdicts_in_turmoil() {
-    agrees("upstream-crash-mid-fanout");
-}
-
-#[test]
-fn next_source_crashes_too_has_the_same_verdicts_in_turmoil() {
-    agrees("next-source-crashes-too");
-}
-
-#[test]
-fn crash_after_snapshot_has_the_same_verdicts_in_turmoil() {
-    agrees("crash-after-snapshot");
-}
-
-#[test]
-fn every_scenario_that_names_turmoil_is_compared_here() {
-    let names = catalogue::all().iter().map(|entry| entry.name);
-    let turmoil: Vec<&str> = names.filter(|name| scenario(name).engines.contains(&Engine::Turmoil)).collect();
-    let compared = ["steady-fanout", "upstream-crash-mid-fanout", "next-source-crashes-too", "crash-after-snapshot"];
-    assert_eq!(turmoil, compared);
-}
-
 /// The crash scenario with everything in it, in a fifth of its time.
 fn short() -> Scenario {
     let mut scenario = scenario("upstream-crash-mid-fanout");

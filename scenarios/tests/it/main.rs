@@ -12,6 +12,7 @@ mod packets;
 mod pairs;
 mod properties;
 mod races;
+mod second_model;
 mod service_time;
 mod trace;
 mod triggers;

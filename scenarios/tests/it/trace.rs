@@ -103,7 +103,9 @@ impl Checked {
         let name = text(entry, "name").to_owned();
         assert!(!name.is_empty(), "{entry}");
         let id = || text(entry, "id").to_owned();
-        let key = || (text(entry, "cat").to_owned(), id());
+        // An asynchronous slice bears an id of its process, so that it is shown there.
+        let local = || text(&entry["id2"], "local").to_owned();
+        let key = || (text(entry, "cat").to_owned(), local());
         match text(entry, "ph") {
             "M" => {
                 let owner = if name.starts_with("process") { pid } else { tid };
@@ -112,7 +114,7 @@ impl Checked {
             }
             "X" => self.slice(tid, (at_us, at_us + number(entry, "dur")), entry),
             "b" => {
-                assert!(self.ids.insert(id()), "an id is used once: {entry}");
+                assert!(self.ids.insert(local()), "an id is used once: {entry}");
                 self.open.insert(key(), (name, pid));
             }
             "e" => assert_eq!(self.open.remove(&key()), Some((name, pid)), "an end has its beginning: {entry}"),

@@ -147,18 +147,9 @@ impl World {
 
     /// How far a host's wall clock is off, in microseconds.
     pub(crate) fn clock_error(&self, host: u32) -> i64 {
-        let mut off = 0_i64;
-        for active in self.faults.active.values().filter(|active| active.hit.hosts.contains(&host)) {
-            off = off.saturating_add(match active.kind {
-                FaultKind::ClockJump { by_us } => by_us,
-                FaultKind::ClockDrift { ppm } => {
-                    let gained = i128::from(self.now_us - active.since_us) * i128::from(ppm) / 1_000_000;
-                    i64::try_from(gained).unwrap_or(if ppm < 0 { i64::MIN } else { i64::MAX })
-                }
-                _ => 0,
-            });
-        }
-        off
+        let hitting = self.faults.active.values().filter(|active| active.hit.hosts.contains(&host));
+        hitting
+            .fold(0, |off: i64, active| off.saturating_add(active.kind.clock_error_us(self.now_us - active.since_us)))
     }
 
     /// A turn of a slow host is over: whether the fault is still in force. The next one is put on the clock.

@@ -27,6 +27,9 @@ fn command(command: Command) -> Result<(), NotExpressible> {
 pub fn expressible(kind: &FaultKind, target: &Target) -> Result<(), NotExpressible> {
     let lacks = match kind {
         FaultKind::Kill | FaultKind::Restart => return Ok(()),
+        // Clocks, names and answers to those who want to connect are not turmoil's but this adapter's, as they are our simulator's.
+        FaultKind::ClockJump { .. } | FaultKind::ClockDrift { .. } => return Ok(()),
+        FaultKind::Nxdomain | FaultKind::SlowLookup { .. } | FaultKind::Refuse => return Ok(()),
         FaultKind::Partition | FaultKind::Stall if matches!(target, Target::Way(..)) => "an outage in one direction",
         FaultKind::Partition | FaultKind::Stall => return Ok(()),
         FaultKind::Latency { .. } if matches!(target, Target::Way(..)) => "a delay in one direction",
@@ -34,12 +37,12 @@ pub fn expressible(kind: &FaultKind, target: &Target) -> Result<(), NotExpressib
         FaultKind::Latency { .. } => "a varying latency on one link",
         FaultKind::PowerOff => "a loss of power with resets after it",
         FaultKind::Freeze | FaultKind::SlowHost { .. } => "a process that stands still",
-        FaultKind::ClockJump { .. } | FaultKind::ClockDrift { .. } => "a wrong clock",
         FaultKind::Backlog { .. } => "a backlog that overflows",
-        FaultKind::Descriptors { .. } => "a limit of descriptors",
-        FaultKind::Refuse | FaultKind::AcceptClose => "requests refused by a host that listens",
+        FaultKind::Descriptors { .. } => {
+            "a listener that tells whether a connection waits, so that one may be refused a descriptor"
+        }
+        FaultKind::AcceptClose => "connections that are closed before their listener sees them",
         FaultKind::BlackHole => "requests that vanish",
-        FaultKind::Nxdomain | FaultKind::SlowLookup { .. } => "trouble with names",
         FaultKind::Bandwidth { .. } => "bandwidth",
         FaultKind::Loss { .. } | FaultKind::BurstLoss { .. } => "loss as delay",
         FaultKind::Slicer { .. } => "bytes that trickle",

@@ -56,7 +56,7 @@ impl Network for Net {
     }
 
     /// turmoil keeps a request to a host that does not run until it is started again. A kernel that has no listener refuses; so does this,
-    /// after a round trip.
+    /// after a round trip. So it does while a fault refuses.
     async fn connect(&self, addr: SocketAddr, _: SocketOptions) -> io::Result<Stream> {
         // Made when first polled: an attempt that is refused here leaks no port.
         let mut attempt = pin!(TcpStream::connect(addr));
@@ -75,10 +75,20 @@ impl Network for Net {
     }
 
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let ip = match host.parse::<IpAddr>() {
-            Ok(ip) => Some(ip),
-            Err(_) if host == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-            Err(_) => state::with(|state| state.addr(host)).flatten(),
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let (delay, fails) = state::with(|state| state.lookup_trouble(self.host, host)).unwrap_or_default();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if fails {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("the name {host} does not resolve")));
+        }
+        let ip = if host == "localhost" {
+            Some(Ipv4Addr::LOCALHOST.into())
+        } else {
+            state::with(|state| state.addr(host)).flatten()
         };
         match ip {
             Some(ip) => Ok(vec![SocketAddr::new(ip, port)]),
@@ -101,12 +111,16 @@ impl Network for Net {
         Task::new(result, Arc::new(AbortTokio(handle.abort_handle())))
     }
 
+    /// All run on the host's one task set, as all run on one thread in our simulator.
     fn shards(&self) -> usize {
-        1
+        state::with(|state| state.shards).unwrap_or(1)
     }
 
     fn wall_clock(&self) -> WallTime {
-        WallTime(state::with(|state| state.epoch_us).unwrap_or_default() + now_us())
+        let now_us = now_us();
+        let (epoch_us, skew) =
+            state::with(|state| (state.epoch_us, state.clock_error(self.host, now_us))).unwrap_or_default();
+        WallTime((epoch_us + now_us).saturating_add_signed(skew))
     }
 
     fn draws(&self, purpose: &str, entity: u64) -> Draws {

@@ -40,6 +40,14 @@ struct Host {
     boot: u32,
 }
 
+/// A fault in force.
+struct Active {
+    kind: FaultKind,
+    hit: Hit,
+    target: String,
+    since_us: u64,
+}
+
 /// What is between two hosts, where it is not the default.
 #[derive(Clone, Copy)]
 struct Between {
@@ -52,6 +60,7 @@ struct Between {
 pub(super) struct State {
     pub(super) seed: u64,
     pub(super) epoch_us: u64,
+    pub(super) shards: usize,
     pub(super) elapsed_us: u64,
     pub(super) trace: Trace,
     pub(super) commands: Commands,
@@ -63,7 +72,7 @@ pub(super) struct State {
     /// By the lower and the higher host number.
     between: BTreeMap<(u32, u32), Between>,
     /// Faults in force, by their numbers.
-    faults: BTreeMap<u32, (FaultKind, Hit, String)>,
+    faults: BTreeMap<u32, Active>,
     faults_count: u32,
     polls_max: u64,
     /// Polls at the instant `polled_us`.
@@ -162,6 +171,7 @@ impl State {
         Self {
             seed: config.seed,
             epoch_us: config.epoch.as_micros(),
+            shards: config.shards.max(1),
             elapsed_us: 0,
             trace: Trace::new(config),
             commands: Commands::new(),
@@ -208,14 +218,16 @@ impl State {
         self.faults_count += 1;
         let id = self.faults_count;
         self.tell(at_us, id, kind, target.to_string(), "begins");
-        for &host in &hit.hosts {
+        let dying = hit.hosts.iter().filter(|_| matches!(kind, FaultKind::Kill | FaultKind::Restart));
+        for &host in dying {
             self.commands.push_back(Command::Kill(HostId(host)));
             if *kind == FaultKind::Restart {
                 self.commands.push_back(Command::Start(HostId(host)));
             }
         }
         if !kind.is_instant() {
-            self.faults.insert(id, (kind.clone(), hit.clone(), target.to_string()));
+            let target = target.to_string();
+            self.faults.insert(id, Active { kind: kind.clone(), hit: hit.clone(), target, since_us: at_us });
             self.relink(&hit);
         }
         Ok(FaultId(id))
@@ -223,10 +235,11 @@ impl State {
 
     /// Ends one.
     pub(super) fn lift(&mut self, at_us: u64, id: FaultId) {
-        let Some((kind, hit, target)) = self.faults.remove(&id.0) else { return };
+        let Some(Active { kind, hit, target, .. }) = self.faults.remove(&id.0) else { return };
         self.tell(at_us, id.0, &kind, target, "ends");
-        for &host in &hit.hosts {
-            if self.faults.values().all(|(_, other, _)| !other.hosts.contains(&host)) {
+        for &host in hit.hosts.iter().filter(|_| kind == FaultKind::Kill) {
+            let killed = |other: &Active| other.kind == FaultKind::Kill && other.hit.hosts.contains(&host);
+            if !self.faults.values().any(killed) {
                 self.commands.push_back(Command::Start(HostId(host)));
             }
         }
@@ -242,9 +255,9 @@ impl State {
     /// What the faults in force make of the links of a hit.
     fn relink(&mut self, hit: &Hit) {
         for &(a, b) in hit.ways.iter().filter(|(a, b)| a < b) {
-            let over = || self.faults.values().filter(|(_, other, _)| other.ways.contains(&(a, b)));
-            let held = over().any(|(kind, ..)| matches!(kind, FaultKind::Partition | FaultKind::Stall));
-            let extra = over().fold(Duration::ZERO, |sum, (kind, ..)| match kind {
+            let over = || self.on_way(a, b);
+            let held = over().any(|kind| matches!(kind, FaultKind::Partition | FaultKind::Stall));
+            let extra = over().fold(Duration::ZERO, |sum, kind| match kind {
                 FaultKind::Latency { latency: Latency::Fixed(delay), .. } => sum + *delay,
                 _ => sum,
             });
@@ -259,6 +272,30 @@ impl State {
         }
     }
 
+    /// The faults in force on what one host sends to another.
+    fn on_way(&self, from: u32, to: u32) -> impl Iterator<Item = &FaultKind> {
+        let on_it = self.faults.values().filter(move |active| active.hit.ways.contains(&(from, to)));
+        on_it.map(|active| &active.kind)
+    }
+
+    /// How far a host's wall clock is off, in microseconds.
+    pub(super) fn clock_error(&self, host: u32, now_us: u64) -> i64 {
+        let hitting = self.faults.values().filter(|active| active.hit.hosts.contains(&host));
+        hitting.fold(0, |off: i64, active| {
+            off.saturating_add(active.kind.clock_error_us(now_us.saturating_sub(active.since_us)))
+        })
+    }
+
+    /// How a lookup of the host named `name` by `from` goes: how much longer it takes, and whether it fails.
+    pub(super) fn lookup_trouble(&self, from: u32, name: &str) -> (Duration, bool) {
+        let Some(to) = self.hosts.iter().position(|host| host.name == name) else { return (Duration::ZERO, false) };
+        self.on_way(from, to as u32).fold((Duration::ZERO, false), |(sum, fails), kind| match kind {
+            FaultKind::SlowLookup { delay } => (sum + *delay, fails),
+            FaultKind::Nxdomain => (sum, true),
+            _ => (sum, fails),
+        })
+    }
+
     pub(super) fn set_held(&mut self, a: HostId, b: HostId, held: bool) {
         self.between(a, b).held = held;
     }
@@ -267,11 +304,12 @@ impl State {
         self.hosts.iter().position(|host| host.addr == addr).map(|index| index as u32)
     }
 
-    /// The machine at `addr` is within reach and runs no program.
+    /// The machine at `addr` is within reach and runs no program, or a fault refuses who asks.
     pub(super) fn refuses(&self, from: u32, addr: IpAddr) -> bool {
         self.host_at(addr).is_some_and(|to| {
             let held = self.between.get(&(from.min(to), from.max(to))).is_some_and(|between| between.held);
-            !held && !self.hosts[to as usize].running
+            let refused = || self.on_way(from, to).any(|kind| *kind == FaultKind::Refuse);
+            !held && (!self.hosts[to as usize].running || refused())
         })
     }
 

@@ -283,3 +283,98 @@ fn a_killed_host_refuses_in_either_engine_and_costs_no_ports() {
     sim::run(config.clone(), knocks_at_a_dead_host).unwrap();
     sim::turmoil::run(config, knocks_at_a_dead_host).unwrap();
 }
+
+type Notes = Arc<Mutex<Vec<String>>>;
+
+/// What a program sees of faults of clocks, of names, and of those who take connections: each begins, is looked at, and ends.
+fn clocks_names_and_refusals<B: Build>(world: &mut B, notes: &Notes) {
+    let notes = notes.clone();
+    world.host("server", echo);
+    let control = world.control();
+    world.foreground("client", move |net| {
+        let notes = notes.clone();
+        async move {
+            let note = |text: String| notes.lock().unwrap().push(text);
+            let inject = |kind, target: &str| control.inject(&kind, &target.parse().unwrap()).unwrap();
+            let epoch_us = SimConfig::default().epoch.0;
+            let clock = || (net.wall_clock().0 as i64 - (epoch_us + sim::now_us()) as i64) / 1_000;
+            let jump = inject(FaultKind::ClockJump { by_us: -3_600_000_000 }, "client");
+            let drift = inject(FaultKind::ClockDrift { ppm: 50_000 }, "client");
+            let elsewhere = inject(FaultKind::ClockJump { by_us: 7_000_000 }, "server");
+            note(format!("clock {} ms", clock()));
+            sleep(Duration::from_secs(2)).await;
+            note(format!("clock {} ms", clock()));
+            control.lift(jump);
+            note(format!("clock {} ms", clock()));
+            [drift, elsewhere].into_iter().for_each(|id| control.lift(id));
+            note(format!("clock {} ms", clock()));
+
+            let addr = net.lookup("server", 7).await.unwrap()[0];
+            let mut stream = net.connect(addr, SocketOptions::default()).await.unwrap();
+            let unknown = inject(FaultKind::Nxdomain, "server");
+            note(format!("{:?}", net.lookup("server", 7).await.unwrap_err().kind()));
+            control.lift(unknown);
+            let slow = inject(FaultKind::SlowLookup { delay: Duration::from_millis(30) }, "server");
+            let began = tokio::time::Instant::now();
+            net.lookup("server", 7).await.unwrap();
+            note(format!("found after {} ms", began.elapsed().as_millis() / 10 * 10));
+            control.lift(slow);
+
+            let refuse = inject(FaultKind::Refuse, "client/server");
+            let began = tokio::time::Instant::now();
+            let refused = net.connect(addr, SocketOptions::default()).await.unwrap_err().kind();
+            note(format!("{refused:?} within {} ms", began.elapsed().as_millis().next_multiple_of(4)));
+            // What stands goes on.
+            stream.write_u8(9).await.unwrap();
+            note(format!("echo {}", stream.read_u8().await.unwrap()));
+            control.lift(refuse);
+            note(format!("connects: {}", net.connect(addr, SocketOptions::default()).await.is_ok()));
+        }
+    });
+}
+
+#[test]
+fn clocks_names_and_refusals_are_the_same_in_either_engine() {
+    let expect = [
+        "clock -3600000 ms",
+        "clock -3599900 ms",
+        "clock 100 ms",
+        "clock 0 ms",
+        "NotFound",
+        "found after 30 ms",
+        "ConnectionRefused within 4 ms",
+        "echo 9",
+        "connects: true",
+    ];
+    let (ours, theirs) = (Notes::default(), Notes::default());
+    sim::run(config(1), |world| clocks_names_and_refusals(world, &ours)).unwrap();
+    sim::turmoil::run(config(1), |world| clocks_names_and_refusals(world, &theirs)).unwrap();
+    assert_eq!(*ours.lock().unwrap(), expect);
+    assert_eq!(*theirs.lock().unwrap(), expect);
+}
+
+/// Each shard runs what is spawned on it, and says its number.
+fn shards<B: Build>(world: &mut B, said: &Arc<Mutex<Vec<usize>>>) {
+    let said = said.clone();
+    world.foreground("host", move |net| {
+        let said = said.clone();
+        async move {
+            assert_eq!(net.shards(), 3);
+            for shard in 0..net.shards() {
+                let said = said.clone();
+                net.spawn_on(shard, "shard", async move { said.lock().unwrap().push(shard) });
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+#[test]
+fn a_host_has_its_shards_in_either_engine() {
+    let config = SimConfig { shards: 3, ..config(1) };
+    let (ours, theirs) = (Arc::default(), Arc::default());
+    sim::run(config.clone(), |world| shards(world, &ours)).unwrap();
+    sim::turmoil::run(config, |world| shards(world, &theirs)).unwrap();
+    assert_eq!(*ours.lock().unwrap(), [0, 1, 2]);
+    assert_eq!(*theirs.lock().unwrap(), [0, 1, 2]);
+}

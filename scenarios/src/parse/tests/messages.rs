@@ -598,7 +598,7 @@ fn an_engine_that_cannot_express_the_scenario_is_refused() {
         "\"10s\"",
         "\"10s\"\nengines = [\"turmoil\", \"turmoil\"]\nnetwork.loss = 0.1",
         &[
-            "5:12: turmoil has neither bandwidth nor loss that keeps a stream whole; take \"turmoil\" out of engines",
+            "5:12: cannot express: turmoil has neither bandwidth nor loss that keeps a stream whole; take \"turmoil\" out of engines",
             "5:23: engine \"turmoil\" is named twice",
         ],
     );
