@@ -234,14 +234,17 @@ impl<'a> Builder<'a> {
             Event::ClientRefused { client, status, why, .. } => {
                 self.client_ends(at_us, *client, Vec::new());
                 let args = vec![("status", json!(status))];
-                self.notice(at_us, *client, format!("refused: {}", word(why)), args);
+                self.notice((at_us, 0), *client, format!("refused: {}", word(why)), args);
             }
             Event::ClientClose { client, by, code, .. } => {
-                self.client_ends(at_us, *client, vec![("ended", json!(by_whom(*by)))]);
+                let begun_us = self.client_ends(at_us, *client, vec![("ended", json!(by_whom(*by)))]);
                 let code_word = code.map_or("broken".to_owned(), |code| code.to_string());
-                self.notice(at_us, *client, format!("closed: {code_word}"), vec![("by", json!(by_whom(*by)))]);
+                // The session's last microsecond: a slice at its very end would lie in it for one reader and behind it for the other.
+                let last_us = at_us.saturating_sub(1).max(begun_us.unwrap_or(at_us));
+                let args = vec![("by", json!(by_whom(*by)))];
+                self.notice((last_us, at_us - last_us), *client, format!("closed: {code_word}"), args);
                 if let Some(client) = self.clients.get_mut(client) {
-                    client.closed_us = Some(at_us);
+                    client.closed_us = Some(last_us);
                 }
             }
             Event::ClientDeliver { client, .. } | Event::ClientEcho { client, .. } => {
@@ -252,7 +255,9 @@ impl<'a> Builder<'a> {
             Event::ClientGap { client, symbol, epoch, from, to, reason, .. } => {
                 let args =
                     vec![("symbol", json!(symbol)), ("epoch", json!(epoch)), ("from", json!(from)), ("to", json!(to))];
-                let Some(track) = self.notice(at_us, *client, format!("gap: {}", word(reason)), args) else { return };
+                let Some(track) = self.notice((at_us, 0), *client, format!("gap: {}", word(reason)), args) else {
+                    return;
+                };
                 if *reason == GapReason::Reset
                     && let Some(client) = self.clients.get(client)
                     && let Some(lost) = self.lost.get(&client.proxy).copied()
@@ -263,13 +268,13 @@ impl<'a> Builder<'a> {
             Event::ClientResumed { client, symbol, epoch, seq, recovered, .. } => {
                 let name = if *recovered { "resumed" } else { "not resumed" };
                 let args = vec![("symbol", json!(symbol)), ("epoch", json!(epoch)), ("after seq", json!(seq))];
-                let Some(track) = self.notice(at_us, *client, name.to_owned(), args) else { return };
+                let Some(track) = self.notice((at_us, 0), *client, name.to_owned(), args) else { return };
                 if let Some(closed_us) = self.clients.get(client).and_then(|client| client.closed_us) {
                     self.arrow("resume", (closed_us, track), (at_us, track));
                 }
             }
             Event::ClientGarbled { client, bytes, .. } => {
-                self.notice(at_us, *client, "unreadable".to_owned(), vec![("bytes", json!(bytes))]);
+                self.notice((at_us, 0), *client, "unreadable".to_owned(), vec![("bytes", json!(bytes))]);
             }
             _ => {}
         }
@@ -341,24 +346,25 @@ impl<'a> Builder<'a> {
         self.entries.push(Entry::new(Phase::Complete, cat::CLIENT, name, at_us, client.track).lasting(dur).with(args));
     }
 
-    /// The client's slice ends, if one is under way.
-    fn client_ends(&mut self, at_us: u64, client: ClientId, args: Args) {
-        let Some(client) = self.clients.get_mut(&client) else { return };
-        let Some(entry) = client.slice.take().and_then(|place| self.entries.get_mut(place)) else { return };
+    /// The client's slice ends, if one is under way. Gives when it began.
+    fn client_ends(&mut self, at_us: u64, client: ClientId, args: Args) -> Option<u64> {
+        let client = self.clients.get_mut(&client)?;
+        let entry = client.slice.take().and_then(|place| self.entries.get_mut(place))?;
         entry.dur = Some(at_us.saturating_sub(entry.ts));
         if client.messages > 0 {
             entry.args.push(("messages", json!(client.messages)));
         }
         entry.args.extend(args);
+        Some(entry.ts)
     }
 
-    /// Something that a client was told: a slice without length, so that arrows can begin and end at it.
-    fn notice(&mut self, at_us: u64, client: ClientId, name: String, args: Args) -> Option<Track> {
+    /// Something that a client was told: a slice (from when, how long), so that arrows can begin and end at it.
+    fn notice(&mut self, (at_us, dur): (u64, u64), client: ClientId, name: String, args: Args) -> Option<Track> {
         let track = self.clients.get(&client)?.track;
         if !self.bound.takes(at_us, 1) {
             return None;
         }
-        self.always(Entry::new(Phase::Complete, cat::NOTICE, name, at_us, track).lasting(0).with(args));
+        self.always(Entry::new(Phase::Complete, cat::NOTICE, name, at_us, track).lasting(dur).with(args));
         Some(track)
     }
 

@@ -16,7 +16,7 @@ fn scenario(entry: &catalogue::Entry) -> Scenario {
 }
 
 fn named(name: &str) -> Scenario {
-    scenario(&catalogue::find(name).expect("in the catalogue"))
+    scenario(catalogue::find(name).expect("in the catalogue"))
 }
 
 fn judged(scenario: &Scenario, engine: Engine) -> Verdict {
