@@ -589,6 +589,10 @@ impl World {
                 self.notify(id, dir);
             }
         }
+        if severed {
+            // It was the last on its way: a sender behind it hears of nothing any more.
+            self.probe(id, dir);
+        }
     }
 
     /// The receiver tells the sender how far it is.

@@ -156,6 +156,7 @@ impl World {
         for end in 0..2_u8 {
             let Some(conn) = self.conn(id) else { return };
             if conn.ends[end as usize].state == EndState::Dead || conn.ends[end as usize].broken {
+                conn.flows[end as usize].silence();
                 continue;
             }
             let route = conn.route(1 - end);

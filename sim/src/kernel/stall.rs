@@ -6,8 +6,21 @@ use super::flow::{SegmentKind, Stall};
 use super::{ConnId, EndState, Happening, NEVER, World};
 
 impl World {
-    /// What is on the way is lost; the sender tries again. `began` is when it first sent what is lost.
+    /// What is on the way is lost; the sender tries again. `began` is when it first sent what is lost. A reset is not sent again: who did not hear it tries
+    /// again itself, and is answered anew.
     pub(super) fn stall(&mut self, id: ConnId, dir: u8, began: u64) {
+        let Some(conn) = self.conn(id) else { return };
+        let unheard = &conn.ends[1 - dir as usize];
+        let asks_again = unheard.state != EndState::Dead
+            && !unheard.broken
+            && conn.flows[dir as usize].segments.iter().any(|segment| segment.kind == SegmentKind::Reset);
+        self.lose(id, dir, began);
+        if asks_again {
+            self.stall_answers(id, 1 - dir);
+        }
+    }
+
+    fn lose(&mut self, id: ConnId, dir: u8, began: u64) {
         let now = self.now_us;
         let Some(conn) = self.conn(id) else { return };
         let sender_dead = conn.ends[dir as usize].state == EndState::Dead;

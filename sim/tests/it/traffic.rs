@@ -375,3 +375,87 @@ proptest! {
         prop_assert_eq!(run_rough(&plan), report);
     }
 }
+
+/// Plans that once left sockets behind, as the property above found them: (seed, connections, loss, bits/s, send and receive buffers, shuffled, us a segment), faults.
+#[test]
+fn plans_that_once_left_sockets_behind_leave_none() {
+    type Numbers = (u64, u64, f64, Option<u64>, (usize, usize), bool, u64);
+    type Given = (FaultKind, &'static str, u64, u64);
+    let (closes, silent) =
+        (FaultKind::Timeout { closes_after: Some(Duration::ZERO) }, FaultKind::Timeout { closes_after: None });
+    let later = FaultKind::Timeout { closes_after: Some(Duration::from_millis(15)) };
+    let slow = FaultKind::SlowHost { times: 1.5, period: Duration::from_millis(2) };
+    let reset = |bytes| FaultKind::ResetPeer { bytes };
+    let plans: Vec<(Numbers, Vec<Given>)> = vec![
+        (
+            (17_176_510_771_664_162_220, 3, 0.0, Some(470_011), (61_793, 39_314), true, 38),
+            vec![(FaultKind::Kill, "server", 144, 145), (reset(1), "server", 670, 754)],
+        ),
+        (
+            (3_492_220_216_332_822_866, 5, 0.0, Some(100_000), (16_556, 500), false, 0),
+            vec![(closes.clone(), "server", 163, 164), (FaultKind::Partition, "server", 2, 164)],
+        ),
+        (
+            (3_178_055_247_304_720_614, 4, 0.027_312_484_790_004_775, Some(18_336_416), (43_848, 44_133), false, 33),
+            vec![(FaultKind::Partition, "server", 444, 1_086), (later, "server>client", 209, 224)],
+        ),
+        (
+            (3_635_942_434_499_909_008, 3, 0.0, Some(1_656_414), (13_774, 4_059), false, 1),
+            vec![(FaultKind::Kill, "client", 392, 393), (reset(20_296), "client>server", 91, 413)],
+        ),
+        (
+            (12_882_893_072_961_720_407, 2, 0.0, Some(1_827_873), (32_420, 32_420), true, 0),
+            vec![
+                (reset(3_241), "server", 917, 2_330),
+                (FaultKind::HalfOpen, "server", 39, 40),
+                (FaultKind::Stall, "server", 2, 917),
+            ],
+        ),
+        (
+            (15_394_978_198_735_019_325, 2, 0.010_732_604_483_029_42, Some(1_263_631), (16_261, 16_260), false, 0),
+            vec![(FaultKind::HalfOpen, "server>client", 950, 951), (reset(3_548), "server>client", 608, 972)],
+        ),
+        (
+            (4_148_732_182_745_289_362, 2, 0.040_485_718_931_236_73, None, (37_086, 27_012), true, 1),
+            vec![(FaultKind::Kill, "server", 675, 676), (FaultKind::Partition, "server", 863, 864)],
+        ),
+        (
+            (2_975_857_121_926_611_875, 1, 0.018_813_732_598_095_91, None, (19_431, 19_431), false, 1),
+            vec![
+                (FaultKind::Kill, "server", 130, 131),
+                (FaultKind::HalfOpen, "client", 109, 110),
+                (reset(1), "server", 1_041, 1_818),
+                (silent, "server>client", 0, 1_041),
+            ],
+        ),
+        (
+            (1_577_392_208_288_164_279, 1, 0.0, Some(100_000), (19_403, 19_404), false, 0),
+            vec![(FaultKind::Kill, "client", 40, 41), (reset(4_679), "server", 0, 716), (slow, "server", 0, 1)],
+        ),
+        (
+            (117_384_147_383_645_347, 5, 0.045_848_599_235_918_865, None, (22_373, 500), false, 0),
+            vec![(closes, "server", 5, 6), (FaultKind::Freeze, "client", 3, 1_380), (FaultKind::Kill, "client", 6, 7)],
+        ),
+    ];
+    for ((seed, connections, loss, bandwidth, (send_buffer, recv_buffer), shuffled, service_us), faults) in plans {
+        let faults = faults.into_iter().map(|(kind, target, start, stop)| {
+            let (start, stop) = (Duration::from_millis(start), Duration::from_millis(stop));
+            Fault { start, stop: Some(stop), target: target.parse().unwrap(), kind }
+        });
+        let service = ServiceTime { per_segment: Duration::from_micros(service_us), ..ServiceTime::default() };
+        let faults = faults.collect();
+        let plan = Plan {
+            seed,
+            connections,
+            loss,
+            bandwidth,
+            send_buffer,
+            recv_buffer,
+            lowat: None,
+            shuffled,
+            service,
+            faults,
+        };
+        assert_eq!(run_rough(&plan).connections_left, 0, "{plan:?}");
+    }
+}

@@ -10,7 +10,7 @@ use super::{Row, Time};
 const HEAD: &str = "\
 # How true the network is
 
-Written by `FIDELITY=write cargo test -p sim --test it fidelity`; the same test fails where this page and the worlds disagree.
+Written by `FIDELITY=write cargo test -p sim-tests fidelity`; the same test fails where this page and the worlds disagree.
 
 Each probe is one pair of programs, run unchanged on kernel sockets (Linux), in our simulator and under turmoil 0.7.2. A cell says what the
 programs saw. `=` means: the same as the kernel. Every difference has its reason below the table; one without a reason fails the test.
@@ -122,7 +122,7 @@ fn old_cell<'a>(old: &'a str, asks: &str, column: usize) -> &'a str {
 
 /// Compares the page with the file in the repository, or writes it if `FIDELITY=write` asks for it.
 pub(crate) fn check_or_write(path: &str, rows: &[Row], times: &[Time]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     let page = text(rows, times, &there);
     if std::env::var("FIDELITY").is_ok_and(|word| word == "write") {
@@ -130,7 +130,7 @@ pub(crate) fn check_or_write(path: &str, rows: &[Row], times: &[Time]) {
         return;
     }
     for (ours, theirs) in page.lines().zip(there.lines()) {
-        assert_eq!(ours, theirs, "{} is stale: FIDELITY=write cargo test -p sim --test it fidelity", path.display());
+        assert_eq!(ours, theirs, "{} is stale: FIDELITY=write cargo test -p sim-tests fidelity", path.display());
     }
     assert_eq!(page.lines().count(), there.lines().count(), "{} is stale", path.display());
 }
