@@ -55,8 +55,7 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long our Close waits for the peer's. Default 1 s.
     pub close_timeout: Duration,
-    /// Bounds of each session. Default [`Limits::default`] with a read buffer of 512 bytes, which holds a few ticks: the library clears all of a buffer before
-    /// each read, and ten thousand clients have ten thousand of them.
+    /// Bounds of each session. Default [`Limits::default`].
     pub limits: Limits,
 }
 
@@ -85,7 +84,7 @@ impl Config {
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),
-            limits: Limits { read_buffer: 512, ..Limits::default() },
+            limits: Limits::default(),
         }
     }
 

@@ -20,7 +20,8 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 /// Has the allocator keep what it was once given: to give memory back after a while it reads the clock, which nobody may do in a simulated world
 /// (the simulator would fail the run and name the allocator). Call it at the start of `main`, while there is one thread. Without this allocator it does nothing.
 pub fn settle() {
-    // SAFETY: stores a number at a place of the library's own table, whose length it checks. It must not race with another call; the caller has one thread.
+    // SAFETY: stores two words at a place of the library's own table, whose length it checks. Another thread that allocates meanwhile may read either the old
+    // or the new delay, and both are good: it is an option that the library lets a program set at run time.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
 }
 

@@ -275,7 +275,7 @@ pub(crate) fn number(host: Option<&str>, begin: &str) -> Option<u16> {
 
 /// The clients of a group, those with a number, or both at once.
 pub(crate) fn clients(scenario: &Scenario, client: Option<u32>, group: Option<&str>) -> Option<std::ops::Range<u32>> {
-    let one = client.map(|client| client..client + 1);
+    let one = client.map(|client| client..client.saturating_add(1));
     let Some(group) = group else { return one };
     let mut first = 0;
     for known in &scenario.clients {

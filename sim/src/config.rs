@@ -305,6 +305,6 @@ pub enum Spread {
     /// Each costs what it costs.
     #[default]
     Fixed,
-    /// Exponentially, with that mean.
+    /// Exponentially, with that mean. Drawn in the order in which a host does its work: a client more or less gives all that comes later other costs.
     Exponential,
 }

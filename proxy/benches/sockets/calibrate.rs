@@ -110,8 +110,12 @@ impl Costs {
 pub(crate) fn run(file: Option<&str>, quick: bool) -> Outcome<()> {
     let file = file.filter(|file| !file.starts_with('-')).ok_or("--calibrate wants a file to write")?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-    // Now, not after minutes.
-    std::fs::write(&path, "").map_err(|error| format!("failed to write {}: {error}", path.display()))?;
+    // Whether it can be written is known now, not after minutes; what stands there stays until there is something better.
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(|error| format!("failed to write {}: {error}", path.display()))?;
     cases::give_up_in_the_end();
     let place = Place::find();
     table::machine(place);
@@ -132,6 +136,13 @@ pub(crate) fn run(file: Option<&str>, quick: bool) -> Outcome<()> {
         CASES.iter().zip(cpu).map(|(case, cpu)| case.point(table::median(cpu.into_iter()))).collect();
     let churn_ns = table::median(churn.into_iter());
     let costs = Costs::fitted(&points);
+    if !(costs.segment >= 1.0 && costs.byte.is_finite()) {
+        return Err(format!(
+            "no costs fit these measurements ({:.1} ns a segment, {:.3} ns a byte): is the machine busy? Nothing was written",
+            costs.segment, costs.byte
+        )
+        .into());
+    }
     let text = written(place, file, quick, costs, churn_ns, &points)?;
     std::fs::write(&path, &text)?;
     println!("{text}\nwritten to {}", path.display());

@@ -290,7 +290,12 @@ impl<'a> Builder<'a> {
             self.end(at_us, span, vec![("ended", json!(why))]);
         }
         let Some(process) = self.host_track(&proxy.to_string()) else { return };
-        if matches!(why, Why::Shutdown | Why::Superseded) || !self.bound.takes(at_us, 2) {
+        if matches!(why, Why::Shutdown | Why::Superseded) {
+            // What clients are told next is not because of a leg that was lost before.
+            self.lost.remove(&proxy);
+            return;
+        }
+        if !self.bound.takes(at_us, 2) {
             return;
         }
         let track = self.thread(process.pid, "legs lost");

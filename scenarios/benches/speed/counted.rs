@@ -66,13 +66,16 @@ pub(crate) fn main(names: &[&str]) -> ExitCode {
 }
 
 /// The child: one run, and what it did.
-pub(crate) fn once(name: &str, clients: &str, seconds: &str) -> ExitCode {
+pub(crate) fn once(name: &str, clients: &str, seconds: &str, turmoil: bool) -> ExitCode {
     let (Some(world), Ok(clients), Ok(seconds)) =
         (worlds::ALL.iter().find(|world| world.name == name), clients.parse(), seconds.parse())
     else {
         return ExitCode::FAILURE;
     };
-    let run = super::run(&super::plan(&world.scenario(clients, seconds)), Engine::Sim);
+    let run = super::run(
+        &super::plan(&world.scenario(clients, seconds)),
+        if turmoil { Engine::Turmoil } else { Engine::Sim },
+    );
     let segments = run.log.lines().find_map(|line| line.strip_prefix("deliveries ")).unwrap_or("0");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));

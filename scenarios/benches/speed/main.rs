@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p scenarios --bench speed                 simulated seconds per second of one core ("elem/s"), by criterion
 //! cargo bench -p scenarios --bench speed -- counted      instructions, whose they are, and memory: what noise cannot move; needs valgrind
+//! cargo bench -p scenarios --bench speed -- once hosts 196 8 turmoil   one run, of a world, clients and simulated seconds: prints segments and the peak of memory in KiB
 //! ```
 
 mod counted;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["counted", names @ ..] => counted::main(names),
-        ["once", name, clients, seconds] => counted::once(name, clients, seconds),
+        ["once", name, clients, seconds, rest @ ..] => counted::once(name, clients, seconds, rest == ["turmoil"]),
         _ => {
             timed();
             ExitCode::SUCCESS

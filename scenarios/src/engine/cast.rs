@@ -178,6 +178,8 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     };
     let mut config =
         loadgen::Config::new(plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
+    // A few ticks: the library clears all of a buffer before each read, and ten thousand clients have ten thousand of them.
+    config.limits.read_buffer = 512;
     config.clients = host.count;
     config.first = host.first;
     config.arrival = arrival;

@@ -24,6 +24,8 @@ pub(super) struct Rules<'a> {
     pub(super) scenario: &'a Scenario,
     tree: &'a Spanned<DeTable<'a>>,
     problems: &'a mut Problems,
+    /// No value is out of its range.
+    values_right: bool,
 }
 
 impl Rules<'_> {
@@ -72,7 +74,7 @@ pub(super) fn check(
     values_right: bool,
     problems: &mut Problems,
 ) {
-    let mut rules = Rules { scenario, tree, problems };
+    let mut rules = Rules { scenario, tree, problems, values_right };
     names(file, &mut rules);
     network(&mut rules);
     for (key, count) in

@@ -2,16 +2,21 @@
 //!
 //! What was on the way when a link or a machine went is lost; the sender tries again at growing intervals until something comes back.
 
-use super::flow::{SegmentKind, Stall};
+use super::flow::{Fin, SegmentKind, Stall};
 use super::{ConnId, EndState, Happening, NEVER, World};
 
 impl World {
-    /// What is on the way is lost; the sender tries again. `began` is when it first sent what is lost. A reset is not sent again: who did not hear it tries
-    /// again itself, and is answered anew.
+    /// What is on the way is lost; the sender tries again. `began` is when it first sent what is lost. A reset is not sent again: who did not hear it
+    /// and waits for an answer to what it sent tries again itself, and is answered anew. An idle end never hears of it.
     pub(super) fn stall(&mut self, id: ConnId, dir: u8, began: u64) {
+        let now = self.now_us;
         let Some(conn) = self.conn(id) else { return };
         let unheard = &conn.ends[1 - dir as usize];
-        let asks_again = unheard.state != EndState::Dead
+        let sent = &mut conn.flows[1 - dir as usize];
+        sent.settle(now);
+        let unanswered = sent.acked < sent.written || matches!(sent.fin, Fin::Wanted | Fin::Sent);
+        let asks_again = unanswered
+            && unheard.state != EndState::Dead
             && !unheard.broken
             && conn.flows[dir as usize].segments.iter().any(|segment| segment.kind == SegmentKind::Reset);
         self.lose(id, dir, began);

@@ -103,6 +103,57 @@ fn a_writer_before_a_closed_window_hears_of_a_reader_killed_behind_an_outage() {
     });
 }
 
+/// Aborts a connection, and cuts the link while the reset is on its way; then goes on with the other end.
+fn whose_reset_is_lost<F>(story: impl Fn(SimStream) -> F + Clone + Send + Sync + 'static)
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let report = sim::run(config(), |world| {
+        let server = world.foreground("server", move |net| {
+            let story = story.clone();
+            async move {
+                let listener = net.bind(([0, 0, 0, 0], 7).into(), ListenOptions::default()).await?;
+                story(listener.accept().await?.0).await
+            }
+        });
+        let control = world.control();
+        world.foreground("client", move |net| async move {
+            let stream = connect(&net).await?;
+            sleep(Duration::from_millis(100)).await;
+            stream.abort();
+            sleep(LATENCY / 2).await;
+            control.partition(server, net.host());
+            sleep(Duration::from_millis(50)).await;
+            control.heal(server, net.host());
+            Ok::<(), io::Error>(())
+        });
+    });
+    assert_eq!(report.unwrap_or_else(|failure| panic!("{failure}")).connections_left, 0);
+}
+
+#[test]
+fn an_idle_end_never_hears_of_a_reset_that_was_lost() {
+    whose_reset_is_lost(|mut stream| async move {
+        let heard = timeout(Duration::from_secs(3_600), stream.read(&mut [0; 8])).await;
+        assert!(heard.is_err(), "{heard:?}");
+        // What it says then is answered.
+        stream.write_all(b"hello").await?;
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_end_that_waits_for_an_answer_hears_of_a_reset_that_was_lost() {
+    whose_reset_is_lost(|mut stream| async move {
+        // It arrives between the abort and the cut; its answer is a reset, and lost, too.
+        sleep(Duration::from_millis(82)).await;
+        stream.write_all(b"hello").await?;
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        Ok(())
+    });
+}
+
 #[test]
 fn bytes_into_a_dead_end_are_sent_again_while_its_resets_are_lost() {
     told(|net, control, [server, own]| async move {

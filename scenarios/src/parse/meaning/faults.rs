@@ -35,6 +35,8 @@ fn times(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
         let message = format!("the fault begins at {at}, after the steady phase of {steady}");
         rules.wrong_but(&["faults".into(), index.into(), "at".into()], message, "times count from its beginning");
     } else if let Some(lasts) = fault.lasts
+        // One that waits for an event ends with the phase at the latest.
+        && fault.after.is_none()
         && end_us(fault) > steady.as_micros()
     {
         let message =

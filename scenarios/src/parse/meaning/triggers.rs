@@ -54,6 +54,9 @@ fn moment(rules: &mut Rules<'_>, path: &[Step<'_>], asked: &Asked<'_>) {
             if says.is_empty() { "it says nothing more".to_owned() } else { format!("it says {}", says.join(", ")) };
         rules.wrong_but(&at(key), format!("\"{word}\" does not say of which {key} it is"), hint);
     }
+    if !rules.values_right {
+        return;
+    }
     let scenario = rules.scenario;
     let plan = Plan::new(scenario, 0);
     if let Some(symbol) = asked.symbol {

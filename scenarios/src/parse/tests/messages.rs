@@ -524,6 +524,11 @@ fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
             "21:62: proxy \"proxy-1\": it is not there: proxy-0; did you mean \"proxy-0\"?",
         ],
     );
+    // Out of range, and nothing is reckoned with it.
+    fault(
+        "after = { event = \"client_open\", client = 4294967295 }",
+        &["21:43: faults[0].after.client must be a whole number, 0 to 1000000, not 4294967295"],
+    );
     fault(
         "after = { event = \"client_open\", client = 10, group = \"al\" }",
         &[
