@@ -4,6 +4,7 @@
 //! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
 
 mod answers;
+pub mod proof;
 mod queues;
 mod rules;
 

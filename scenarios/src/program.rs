@@ -1,6 +1,7 @@
 //! The program `windtunnel`: the command line and its exit codes.
 
 mod difference;
+mod mutants;
 mod run;
 mod select;
 mod twice;
@@ -81,11 +82,7 @@ enum Command {
     /// Determinism check: each run in a fresh process against the same run in this one, after fifty others
     Twice(TwiceArgs),
     /// The planted bugs that prove the checkers
-    Mutants {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Mutants(MutantsArgs),
     /// One of the three programs, from this build
     #[command(disable_help_flag = true)]
     Role {
@@ -243,6 +240,19 @@ impl CaptureArgs {
 }
 
 #[derive(Debug, Args)]
+struct MutantsArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Run each and print, as Markdown, who caught it; one that is missed, or blamed on a checker that is not declared, fails (exit code 1)
+    #[arg(long, conflicts_with = "json")]
+    prove: bool,
+    /// With these seeds, both included
+    #[arg(long, value_parser = select::seeds, default_value = "1..3", requires = "prove")]
+    seeds: select::Seeds,
+}
+
+#[derive(Debug, Args)]
 struct TwiceArgs {
     #[command(flatten)]
     select: SelectArgs,
@@ -302,7 +312,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, captures } => run::replay(&capsule, &captures),
         Command::Twice(args) => twice::twice(args),
-        Command::Mutants { json } => select::mutants(json),
+        Command::Mutants(args) => mutants::mutants(&args),
         Command::Role { role, args } => return play(role, args),
         Command::Trace { scenario, seed, order, engine, events, segments } => {
             let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };

@@ -8,7 +8,7 @@ use super::{Failure, SelectArgs, exit, print, say};
 use crate::calibration::{Calibration, CalibrationError};
 use crate::model::{Engine, Scenario, ServiceTime};
 use crate::plan::Plan;
-use crate::{catalogue, engine, mutants};
+use crate::{catalogue, engine};
 
 /// Seeds from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Seeds {
 const SEEDS_MAX: u64 = 1_000_000;
 
 impl Seeds {
-    fn count(self) -> u64 {
+    pub(super) fn count(self) -> u64 {
         (self.last - self.first).saturating_add(1)
     }
 }
@@ -204,36 +204,6 @@ pub(super) fn service_time(path: &Path, engine: Engine) -> Result<ServiceTime, F
         CalibrationError::Malformed { .. } => Failure::usage(error.to_string()),
     })?;
     Ok(calibration.service_time())
-}
-
-pub(super) fn mutants(json: bool) -> Result<u8, Failure> {
-    if json {
-        let rows: Vec<serde_json::Value> = mutants::all()
-            .iter()
-            .map(|mutant| {
-                serde_json::json!({
-                    "name": mutant.name, "about": mutant.about, "scenario": mutant.scenario,
-                    "must": mutant.must, "may": mutant.may, "order": mutant.order,
-                })
-            })
-            .collect();
-        return print(&format!("{:#}", serde_json::Value::from(rows)));
-    }
-    let mut text = String::new();
-    for mutant in mutants::all() {
-        let _ = writeln!(text, "{}  (in {})", mutant.name, mutant.scenario);
-        for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
-            let _ = writeln!(text, "  {line}");
-        }
-        if mutant.order != 0 {
-            let _ = writeln!(text, "  shows with:     --orders {0}..{0}", mutant.order);
-        }
-        let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
-        if !mutant.may.is_empty() {
-            let _ = writeln!(text, "  may be blamed:  {}", mutant.may.join(", "));
-        }
-    }
-    print(&text)
 }
 
 #[cfg(test)]

@@ -1,0 +1,111 @@
+//! `mutants`: the planted bugs, and the proof that each is caught.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use reports::record::Verdict;
+
+use super::select::{self, Seeds};
+use super::{Failure, MutantsArgs, exit, print, say};
+use crate::campaign::{self, Bounds, Job, News};
+use crate::engine::Options;
+use crate::model::Engine;
+use crate::mutants::proof::{self, Proof};
+use crate::mutants::{self, Mutant};
+
+pub(super) fn mutants(args: &MutantsArgs) -> Result<u8, Failure> {
+    if args.prove {
+        return prove(args);
+    }
+    if args.json {
+        let rows: Vec<serde_json::Value> = mutants::all()
+            .iter()
+            .map(|mutant| {
+                serde_json::json!({
+                    "name": mutant.name, "about": mutant.about, "scenario": mutant.scenario,
+                    "must": mutant.must, "may": mutant.may, "order": mutant.order,
+                })
+            })
+            .collect();
+        return print(&format!("{:#}", serde_json::Value::from(rows)));
+    }
+    let mut text = String::new();
+    for mutant in mutants::all() {
+        let _ = writeln!(text, "{}  (in {})", mutant.name, mutant.scenario);
+        for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
+            let _ = writeln!(text, "  {line}");
+        }
+        if mutant.order != 0 {
+            let _ = writeln!(text, "  shows with:     --orders {0}..{0}", mutant.order);
+        }
+        let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
+        if !mutant.may.is_empty() {
+            let _ = writeln!(text, "  may be blamed:  {}", mutant.may.join(", "));
+        }
+    }
+    print(&text)
+}
+
+/// Runs every planted bug with every seed, prints the page, and fails where one is missed or blamed on a stranger.
+fn prove(args: &MutantsArgs) -> Result<u8, Failure> {
+    let mut jobs = Vec::new();
+    for mutant in mutants::all() {
+        let chosen = select::one(mutant.scenario)?;
+        jobs.extend((args.seeds.first..=args.seeds.last).map(|seed| Job {
+            scenario: chosen.scenario.clone(),
+            text: chosen.text.clone(),
+            seed,
+            // The events are kept, for the campaign would run a failing run a second time to have them.
+            options: Options { engine: Engine::Sim, mutant: Some(mutant), order: mutant.order, keep_events: true },
+            service_time: None,
+            pcap: None,
+            trace: false,
+        }));
+    }
+    let bar = ProgressBar::new(jobs.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} runs  {wide_msg}") {
+        bar.set_style(style);
+    }
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; jobs.len()];
+    let mut trouble = None;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    campaign::run(&jobs, Bounds { threads, budget: None, watchdog: Duration::from_secs(300) }, |news| match news {
+        News::Done(done) => {
+            bar.set_message(jobs[done.index].options.mutant.map_or("", |mutant| mutant.name));
+            bar.inc(1);
+            match done.result {
+                Ok(run) => verdicts[done.index] = Some(run.verdict),
+                Err(error) => {
+                    trouble.get_or_insert(Failure::engine(&error));
+                }
+            }
+        }
+        News::Hangs(index) => {
+            let Job { scenario, seed, options, .. } = &jobs[index];
+            let name = options.mutant.map_or("", |mutant| mutant.name);
+            say(&format!(
+                "windtunnel: {} seed {seed} with {name} hangs on the wall: a bug in the harness",
+                scenario.name
+            ));
+            std::process::exit(i32::from(exit::HARNESS))
+        }
+    });
+    bar.finish_and_clear();
+    if let Some(failure) = trouble {
+        return Err(failure);
+    }
+    let each = verdicts.chunks(usize::try_from(args.seeds.count()).unwrap_or(usize::MAX));
+    let proofs: Vec<Proof> =
+        mutants::all().iter().zip(each).map(|(mutant, runs)| Proof::of(mutant, runs.iter().flatten())).collect();
+    let Seeds { first, last } = args.seeds;
+    print(&proof::page(
+        &proofs,
+        &format!("cargo windtunnel mutants --prove --seeds {first}..{last} > docs/mutants.md"),
+    ))?;
+    let bad: Vec<&Mutant> = proofs.iter().filter(|proof| !proof.holds()).map(|proof| proof.mutant).collect();
+    for mutant in &bad {
+        say(&format!("windtunnel: {} was missed, or blamed on a checker that is not declared", mutant.name));
+    }
+    Ok(if bad.is_empty() { exit::PASSED } else { exit::BROKEN })
+}
