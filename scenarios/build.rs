@@ -1,12 +1,53 @@
-//! Tells the program which cargo profile it was built in: capsules record it, since a run is the same only in the same build.
+//! Tells the program in which cargo profile it was built (capsules record it, since a run is the same only in the same build), and which marks stand in the
+//! programs that it runs, and where.
 
+#[path = "build/marks.rs"]
+mod marks;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     // target/PROFILE/build/scenarios-HASH/out. `PROFILE` itself would say `release` for every profile that inherits from it.
     let out = std::env::var("OUT_DIR").unwrap_or_default();
     let profile = Path::new(&out).ancestors().nth(3).and_then(Path::file_name);
     let profile = profile.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
     println!("cargo::rustc-env=WINDTUNNEL_PROFILE={profile}");
+    match table() {
+        Ok(text) => {
+            if let Err(error) = std::fs::write(Path::new(&out).join("marks.rs"), text) {
+                println!("cargo::error=failed to write the table of marks: {error}");
+            }
+        }
+        Err(why) => println!("cargo::error={why}"),
+    }
+}
+
+/// The table of all marks as a Rust expression.
+fn table() -> Result<String, String> {
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    let mut text = "&[\n".to_owned();
+    for program in ["proxy", "mock-upstream", "loadgen"] {
+        let folder = Path::new("..").join(program).join("src");
+        println!("cargo::rerun-if-changed={}", folder.display());
+        for path in marks::sources(&folder) {
+            let source = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let file = path.strip_prefix("..").unwrap_or(&path).display().to_string();
+            let found = marks::scan(&source)
+                .map_err(|line| format!("{file}:{line}: reached! takes a name in plain words, as a literal"))?;
+            for marks::Found { name, line } in found {
+                let place = format!("{file}:{line}");
+                if let Some(other) = places.insert(name.clone(), place.clone()) {
+                    return Err(format!("{place}: the mark \"{name}\" stands at {other}, too: a name is a place"));
+                }
+                writeln!(text, "Mark {{ name: {name:?}, file: {file:?}, line: {line} }},")
+                    .map_err(|e| e.to_string())?;
+            }
+        }
+    }
+    text.push(']');
+    Ok(text)
 }

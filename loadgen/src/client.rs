@@ -116,6 +116,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
             break;
         };
         planned = Instant::now() + wait;
+        wire::reached!("client tries the next proxy", if crowd.targets.len() > 1);
         target = (target + 1) % crowd.targets.len();
     }
     tally

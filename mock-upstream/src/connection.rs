@@ -134,6 +134,7 @@ impl<S: ByteStream> Connection<'_, S> {
         let mut news = self.shared.news.subscribe();
         let mut stalled = self.shared.is_stalled();
         if self.shared.slamming.load(Ordering::Relaxed) {
+            wire::reached!("source slams a connection");
             return End::Close(close::INTERNAL_ERROR, "slammed by script");
         }
         match config.mode {
@@ -276,6 +277,7 @@ impl<S: ByteStream> Connection<'_, S> {
         self.key = None;
         self.key = self.shared.take_key(&request.user_key);
         if self.key.is_none() {
+            wire::reached!("source refuses a key");
             let (source, peer) = (self.shared.config.id, self.peer);
             self.shared.config.counters.add_refused(1);
             self.shared.observer.record(|| Event::SourceRefuse { source, peer, why: Why::KeyLimit });

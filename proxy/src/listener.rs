@@ -34,6 +34,7 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
         }
         // Who comes faster than the pace waits in the kernel: it is not accepted, and not refused either.
         let until = pace.wait(Instant::now());
+        wire::reached!("newcomers wait for the pace", if until.is_some());
         let accepted = wire::select! {
             () = context.stop.cancelled() => return,
             () = context.drain.shut() => return,
@@ -45,6 +46,7 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
             Ok(accepted) => accepted,
             Err(error) => {
                 // One connection's misfortune, or no descriptors left: those that we have must live on.
+                wire::reached!("no descriptor for a newcomer");
                 context.meter.accept_errors.add(1);
                 tracing::warn!(%error, "failed to accept a connection");
                 wire::select! {
@@ -71,6 +73,7 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
                 net.spawn_on(shard, "handshake", handshake(context, shard, stream, peer, held, address));
             }
             Admit::Refuse { why, retry_after_s } => {
+                wire::reached!("newcomer refused: full", if why == Refusal::Full);
                 shed(&context, peer, Why::Admission);
                 if why == Refusal::Address {
                     context.meter.shed_address.add(1);
@@ -89,6 +92,7 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
                 });
             }
             Admit::Reset => {
+                wire::reached!("newcomer reset: too many refusals under way");
                 shed(&context, peer, Why::Admission);
                 stream.abort();
             }
@@ -123,6 +127,7 @@ async fn handshake<N: Network>(
             return Answer::Refuse { status: 403, retry_after_s: None, reason: "origin not allowed\n".to_owned() };
         }
         if !fanout && lock(&allowed.pool).is_line_full() {
+            wire::reached!("handshake refused: the line is full");
             let retry_after_s = Some(allowed.config().limits.retry_after_s);
             let reason = "too many wait for a source: try again\n".to_owned();
             return Answer::Refuse { status: 503, retry_after_s, reason };

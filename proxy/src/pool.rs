@@ -203,6 +203,7 @@ impl Pool {
     /// As [`Pool::pick`], among the instances that are `free`.
     pub(crate) fn pick_among(&mut self, now: Instant, free: &dyn Fn(SourceId) -> bool) -> Pick {
         if let Some(at) = self.dials.ready_at(self.rules.dials_total).filter(|at| *at > now) {
+            wire::reached!("dials in all held to their rate");
             return Pick::Wait(at);
         }
         let panic = self.panics();
@@ -221,6 +222,7 @@ impl Pool {
         }
         match self.balance.pick(&candidates, &mut self.choices).and_then(|index| candidates.get(index)) {
             Some(Candidate { source, .. }) => {
+                wire::reached!("panic rule used", if panic && !self.instances[source.index()].healthy());
                 self.instances[source.index()].take(now, &self.rules);
                 self.dials.take(self.rules.dials_total, now);
                 Pick::Dial(*source)
@@ -239,6 +241,7 @@ impl Pool {
     pub(crate) fn pick_in_turn(&mut self, turn: &mut Turn, now: Instant) -> Offer {
         let give_up_at = turn.waits_since.map(|since| since + self.rules.pending_timeout);
         if give_up_at.is_some_and(|at| at <= now) {
+            wire::reached!("place in the line given up");
             return Offer::TooLong;
         }
         let again = if self.line.is_next(turn.number) {
@@ -251,9 +254,11 @@ impl Pool {
             }
         } else {
             // It is woken when those before it are served.
+            wire::reached!("waited behind others in the line");
             None
         };
         if !self.line.wait(turn.number, self.rules.pending_max, || Arc::clone(&turn.wake)) {
+            wire::reached!("line before the sources full");
             return Offer::LineFull;
         }
         let since = *turn.waits_since.get_or_insert(now);
@@ -321,6 +326,7 @@ impl Pool {
         let bearable = can_do_without(instances, source, rules);
         let it = &mut instances[source.index()];
         if !it.ejected() && bearable && outlier::is_outlier(it.lately(now, rules), siblings, &rules.ejection) {
+            wire::reached!("outlier ejected");
             it.eject(now, rules);
         }
     }
@@ -332,6 +338,7 @@ impl Pool {
         let Some(it) = self.instances.get_mut(source.index()).filter(|it| !it.ejected() && bearable) else {
             return false;
         };
+        wire::reached!("silent instance ejected");
         let was = it.healthy();
         it.eject(now, &self.rules);
         was

@@ -215,6 +215,7 @@ impl<N: Network> Client<N> {
             self.moves = 0;
         }
         self.moves += 1;
+        wire::reached!("client moved too often", if self.moves > config.limits.moves_max);
         (self.moves > config.limits.moves_max)
             .then(|| Farewell::close(close::INTERNAL_ERROR, "source after source was lost", why))
     }
@@ -234,13 +235,20 @@ impl<N: Network> Client<N> {
                 end = &mut self.dismissed => return Err(end),
                 leg = &mut search => return leg,
                 () = tokio::time::sleep_until(give_up_at) => {
+                    wire::reached!("no source for a client in time");
                     return Err(Farewell::close(close::TRY_AGAIN_LATER, "no source can be reached", Why::NoSource));
                 }
                 message = self.session.next(), if reading => match message {
                     None => return Err(Farewell::Gone),
                     Some(Err(error)) => return Err(farewell::of_error(&error)),
-                    Some(Ok(Message::Close(_))) => return Err(Farewell::Answer),
-                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => self.pending = Some(message),
+                    Some(Ok(Message::Close(_))) => {
+                        wire::reached!("client left while it had no leg");
+                        return Err(Farewell::Answer);
+                    }
+                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                        wire::reached!("client spoke while it had no leg");
+                        self.pending = Some(message);
+                    }
                     // What is read here and is no message for a source is counted here.
                     Some(Ok(_)) => self
                         .quota
@@ -267,6 +275,7 @@ async fn search<N: Network>(
         let mut place = Place { context: Arc::clone(&context), source, up_since: None, fault: false };
         let ask = introduction.ask(&context.url(source));
         let Some(Leg { session, local, subprotocol }) = dial::leg(&context, source, &ask, limits).await else {
+            wire::reached!("dial for a client failed");
             place.fault = true;
             continue;
         };

@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         profile: "sim".to_owned(),
         wall_seconds: 0.1,
         runs_left_out: 0,
+        marks: None,
     };
     write_summary(&dir, &runs, &meta)?;
     write_run(&dir.join("empty"), &empty(&synthetic::report()))?;

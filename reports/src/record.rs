@@ -2,6 +2,8 @@
 //!
 //! Everything but fields named `wall_*` is byte-identical for the same build, scenario and seed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of these files' schema.
@@ -58,6 +60,9 @@ pub struct Verdict {
     pub invariants: Vec<Invariant>,
     /// What the scenario had to reach to mean anything, with how often it did.
     pub reached: Vec<Reached>,
+    /// Every mark in the programs that the run reached, wanted or not, with how often.
+    #[serde(default)]
+    pub marks: BTreeMap<String, u64>,
 }
 
 impl Verdict {

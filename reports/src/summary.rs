@@ -38,6 +38,36 @@ pub struct SummaryMeta {
     pub wall_seconds: f64,
     /// Runs that were asked for, but not begun before the time budget was over. They are named, and make the whole inconclusive.
     pub runs_left_out: u64,
+    /// What the runs reached of the marks in the programs; None where that was not looked at.
+    pub marks: Option<Marks>,
+}
+
+/// What all runs together reached of the marks in the programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Marks {
+    /// How many there are.
+    pub all: u64,
+    /// Those that no run reached, by their places.
+    pub missed: Vec<MarkMissed>,
+    /// Whether each had to be reached: one that was not makes the whole inconclusive.
+    pub required: bool,
+}
+
+/// A mark that no run reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MarkMissed {
+    /// Its name.
+    pub name: String,
+    /// Where it stands: file and line.
+    pub place: String,
+}
+
+impl Marks {
+    /// `38 of 41`.
+    #[must_use]
+    pub fn count(&self) -> String {
+        format!("{} of {}", self.all.saturating_sub(self.missed.len() as u64), self.all)
+    }
 }
 
 /// Writes `index.html`, `summary.json`, `summary.md` and `junit.xml` into `dir`, which is made if need be. Runs appear in the order given.
@@ -81,10 +111,11 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
     .render()
 }
 
-/// The worst over all runs; inconclusive where there is none, or where some were left out.
+/// The worst over all runs; inconclusive where there is none, where some were left out, or where a mark was required and not reached.
 #[must_use]
 pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Outcome {
-    let least = if runs.is_empty() || meta.runs_left_out > 0 { Outcome::Inconclusive } else { Outcome::Pass };
+    let missed = meta.marks.as_ref().is_some_and(|marks| marks.required && !marks.missed.is_empty());
+    let least = if runs.is_empty() || meta.runs_left_out > 0 || missed { Outcome::Inconclusive } else { Outcome::Pass };
     runs.iter().fold(least, |sum, run| sum.and(run.verdict.verdict))
 }
 
@@ -98,6 +129,8 @@ struct Summary<'a> {
     profile: &'a str,
     wall_seconds: f64,
     runs_left_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marks: Option<&'a Marks>,
     counts: Counts,
     runs: Vec<SummaryRun<'a>>,
 }
@@ -167,6 +200,7 @@ impl<'a> Summary<'a> {
             profile: &meta.profile,
             wall_seconds: meta.wall_seconds,
             runs_left_out: meta.runs_left_out,
+            marks: meta.marks.as_ref(),
             counts: Counts::of(runs),
             runs: runs.iter().map(run).collect(),
         }

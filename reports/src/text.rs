@@ -47,6 +47,12 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
     if meta.runs_left_out > 0 {
         text.push_str(&format!("{} runs were left out: the time budget was over\n", meta.runs_left_out));
     }
+    if let Some(marks) = &meta.marks {
+        text.push_str(&format!("marks reached: {}\n", marks.count()));
+        for mark in marks.missed.iter().filter(|_| marks.required) {
+            text.push_str(&format!("    never reached: {} ({})\n", clean(&mark.name), clean(&mark.place)));
+        }
+    }
     text
 }
 

@@ -202,7 +202,8 @@ fn collector(plan: &Plan) -> Collector {
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
     let Ended { recorded, end_us, broken, log, engine_hash, segments: _, packets } = ended;
-    let reached = recorder::reached(plan, &recorded.reached);
+    let reached = recorder::reached(plan, &recorded.reached, &recorded.marks);
+    let marks = recorded.marks.into_iter().map(|(mark, times)| (mark.to_owned(), times)).collect();
     let metrics = recorded.collector.finish(end_us);
     let mut invariants = recorded.bench.finish(end_us);
     invariants.push(programs_live(end_us, recorded.events, broken));
@@ -228,6 +229,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             wall_seconds: 0.0,
             invariants,
             reached: reached.into_iter().map(|(reached, _)| reached).collect(),
+            marks,
         },
         metrics,
         events: recorded.kept,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use reports::folder::{self, RunReport, WriteError, gather};
+use reports::record::Verdict;
 use reports::summary::{self, RunSummary, SummaryMeta};
 use wire::event::Timed;
 
@@ -101,6 +102,11 @@ impl Folder {
             *place = Some(RunSummary { verdict: run.verdict, report, replay_command });
         }
         Ok(cut)
+    }
+
+    /// The verdicts of the runs added so far.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = &Verdict> + Clone {
+        self.runs.iter().flatten().map(|run| &run.verdict)
     }
 
     /// Writes the summary over all runs added so far, and gives them in the order of their jobs.

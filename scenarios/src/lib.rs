@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `allocator`: the one that programs with many worlds choose.
+//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -24,6 +24,7 @@ pub mod cost;
 pub mod engine;
 pub mod explain;
 mod folder;
+pub mod marks;
 pub mod model;
 pub mod mutants;
 pub mod parse;

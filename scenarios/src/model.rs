@@ -438,15 +438,25 @@ pub enum Spread {
     Exponential,
 }
 
-/// A state that the run must have reached, with how often at least. Too seldom: inconclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// A state or a mark that the run must have reached, with how often at least. Too seldom: inconclusive.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reach {
-    /// Which.
-    pub state: State,
+    /// Which state. A checked scenario has either this or a mark.
+    pub state: Option<State>,
+    /// Which mark in the programs, see [`crate::marks`].
+    pub mark: Option<String>,
     /// How often at least. Default 1.
     #[serde(default = "default_once")]
     pub at_least: u64,
+}
+
+impl Reach {
+    /// The state's word, or the mark's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.state.map(State::word).or(self.mark.as_deref()).unwrap_or_default()
+    }
 }
 
 fn default_once() -> u64 {

@@ -83,6 +83,12 @@ enum Command {
     Twice(TwiceArgs),
     /// The planted bugs that prove the checkers
     Mutants(MutantsArgs),
+    /// The marks in the programs: rare branches that a run can reach, and where they stand
+    Marks {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// One of the three programs, from this build
     #[command(disable_help_flag = true)]
     Role {
@@ -202,6 +208,9 @@ struct RunArgs {
     /// A planted bug, see `windtunnel mutants`
     #[arg(long)]
     mutant: Option<String>,
+    /// Inconclusive (exit code 2) unless the runs together reach every mark in the programs; those missed are named, see `windtunnel marks`
+    #[arg(long)]
+    require_reached: bool,
     /// Which runs get a report.html with charts
     #[arg(long, value_enum, default_value_t = ReportsArg::First)]
     reports: ReportsArg,
@@ -313,6 +322,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Replay { capsule, captures } => run::replay(&capsule, &captures),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
+        Command::Marks { json } => select::marks(json),
         Command::Role { role, args } => return play(role, args),
         Command::Trace { scenario, seed, order, engine, events, segments } => {
             let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };

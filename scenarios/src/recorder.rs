@@ -8,6 +8,7 @@ use reports::metrics::Collector;
 use reports::record::Reached;
 use wire::event::{Event, Sink, Timed};
 use wire::id::{LegId, SourceId};
+use wire::reach::{self, Tally};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::check::Bench;
@@ -20,6 +21,8 @@ pub(crate) struct Recorder {
     inner: Mutex<Inner>,
     now_us: fn() -> u64,
     wants_ticks: bool,
+    /// Counts the marks that the programs reach, on the thread of the run.
+    marks: Tally,
 }
 
 struct Inner {
@@ -44,6 +47,8 @@ pub(crate) struct Recorded {
     pub collector: Collector,
     /// How often each state was reached.
     pub reached: Vec<(State, u64)>,
+    /// How often each mark in the programs was.
+    pub marks: reach::Counts,
     /// What faults waited for.
     pub triggers: Triggers,
     /// All events, if they were to be kept.
@@ -65,6 +70,7 @@ impl Recorder {
                 kept: keep.then(Vec::new),
             }),
             now_us,
+            marks: Tally::default(),
             wants_ticks: plan.triggers.iter().any(Trigger::wants_ticks),
         }
     }
@@ -85,9 +91,15 @@ impl Recorder {
         self.lock().triggers.as_mut().map_or(Poll::Pending, |triggers| triggers.poll_due(waker))
     }
 
+    /// Counts the marks that are reached on this thread, which is to be that of the run.
+    pub(crate) fn listen(&self) {
+        self.marks.listen();
+    }
+
     /// Takes no further events: what happens while a run is torn down is not part of it.
     pub(crate) fn close(&self) {
         self.lock().open = false;
+        self.marks.close();
     }
 
     /// Ends the record and takes what it holds. None the second time.
@@ -103,6 +115,7 @@ impl Recorder {
             bench,
             collector,
             reached: inner.states.reached(),
+            marks: self.marks.take(),
             triggers,
             kept: inner.kept.take(),
         })
@@ -273,15 +286,17 @@ impl States {
     }
 }
 
-/// The states that a scenario asks for, as they stand in a verdict.
+/// The states and marks that a scenario asks for, as they stand in a verdict.
 #[must_use]
-pub(crate) fn reached(plan: &Plan, counts: &[(State, u64)]) -> Vec<(Reached, u64)> {
+pub(crate) fn reached(plan: &Plan, states: &[(State, u64)], marks: &reach::Counts) -> Vec<(Reached, u64)> {
     plan.scenario
         .reach
         .iter()
         .map(|reach| {
-            let times = counts.iter().find(|entry| entry.0 == reach.state).map_or(0, |entry| entry.1);
-            (Reached { name: reach.state.word().to_owned(), times }, reach.at_least)
+            let of_state = |state| states.iter().find(|entry| entry.0 == state).map(|entry| entry.1);
+            let of_mark = |mark: &str| marks.get(mark).copied();
+            let times = reach.state.and_then(of_state).or_else(|| reach.mark.as_deref().and_then(of_mark));
+            (Reached { name: reach.name().to_owned(), times: times.unwrap_or(0) }, reach.at_least)
         })
         .collect()
 }

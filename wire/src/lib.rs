@@ -10,6 +10,7 @@
 //!   draw      counter-based randomness by key
 //!   args      how the programs read symbols and durations
 //!   event     what happened in a run: the record that checkers judge
+//!   reach     marks in the code: which of its rare branches were taken
 //! ```
 //!
 //! This crate imports nothing of ours, and everything of ours may import it. It never decides: no balancing, no health, no
@@ -22,6 +23,7 @@ pub mod event;
 pub mod feed;
 pub mod id;
 pub mod net;
+pub mod reach;
 pub mod tick;
 pub mod ws;
 

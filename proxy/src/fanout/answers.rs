@@ -149,6 +149,8 @@ impl Answers {
                 Answer::Denied(reason) => answer.denied.push((symbol, reason)),
             }
             if differs {
+                wire::reached!("symbol denied after it was accepted", if !accepts);
+                wire::reached!("symbol accepted after it was denied", if accepts);
                 changed.push(symbol);
             }
             (word.told, word.awaited) = (Some(accepts), false);

@@ -168,7 +168,10 @@ impl<N: Network> Client<'_, N> {
                             conn.say(frame::ping());
                             at
                         }
-                        Look::Gone => return Farewell::drop(Why::PingTimeout),
+                        Look::Gone => {
+                            wire::reached!("client given up without a pong");
+                            return Farewell::drop(Why::PingTimeout);
+                        }
                     };
                     if !self.asked {
                         next = next.min(first_message_by);
@@ -176,7 +179,11 @@ impl<N: Network> Client<'_, N> {
                     alarm.as_mut().reset(next);
                 }
                 turn = poll_fn(|cx| conn.poll(cx, &context.hub.books)) => match turn {
-                    Turn::Overflowed => return Farewell::close(close::TRY_AGAIN_LATER, "too slow", Why::Slow),
+                    Turn::Overflowed => {
+                        wire::reached!("slow client evicted");
+                        wire::reached!("failover during slow-client eviction", if context.hub.is_between_legs());
+                        return Farewell::close(close::TRY_AGAIN_LATER, "too slow", Why::Slow);
+                    }
                     Turn::Broken(error) => {
                         tracing::debug!(peer = %conn.peer, %error, "failed to write to a client");
                         return Farewell::Gone;

@@ -68,6 +68,7 @@ impl Conflating {
         let Some(slot) = self.slot(place) else { return };
         let Some(older) = slot.take() else { return };
         let snapshot = older.kind == Kind::Snapshot && newer.kind == Kind::Live;
+        wire::reached!("conflation while a snapshot is pending", if snapshot);
         *slot = Some(if snapshot { Arc::new(newer.again(Kind::Snapshot)) } else { newer });
         self.bytes = self.bytes + added - older.bytes();
         dropped.push(Dropped { delivery: older, why: Why::Conflated });
@@ -80,6 +81,7 @@ impl Conflating {
         };
         let oldest = self.waiting.iter().enumerate().filter_map(|(index, slot)| Some((rank(slot)?, index))).min();
         let Some(gone) = oldest.and_then(|(_, index)| self.waiting[index].take()) else { return false };
+        wire::reached!("conflating queue full: the oldest gives way");
         self.bytes -= gone.bytes();
         if let Some(places) = &mut self.places
             && gone.kind != Kind::Replay

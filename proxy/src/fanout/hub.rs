@@ -251,6 +251,7 @@ impl<N: Network> Hub<N> {
     pub(super) fn due(&self, key: LegKey, now: Instant, busy: bool, delay: Duration) -> Due {
         let mut state = lock(&self.state);
         if busy && state.legs.next(key).is_some() {
+            wire::reached!("source too busy for the next request");
             return Due { told: None, again: Some(now + delay.max(Duration::from_millis(1))) };
         }
         let State { legs, merge, stamp, .. } = &mut *state;
@@ -323,9 +324,15 @@ impl<N: Network> Hub<N> {
         }
     }
 
+    /// Whether no leg is up.
+    pub(super) fn is_between_legs(&self) -> bool {
+        !lock(&self.state).legs.any_up()
+    }
+
     /// Waits until every shard has room for more. Cancel-safe.
     pub(super) async fn has_room(&self) {
         while self.shards.iter().any(Shard::is_full) {
+            wire::reached!("source read no further for a full inbox");
             self.room.notified().await;
         }
     }

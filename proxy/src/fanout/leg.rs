@@ -98,7 +98,10 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
         dialled = dial::leg(context, source, &ask, limits) => dialled,
     };
     match dialled {
-        None => context.leg_closed(source, None, true),
+        None => {
+            wire::reached!("dial of a leg failed");
+            context.leg_closed(source, None, true);
+        }
         Some(Leg { session, local, .. }) => {
             let opening = Opening {
                 now: Instant::now(),
@@ -126,6 +129,10 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             let why = life.run().await;
             context.hub.close_leg(life.key);
             let (up_since, had_data) = (life.up_since, life.had_data);
+            wire::reached!("leg lost before it was up", if up_since.is_none());
+            wire::reached!("leg given up as stale", if why == Why::Stale);
+            wire::reached!("leg refused for its key", if why == Why::KeyLimit);
+            wire::reached!("leg superseded", if why == Why::Superseded);
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
             tracing::warn!(%source, url = ask.url, ?why, "lost the leg to a source");
@@ -343,6 +350,7 @@ impl<N: Network> Life<'_, N> {
     fn on_data(&mut self, now: Instant, symbol: Symbol, message: Message) {
         self.had_data = true;
         if let Some(lost_at) = self.lost_at.take() {
+            wire::reached!("first data after a failover");
             self.context.meter.failover.observe(now.saturating_duration_since(lost_at));
         }
         self.judge.heard(now, Heard::Data);

@@ -133,6 +133,7 @@ impl Legs {
     pub(super) fn close(&mut self, now: Instant, key: LegKey) -> (Option<u64>, Vec<Symbol>) {
         let Some(mut leg) = self.legs.try_remove(key) else { return (None, Vec::new()) };
         for it in self.handovers.iter().filter(|it| it.to == key) {
+            wire::reached!("new leg of a symbol died before it had arrived");
             // It has not arrived: the leg that it was to leave carries it still, and gives it back when it has moved elsewhere.
             if let Some(leg) = self.legs.get(it.from) {
                 self.owners.insert(it.symbol, Some(leg.source));
@@ -188,6 +189,7 @@ impl Legs {
             if let Some(old) = under_way.filter(|old| old.to != to)
                 && let Some(leg) = self.legs.get_mut(old.to)
             {
+                wire::reached!("symbol moved on before it had arrived");
                 leg.reconcile.changed(now, &Change { added: Vec::new(), removed: vec![it.symbol] });
                 leg.bell.notify_one();
             }
@@ -214,6 +216,7 @@ impl Legs {
             if !caught_up && now < it.by {
                 return true;
             }
+            wire::reached!("symbol moved by the deadline", if !caught_up);
             if let Some(from) = legs.get_mut(it.from) {
                 from.reconcile.changed(now, &Change { added: Vec::new(), removed: vec![it.symbol] });
                 from.bell.notify_one();
@@ -251,6 +254,11 @@ impl Legs {
     pub(super) fn asked(&self, symbol: Symbol) -> impl Iterator<Item = LegKey> {
         let asked = move |(_, leg): &(LegKey, &Leg)| leg.number.is_some() && leg.reconcile.knows(symbol);
         self.legs.iter().filter(asked).map(|(key, _)| key)
+    }
+
+    /// Whether any leg is up.
+    pub(super) fn any_up(&self) -> bool {
+        self.legs.iter().any(|(_, leg)| leg.number.is_some())
     }
 
     /// A leg's number, once it is up.

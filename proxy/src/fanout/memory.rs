@@ -53,6 +53,11 @@ impl Memory {
     pub(super) fn after(&self, symbol: Symbol, epoch: u64, seq: u64) -> Option<impl Iterator<Item = &Arc<Delivery>>> {
         let ring = &self.rings.get(&symbol)?.messages;
         let (first, last) = (ring.front()?, ring.back()?);
+        wire::reached!("resume across an epoch", if last.epoch != epoch);
+        wire::reached!(
+            "resume from before what is remembered",
+            if last.epoch == epoch && seq.saturating_add(1) < first.seq
+        );
         if last.epoch != epoch || seq > last.seq || seq.saturating_add(1) < first.seq {
             return None;
         }

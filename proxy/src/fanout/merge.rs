@@ -177,6 +177,7 @@ impl Merge {
                 stream.ahead.retain(|it| it.leg != leg);
             } else if quiet && tick.ts < stream.ts {
                 // The source's clock has gone back, and nobody says anything else.
+                wire::reached!("merge began anew as the source's clock went back");
                 stream.begin(leg, fresh);
                 deliver(stream, now, symbol, tick, message, out);
             } else if let Some(chain) = stream.chain.filter(|_| self.trusted.contains(&leg)) {
@@ -192,6 +193,7 @@ impl Merge {
                 stream.ahead.push(Ahead { leg, ticks: VecDeque::new() });
                 stream.ahead.len() - 1
             });
+            wire::reached!("merge kept back a leg that is ahead");
             let ticks = &mut stream.ahead[place].ticks;
             if ticks.len() == AHEAD_MAX {
                 ticks.pop_front();
@@ -231,6 +233,7 @@ fn leave(stream: &mut Stream, now: Instant, symbol: Symbol, leg: u64, fresh: Fre
     stream.ahead.retain(|it| it.leg != leg);
     if stream.carriers.is_empty() && !stream.ahead.is_empty() {
         // Nobody fills what lies between.
+        wire::reached!("merge lost its chain to one that was ahead");
         let oldest = |it: &(usize, &Ahead)| it.1.ticks.front().map(|(tick, _)| tick.ts);
         let place = stream.ahead.iter().enumerate().min_by_key(oldest).map_or(0, |(place, _)| place);
         let next = stream.ahead.remove(place);
@@ -251,6 +254,7 @@ fn deliver(stream: &mut Stream, now: Instant, symbol: Symbol, tick: Tick, messag
     out.push(Merged { symbol, chain, message });
     // Each round takes one leg from those ahead: as many rounds as legs at most.
     while let Some(place) = reached(stream) {
+        wire::reached!("merge caught up with one that was ahead");
         let ahead = stream.ahead.remove(place);
         stream.carriers.push(ahead.leg);
         for (tick, message) in ahead.ticks {

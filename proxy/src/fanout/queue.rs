@@ -103,6 +103,7 @@ impl Queue for Bounded {
                 dropped.push(Dropped::overflow(delivery));
                 return Pushed::Queued;
             };
+            wire::reached!("queue full: the oldest gives way");
             self.bytes -= oldest.bytes();
             dropped.push(Dropped::overflow(oldest));
         }

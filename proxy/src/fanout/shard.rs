@@ -236,6 +236,7 @@ fn begin<S: ByteStream>(
         let missed: Vec<_> = missed.map(|delivery| Arc::new(delivery.again(Kind::Replay))).collect();
         // All or nothing: what would not fit into its queue is not promised.
         if missed.iter().map(|delivery| delivery.bytes()).sum::<usize>() <= conn.room(queue_bytes_max) {
+            wire::reached!("resume served in full");
             return conn.begin(symbol, Some((epoch, seq, true)), missed.into_iter(), books);
         }
     }

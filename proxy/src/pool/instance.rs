@@ -116,9 +116,11 @@ impl Instance {
     /// It works. What was begun before a failure cuts no rest short, and nothing an ejection: an outlier does work, now and then.
     fn proved(&mut self, now: Instant, rules: &Rules) {
         if self.rests_until.max(self.ejections.until()).is_some_and(|until| until > now) {
+            wire::reached!("success that cut no rest short");
             return;
         }
         let rested = self.rests_until.take().is_some();
+        wire::reached!("half-open probe succeeded", if rested);
         if !self.healthy() {
             self.successes += 1;
             if self.successes < rules.rise {
@@ -149,8 +151,10 @@ impl Instance {
     /// not count.
     pub(super) fn failed(&mut self, now: Instant, dial: bool, rules: &Rules, redial: &mut dyn Redial) {
         if self.rests(now) {
+            wire::reached!("failures during a rest counted as one");
             return;
         }
+        wire::reached!("half-open probe failed", if self.rests_until.is_some());
         self.window.add(now, Counts { dials: u32::from(dial), failures: 1 }, rules.ejection.window);
         self.blame(now, rules);
         self.rests_until = Some(now + redial.delay(self.failures, &mut self.draws));
@@ -200,6 +204,7 @@ impl Instance {
     /// It works, but not for us now.
     pub(super) fn refused(&mut self, now: Instant, redial: &mut dyn Redial) {
         if !self.rests(now) {
+            wire::reached!("instance rests after it refused the key");
             self.refusals = self.refusals.saturating_add(1);
             self.rests_until = Some(now + redial.delay(self.refusals, &mut self.draws));
         }

@@ -164,6 +164,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         }
         // In a breach the client is not to move any more.
         if self.breach.is_none() && self.vigil.as_ref().is_some_and(|vigil| vigil.is_stale(now)) {
+            wire::reached!("leg left as its instance is silent among siblings");
             return Err(BridgeEnd::LegLost(Why::Stale, Parting::Silent));
         }
         if self.breach_ends.is_some_and(|at| now >= at) {
@@ -247,6 +248,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             return Poll::Ready(self.written_up(Err(error)));
         }
         if let Some(message) = self.replay.pop_front() {
+            wire::reached!("preamble said again to the next instance");
             return Poll::Ready(self.send_up(message));
         }
         let message = match self.client.pending.take() {
@@ -293,6 +295,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(client_broke(&error))),
             Poll::Pending => {
+                wire::reached!("source read no further for its client");
                 self.source_held_back = true;
                 return Poll::Pending;
             }
@@ -306,6 +309,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         let now = Instant::now();
         Poll::Ready(match message {
             Message::Text(text) if self.v1 && text.as_str() == KEY_LIMIT_TEXT => {
+                wire::reached!("client moved from an instance that refused its key");
                 Err(BridgeEnd::LegLost(Why::KeyLimit, Parting::Silent))
             }
             Message::Text(text) if self.v1 && text.as_str() == GREETING => {
@@ -325,6 +329,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             }
             Message::Close(_) if self.breach.is_some() => Err(self.end_of_breach()),
             Message::Close(frame) if self.departs(frame.as_ref()) => {
+                wire::reached!("client moved from an instance that leaves");
                 Err(BridgeEnd::LegLost(Why::Closed, Parting::Answer))
             }
             Message::Close(frame) => Err(BridgeEnd::LegClosed(frame)),

@@ -5,6 +5,8 @@ use crate::figure;
 
 /// Failures shown in full; the others are counted.
 const FAILURES_MAX: usize = 5;
+/// Marks never reached that are named.
+const MARKS_MAX: usize = 20;
 /// Rows of the table; the worst come first when there are more.
 const ROWS_MAX: usize = 500;
 
@@ -20,6 +22,21 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     );
     if meta.runs_left_out > 0 {
         text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out));
+    }
+    if let Some(marks) = &meta.marks {
+        text.push_str(&format!("\nMarks reached: {}.", marks.count()));
+        if !marks.missed.is_empty() && (marks.required || marks.missed.len() <= MARKS_MAX) {
+            text.push_str(if marks.required { " **Required, and never reached:**" } else { " Never reached:" });
+            text.push_str("\n\n");
+            for mark in marks.missed.iter().take(MARKS_MAX) {
+                text.push_str(&format!("- {} ({})\n", escaped(&mark.name), escaped(&mark.place)));
+            }
+            if marks.missed.len() > MARKS_MAX {
+                text.push_str(&format!("- and {} more\n", marks.missed.len() - MARKS_MAX));
+            }
+        } else {
+            text.push('\n');
+        }
     }
     let mut groups = groups(runs);
     if groups.len() > ROWS_MAX {

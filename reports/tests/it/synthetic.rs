@@ -192,5 +192,6 @@ pub(crate) fn verdict(events: u64) -> Verdict {
             Reached { name: "failover".to_owned(), times: 1 },
             Reached { name: "slow-client-dropped".to_owned(), times: 0 },
         ],
+        marks: [("first data after a failover".to_owned(), 1)].into(),
     }
 }

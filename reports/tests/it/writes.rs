@@ -2,7 +2,7 @@
 
 use reports::folder::{RunReport, WriteError, write_events, write_run};
 use reports::record::{Outcome, Verdict};
-use reports::summary::{RunSummary, SummaryMeta, overall, write_summary};
+use reports::summary::{MarkMissed, Marks, RunSummary, SummaryMeta, overall, write_summary};
 use reports::{chart, junit, page, summary, text};
 
 use crate::synthetic;
@@ -14,7 +14,14 @@ fn meta() -> SummaryMeta {
         profile: "sim".to_owned(),
         wall_seconds: 0.1,
         runs_left_out: 0,
+        marks: None,
     }
+}
+
+/// Two of three marks reached.
+fn marks(required: bool) -> Marks {
+    let missed = MarkMissed { name: "panic rule | used".to_owned(), place: "proxy/src/pool.rs:212".to_owned() };
+    Marks { all: 3, missed: vec![missed], required }
 }
 
 fn summary_of(verdict: Verdict, report: Option<&str>) -> RunSummary {
@@ -63,6 +70,28 @@ fn markdown_for_a_ci_job() {
 #[test]
 fn junit_counts_weak_evidence_as_an_error() {
     insta::assert_snapshot!(junit::xml(&runs(), &meta()).unwrap());
+}
+
+#[test]
+fn a_mark_that_was_required_and_missed_is_named_everywhere_and_does_not_pass() {
+    let passed = runs().split_off(1).swap_remove(0);
+    let meta = |required| SummaryMeta { marks: Some(marks(required)), ..meta() };
+    let runs = [passed];
+    assert_eq!(overall(&runs, &meta(false)), Outcome::Pass);
+    assert_eq!(overall(&runs, &meta(true)), Outcome::Inconclusive);
+    let (asked, unasked) = (text::table(&runs, &meta(true), false), text::table(&runs, &meta(false), false));
+    assert!(asked.ends_with("marks reached: 2 of 3\n    never reached: panic rule | used (proxy/src/pool.rs:212)\n"));
+    assert!(unasked.ends_with("marks reached: 2 of 3\n"));
+    let markdown = summary::markdown(&runs, &meta(true));
+    assert!(markdown.contains("**Required, and never reached:**\n\n- panic rule \\| used (proxy/src/pool.rs:212)\n"));
+    let page = summary::index(&runs, &meta(true)).unwrap();
+    assert!(page.contains("1 marks were required") && page.contains("proxy/src/pool.rs:212"), "{page}");
+    let dir = tempfile::tempdir().unwrap();
+    write_summary(dir.path(), &runs, &meta(true)).unwrap();
+    let json = std::fs::read_to_string(dir.path().join("summary.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["verdict"], &json["marks"]["all"]), (&"inconclusive".into(), &3.into()));
+    assert_eq!(json["marks"]["missed"][0]["place"], "proxy/src/pool.rs:212");
 }
 
 #[test]

@@ -69,9 +69,11 @@ pub(super) fn run(
     let mut capturing = None;
     let result = match options.engine {
         Engine::Turmoil => sim::turmoil::run(config, |world| {
+            recorder.listen();
             cast::assemble(world, plan, options, &recorder);
         }),
         _ => sim::run(config, |world| {
+            recorder.listen();
             let hosts = cast::assemble(world, plan, options, &recorder);
             charge(plan, &world.control(), &hosts);
             if let Some((pcap, places)) = pcap {

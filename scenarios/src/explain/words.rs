@@ -272,8 +272,8 @@ pub(super) fn reach(scenario: &Scenario) -> Vec<String> {
         .reach
         .iter()
         .map(|reach| match reach.at_least {
-            1 => reach.state.word().to_owned(),
-            times => format!("{}, at least {times} times", reach.state.word()),
+            1 => reach.name().to_owned(),
+            times => format!("{}, at least {times} times", reach.name()),
         })
         .collect()
 }

@@ -407,9 +407,15 @@ const SPREAD: &[Choice] =
     &[word("fixed", "Each costs the same."), word("exponential", "Exponentially, with the costs given as means.")];
 
 static REACH: Table = Table {
-    about: "A state that the run must have reached.",
+    about: "A state, or a mark in the programs, that the run must have reached.",
     keys: &[
-        key("state", Kind::OneOf(STATE), Without::Wrong, "Which."),
+        key("state", Kind::OneOf(STATE), Without::Means("`mark` says which"), "Which state."),
+        key(
+            "mark",
+            Kind::Text,
+            Without::Means("`state` says which"),
+            "Which mark: a rare branch of a program, by its name. `windtunnel marks` lists them, with file and line.",
+        ),
         key("at-least", Kind::Whole(1, u64::MAX), Without::Default("1"), "How often at least."),
     ],
 };

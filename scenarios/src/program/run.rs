@@ -14,6 +14,7 @@ use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
+use crate::marks;
 use crate::model::Engine;
 use crate::mutants::{self, Mutant};
 use crate::pcap::Pcap;
@@ -69,6 +70,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         profile: crate::capsule::profile().to_owned(),
         wall_seconds: began.elapsed().as_secs_f64(),
         runs_left_out: left_out as u64,
+        marks: None,
     };
     let mut trouble: Option<Failure> = None;
     let bounds = Bounds { threads, budget: args.time_budget, watchdog: args.watchdog };
@@ -108,7 +110,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         }
     });
     progress.finish();
-    let meta = meta(left_out);
+    let reached = marks::over(folder.verdicts(), args.require_reached);
+    let meta = SummaryMeta { marks: Some(reached), ..meta(left_out) };
     let runs = folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
         let path = folder.path().join("summary.json");

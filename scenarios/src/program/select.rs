@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, SelectArgs, exit, print, say};
 use crate::calibration::{Calibration, CalibrationError};
+use crate::marks::Mark;
 use crate::model::{Engine, Scenario, ServiceTime};
 use crate::plan::Plan;
-use crate::{catalogue, engine};
+use crate::{catalogue, engine, marks};
 
 /// Seeds from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +205,18 @@ pub(super) fn service_time(path: &Path, engine: Engine) -> Result<ServiceTime, F
         CalibrationError::Malformed { .. } => Failure::usage(error.to_string()),
     })?;
     Ok(calibration.service_time())
+}
+
+pub(super) fn marks(json: bool) -> Result<u8, Failure> {
+    if json {
+        let row = |mark: &Mark| serde_json::json!({ "name": mark.name, "file": mark.file, "line": mark.line });
+        return print(&format!("{:#}", serde_json::Value::from(marks::all().iter().map(row).collect::<Vec<_>>())));
+    }
+    let mut text = String::new();
+    for mark in marks::all() {
+        let _ = writeln!(text, "{}\n  {}", mark.name, mark.place());
+    }
+    print(&text)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn what_a_scenario_names_is_what_is_judged() {
         assert!(!scenario.reach.is_empty(), "{} names nothing that it must reach", entry.name);
         assert_eq!(verdict.reached.len(), scenario.reach.len(), "{}", entry.name);
         for (reached, reach) in verdict.reached.iter().zip(&scenario.reach) {
-            assert_eq!(reached.name, reach.state.word(), "{}", entry.name);
+            assert_eq!(reached.name, reach.name(), "{}", entry.name);
         }
     }
 }

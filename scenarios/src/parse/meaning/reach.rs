@@ -1,17 +1,34 @@
 //! States that this scenario cannot reach: it could never be green.
 
 use super::Rules;
+use crate::marks;
 use crate::model::{FaultKind, ProxyMode, Reader, Scenario, SlowClient, State};
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
     for (index, reach) in scenario.reach.iter().enumerate() {
-        let path = ["reach".into(), index.into(), "state".into()];
-        if scenario.reach[..index].iter().any(|earlier| earlier.state == reach.state) {
-            rules.wrong(&path, format!("state \"{}\" is asked for twice", reach.state.word()));
-        } else if let Some(lack) = lacks(scenario, reach.state) {
-            let message = format!("state \"{}\" cannot be reached: {lack}", reach.state.word());
-            rules.wrong(&path, message);
+        let at = |key: &'static str| ["reach".into(), index.into(), key.into()];
+        let twice = scenario.reach[..index].iter().any(|earlier| earlier.name() == reach.name());
+        match (reach.state, &reach.mark) {
+            (Some(_), Some(_)) => {
+                rules.wrong_but(&at("mark"), "an entry of reach names a state or a mark, not both", "write two entries")
+            }
+            (None, None) => rules.wrong(&at("state")[..2], "an entry of reach names neither a state nor a mark"),
+            (Some(state), None) if twice => {
+                rules.wrong(&at("state"), format!("state \"{}\" is asked for twice", state.word()));
+            }
+            (Some(state), None) => {
+                if let Some(lack) = lacks(scenario, state) {
+                    rules.wrong(&at("state"), format!("state \"{}\" cannot be reached: {lack}", state.word()));
+                }
+            }
+            (None, Some(mark)) if twice => rules.wrong(&at("mark"), format!("mark \"{mark}\" is asked for twice")),
+            (None, Some(mark)) => {
+                if marks::find(mark).is_none() {
+                    let message = format!("no program has a mark \"{mark}\" (`windtunnel marks` lists them)");
+                    rules.wrong_word(&at("mark"), message, mark, marks::all().iter().map(|mark| mark.name));
+                }
+            }
         }
     }
 }

@@ -598,6 +598,20 @@ fn a_state_that_cannot_be_reached_is_refused() {
 }
 
 #[test]
+fn a_mark_is_one_that_stands_in_a_program() {
+    check(
+        "",
+        "[[reach]]\nmark = \"panic rule usd\"\n[[reach]]\nmark = \"panic rule used\"\n[[reach]]\nmark = \"panic rule used\"\n[[reach]]\nat-least = 2\n[[reach]]\nstate = \"delivered\"\nmark = \"panic rule used\"\n",
+        &[
+            "19:8: no program has a mark \"panic rule usd\" (`windtunnel marks` lists them); did you mean \"panic rule used\"?",
+            "23:8: mark \"panic rule used\" is asked for twice",
+            "24:1: an entry of reach names neither a state nor a mark",
+            "28:8: an entry of reach names a state or a mark, not both; write two entries",
+        ],
+    );
+}
+
+#[test]
 fn an_engine_that_cannot_express_the_scenario_is_refused() {
     check(
         "\"10s\"",

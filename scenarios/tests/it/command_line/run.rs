@@ -242,6 +242,35 @@ fn a_fault_runs_in_the_engine_that_can_express_it_and_is_refused_in_the_other() 
 }
 
 #[test]
+fn marks_are_counted_and_one_that_is_required_and_missed_is_named_with_its_line() {
+    let place = Place::new();
+    let fault = "[[faults]]\nat = \"500ms\"\nfor = \"500ms\"\nkind = \"kill\"\ntarget = \"source-active\"\n";
+    let reach = |mark: &str| format!("{SMALL}\n{fault}\n[[reach]]\nmark = \"{mark}\"\n");
+    place.write("small.toml", &reach("first data after a failover"));
+    let run = |more: &[&str]| {
+        place.windtunnel(&[&["run", "small.toml", "--seed", "1", "--out", "out", "--reports", "none"], more].concat())
+    };
+    let all = place.windtunnel(&["marks"]).exits(0).out.lines().count() / 2;
+    let said = run(&[]).exits(0);
+    let verdict: serde_json::Value = serde_json::from_str(&place.read("out/small/1/verdict.json")).expect("JSON");
+    assert_eq!(verdict["marks"]["first data after a failover"], 1);
+    assert_eq!(verdict["reached"][1], serde_json::json!({ "name": "first data after a failover", "times": 1 }));
+    let count = verdict["marks"].as_object().expect("a table").len();
+    assert!(said.out.contains(&format!("marks reached: {count} of {all}")), "{}", said.out);
+    // Each mark that is required and was not reached is named, and each that was is not.
+    let said = run(&["--require-reached"]).exits(2);
+    assert!(said.out.contains("never reached: panic rule used (proxy/src/pool.rs:"), "{}", said.out);
+    assert!(!said.out.contains("first data after a failover"), "{}", said.out);
+    assert_eq!(said.out.matches("never reached: ").count(), all - count);
+    // And a scenario that asks for one by name.
+    place.write("small.toml", &reach("panic rule used"));
+    run(&[]).exits(2);
+    let listed = place.windtunnel(&["marks", "--json"]).exits(0);
+    let listed: serde_json::Value = serde_json::from_str(&listed.out).expect("JSON");
+    assert!(listed[0]["name"].is_string() && listed[0]["line"].as_u64() > Some(0), "{listed}");
+}
+
+#[test]
 fn a_budget_that_is_over_leaves_runs_out_and_is_inconclusive() {
     let place = Place::with_small();
     let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..5", "--out", "out", "--time-budget", "0s"]);
