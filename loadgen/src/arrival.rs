@@ -9,7 +9,7 @@ use wire::draw::Draws;
 pub enum Arrival {
     /// All at once.
     #[default]
-    Burst,
+    AtOnce,
     /// Evenly spread: client i of n at `over * i / n`.
     Ramp {
         /// From the first arrival to just after the last.
@@ -20,6 +20,15 @@ pub enum Arrival {
         /// Mean arrivals per second; above 0.
         per_s: f64,
     },
+    /// So many at once, every so often.
+    Waves {
+        /// Clients of a wave; above 0.
+        each: u32,
+        /// From one wave to the next.
+        every: Duration,
+        /// How many of the first wave are elsewhere, where several populations share waves. Default 0.
+        ahead: u32,
+    },
 }
 
 impl Arrival {
@@ -28,7 +37,7 @@ impl Arrival {
         let mut at_s = 0.0;
         (0..clients)
             .map(|i| match self {
-                Self::Burst => Duration::ZERO,
+                Self::AtOnce => Duration::ZERO,
                 Self::Ramp { over } => {
                     let micros = over.as_micros() * u128::from(i) / u128::from(clients);
                     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
@@ -37,6 +46,7 @@ impl Arrival {
                     at_s += draws.exponential(1.0 / per_s);
                     Duration::try_from_secs_f64(at_s).unwrap_or(Duration::MAX)
                 }
+                Self::Waves { each, every, ahead } => every.saturating_mul(i.saturating_add(ahead) / each.max(1)),
             })
             .collect()
     }
@@ -52,6 +62,15 @@ mod tests {
     fn a_ramp_is_even_and_ends_before_its_span() {
         let plan = Arrival::Ramp { over: Duration::from_secs(1) }.plan(4, Draws::new(1, "arrival", 0));
         assert_eq!(plan, [0, 250, 500, 750].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn waves_come_whole_and_one_that_began_elsewhere_is_filled_first() {
+        let waves = |ahead| Arrival::Waves { each: 3, every: Duration::from_secs(2), ahead };
+        let plan =
+            |ahead| waves(ahead).plan(5, Draws::new(1, "arrival", 0)).iter().map(Duration::as_secs).collect::<Vec<_>>();
+        assert_eq!(plan(0), [0, 0, 0, 2, 2]);
+        assert_eq!(plan(2), [0, 2, 2, 2, 4]);
     }
 
     #[test]

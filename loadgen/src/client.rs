@@ -16,7 +16,7 @@ use wire::net::{ByteStream, Network};
 use wire::ws::{self, Ask, ConnectError, SUBPROTOCOL};
 
 use crate::backoff::Backoff;
-use crate::config::Config;
+use crate::config::{Config, Load};
 use crate::order::Book;
 use crate::run::Target;
 use crate::session::{Ended, Talk};
@@ -38,20 +38,25 @@ pub(crate) struct Crowd<N> {
 pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arrival: Instant, shard: Shard) -> Tally {
     let mut tally = Tally::default();
     let crowd = &*crowd;
+    let end = match crowd.config.load {
+        Load::Open { stay: Some(stay), .. } => arrival.checked_add(stay).map_or(crowd.end, |own| own.min(crowd.end)),
+        _ => crowd.end,
+    };
     let over = async {
         wire::select! {
             () = crowd.stop.cancelled() => {}
-            () = sleep_until(crowd.end) => {}
+            () = sleep_until(end) => {}
         }
     };
     let mut over = pin!(over.fuse());
-    let symbols = symbols_of(&crowd.config, &crowd.net, client);
+    let mut symbols = symbols_of(&crowd.config, &crowd.net, client, 0);
     let mut backoff = crowd.config.reconnect.map(|policy| {
         let draws = crowd.net.draws("reconnect", u64::from(client.0));
         Backoff::new(policy, draws)
     });
     let mut lengths = crowd.net.draws("session length", u64::from(client.0));
-    let mut book = Book::new(if crowd.config.protocol == Protocol::Raw { &[] } else { &symbols });
+    let new_book = |symbols: &[Symbol]| Book::new(if crowd.config.protocol == Protocol::Raw { &[] } else { symbols });
+    let mut book = new_book(&symbols);
     // The peer ended the last session, and the client has not come again yet.
     let mut away = false;
     let mut target = client.index() % crowd.targets.len();
@@ -87,7 +92,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                     session,
                     &mut book,
                 );
-                let enough = crowd.config.session.filter(|_| backoff.is_some()).map(|length| {
+                let enough = crowd.config.load.session().filter(|_| backoff.is_some()).map(|length| {
                     let drawn = length / 2 + lengths.jitter(length);
                     Instant::now() + drawn
                 });
@@ -99,6 +104,14 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                 }
                 if ended == Ended::Over {
                     break;
+                }
+                if ended == Ended::Enough && matches!(crowd.config.load, Load::Closed { .. }) {
+                    // Another takes the place, and knows nothing of the one before.
+                    symbols = symbols_of(&crowd.config, &crowd.net, client, number + 1);
+                    book = new_book(&symbols);
+                    planned = Instant::now();
+                    target = (target + 1) % crowd.targets.len();
+                    continue;
                 }
                 away = matches!(ended, Ended::PeerClosed(_) | Ended::Broken);
             }
@@ -122,23 +135,15 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
     tally
 }
 
-/// The symbols that a client asks for, in the order of the configuration.
-fn symbols_of<N: Network>(config: &Config, net: &N, client: ClientId) -> Vec<Symbol> {
-    let all = config.symbols.len();
-    let count = config.symbols_per_client.map_or(all, |count| (count as usize).min(all));
-    if count == all {
-        return config.symbols.clone();
-    }
-    // The first steps of a Fisher-Yates shuffle.
-    let mut draws = net.draws("symbols", u64::from(client.0));
-    let mut places: Vec<usize> = (0..all).collect();
-    for i in 0..count {
-        let j = i + draws.below((all - i) as u64) as usize;
-        places.swap(i, j);
-    }
-    places.truncate(count);
-    places.sort_unstable();
-    places.into_iter().map(|place| config.symbols[place]).collect()
+/// The symbols that a client asks for from this session on, in the order of the configuration.
+fn symbols_of<N: Network>(config: &Config, net: &N, client: ClientId, session: u32) -> Vec<Symbol> {
+    let draws = net.draws("symbols", entity(client, SessionId(session)));
+    config.subscriptions.draw(config.symbols.len(), draws).into_iter().map(|place| config.symbols[place]).collect()
+}
+
+/// The key of what a client draws for one session; the first session's is the client's number.
+pub(crate) fn entity(client: ClientId, session: SessionId) -> u64 {
+    u64::from(session.0) << 32 | u64::from(client.0)
 }
 
 struct Dial<'a, N> {

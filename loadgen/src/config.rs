@@ -8,6 +8,7 @@ use wire::net::SocketOptions;
 use wire::ws::Limits;
 
 use crate::arrival::Arrival;
+use crate::subscriptions::Subscriptions;
 
 /// A population of virtual clients. [`Config::new`] gives the defaults.
 #[derive(Clone, Debug)]
@@ -18,16 +19,16 @@ pub struct Config {
     pub clients: u32,
     /// `ws://` URLs, at least one. Client i starts at place i mod len, and moves on to the next when a dial fails or the peer ends its session.
     pub targets: Vec<String>,
-    /// When they arrive. Default [`Arrival::Burst`].
-    pub arrival: Arrival,
+    /// Who decides when load comes: a plan, or the answers. Default [`Load::default`].
+    pub load: Load,
     /// From the start of the run to the first planned arrival. Default 0.
     pub start_after: Duration,
-    /// From the first planned arrival until every client closes with 1000. Default 30 s.
+    /// From the first planned arrival until every client that is left closes with 1000. Default 30 s.
     pub duration: Duration,
     /// What to subscribe to (v1 and v2). Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
-    /// Each client draws this many of the symbols, by key. Default None: all.
-    pub symbols_per_client: Option<u32>,
+    /// Which of them each client wants, drawn by key. Default [`Subscriptions::All`].
+    pub subscriptions: Subscriptions,
     /// What the target speaks. Default v1. With [`Protocol::V2`] plain clients log in and then subscribe; strong ones have one form of request, whatever the
     /// source speaks. With [`Protocol::Raw`] nothing is asked for.
     pub protocol: Protocol,
@@ -44,11 +45,8 @@ pub struct Config {
     pub reader: Reader,
     /// What a client does after a failed dial or a session that the peer ended. Default None: it stays away.
     pub reconnect: Option<Reconnect>,
-    /// How long a session lasts until its client closes it with 1000 and comes again, as after a loss: each a time of its own, drawn evenly between half and
-    /// one and a half times this. Says nothing without [`Config::reconnect`]. Default None: to the end.
-    pub session: Option<Duration>,
-    /// Open-loop requests to an echo. Default None.
-    pub requests: Option<Requests>,
+    /// Length of each request to an echo, in bytes; at least 20 (the request's number). Default 64.
+    pub request_bytes: usize,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
     pub socket: SocketOptions,
     /// Name lookup, TCP connect and WebSocket handshake together. Default 10 s.
@@ -67,11 +65,11 @@ impl Config {
             first: ClientId(0),
             clients: 1,
             targets,
-            arrival: Arrival::Burst,
+            load: Load::default(),
             start_after: Duration::ZERO,
             duration: Duration::from_secs(30),
             symbols: (0..10).map(Symbol::numbered).collect(),
-            symbols_per_client: None,
+            subscriptions: Subscriptions::All,
             protocol: Protocol::V1,
             strong: 0.0,
             resume: false,
@@ -79,8 +77,7 @@ impl Config {
             seed: None,
             reader: Reader::Full,
             reconnect: None,
-            session: None,
-            requests: None,
+            request_bytes: 64,
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),
@@ -136,13 +133,69 @@ impl Default for Reconnect {
     }
 }
 
-/// An open loop of requests: request n of a session is planned at a fixed instant, and its latency counts from there, whenever it could really be sent.
+/// Who decides when load comes. The two are told apart because they answer different questions: an open loop shows what a slow server does to those who come
+/// anyway; in a closed one a slow server slows its own load, and nobody waits longer for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Requests {
-    /// Requests of each client per second; above 0.
-    pub per_s: f64,
-    /// Length of each, in bytes; at least 20 (the request's number).
-    pub bytes: usize,
+pub enum Load {
+    /// A plan, whatever the server does.
+    Open {
+        /// When clients arrive.
+        arrival: Arrival,
+        /// Requests of each client to an echo, per second; above 0. Request n of a session is planned at a fixed instant, and its latency counts from there,
+        /// whenever it could really be sent. None: it sends none.
+        requests_per_s: Option<f64>,
+        /// From a client's planned arrival until it closes with 1000 and stays away. None: to the end.
+        stay: Option<Duration>,
+        /// How long a session lasts until its client closes it with 1000 and comes again, as after a loss: each a time of its own, drawn evenly between half
+        /// and one and a half times this. Says nothing without [`Config::reconnect`]. None: to the end.
+        session: Option<Duration>,
+    },
+    /// The answers, and those who leave: a population is held.
+    Closed {
+        /// The population arrives evenly over this time.
+        ramp: Duration,
+        /// From an answer of an echo to the client's next request, and from the opening to its first: each a time of its own, drawn evenly between half and
+        /// one and a half times this. One request of a client is under way at a time, and its latency counts from when it was sent. None: it sends none.
+        think: Option<Duration>,
+        /// How long a client stays, drawn likewise, until it closes with 1000 and another takes its place and its number at once: with symbols of its own, and
+        /// nothing to resume. None: to the end.
+        session: Option<Duration>,
+    },
+}
+
+impl Default for Load {
+    /// A plan: all at once, and they only listen.
+    fn default() -> Self {
+        Self::Open { arrival: Arrival::default(), requests_per_s: None, stay: None, session: None }
+    }
+}
+
+impl Load {
+    /// When clients arrive.
+    #[must_use]
+    pub fn arrival(self) -> Arrival {
+        match self {
+            Self::Open { arrival, .. } => arrival,
+            Self::Closed { ramp, .. } => Arrival::Ramp { over: ramp },
+        }
+    }
+
+    /// How long a session lasts, about.
+    #[must_use]
+    pub fn session(self) -> Option<Duration> {
+        match self {
+            Self::Open { session, .. } | Self::Closed { session, .. } => session,
+        }
+    }
+
+    /// Whether clients send requests to an echo, in place of a subscription.
+    #[must_use]
+    pub fn asks(self) -> bool {
+        match self {
+            Self::Open { requests_per_s, .. } => requests_per_s.is_some(),
+            Self::Closed { think, .. } => think.is_some(),
+        }
+    }
 }
 
 /// Why a run does not begin. All are the caller's to mend.

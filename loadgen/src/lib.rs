@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   config      who arrives, when, wants what, reads how fast, and what happens when a session ends
-//!   arrival     the open-loop schedule of arrivals (pure)
+//!   arrival     the schedule of arrivals (pure)          requests    when a client sends its next request (pure)
+//!   subscriptions   which symbols a client wants (pure)
 //!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
 //!   backoff     when to try again (pure)
 //!   throttle    a reader of a given speed: real back-pressure on the TCP connection
@@ -10,8 +11,9 @@
 //!   run         all of them, added up in a Summary
 //! ```
 //!
-//! Load is open loop: arrivals and echo requests have planned instants, and latency counts from the plan, so that a slow server cannot hide by
-//! slowing its clients (coordinated omission).
+//! Load is an open loop unless it is asked to be closed: arrivals and echo requests have planned instants, and latency counts from the plan, so that a slow
+//! server cannot hide by slowing its clients (coordinated omission). In a closed loop ([`Load::Closed`]) a population is held, and each client waits for
+//! its answer: that is how users behave who have nowhere else to go, and says nothing about those who would have come.
 //!
 //! It must never decide what is right beyond its own sessions: invariants over a whole run are for the checkers, which read the events.
 
@@ -21,12 +23,15 @@ mod client;
 mod config;
 mod order;
 pub mod program;
+mod requests;
 mod run;
 mod session;
+mod subscriptions;
 mod summary;
 mod throttle;
 
 pub use self::arrival::Arrival;
-pub use self::config::{Config, Reader, Reconnect, Requests, RunError};
+pub use self::config::{Config, Load, Reader, Reconnect, RunError};
 pub use self::run::run;
+pub use self::subscriptions::Subscriptions;
 pub use self::summary::{Closes, Quantiles, Summary};

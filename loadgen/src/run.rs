@@ -11,7 +11,8 @@ use wire::net::Network;
 
 use crate::arrival::Arrival;
 use crate::client::{Crowd, live};
-use crate::config::{Config, RunError};
+use crate::config::{Config, Load, RunError};
+use crate::subscriptions::Subscriptions;
 use crate::summary::{Meters, Summary, Tally};
 
 /// A target taken apart once.
@@ -54,19 +55,27 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
     if config.symbols.len() > wire::feed::SYMBOLS_MAX {
         return out("symbols", "a v1 request takes at most 1000");
     }
-    if let Arrival::Poisson { per_s } = config.arrival
-        && !(per_s.is_finite() && per_s > 0.0)
-    {
-        return out("arrival", "arrivals per second must be above 0");
+    let above_0 = |rate: f64| rate.is_finite() && rate > 0.0;
+    match config.load.arrival() {
+        Arrival::Poisson { per_s } if !above_0(per_s) => return out("arrival", "arrivals per second must be above 0"),
+        Arrival::Waves { each: 0, .. } => return out("arrival", "a wave has at least one client"),
+        _ => {}
     }
-    if let Some(requests) = config.requests
-        && !(requests.per_s.is_finite() && requests.per_s > 0.0)
+    if let Subscriptions::Zipf { exponent, .. } = config.subscriptions
+        && !(exponent.is_finite() && exponent >= 0.0)
     {
-        return out("requests", "requests per second must be above 0");
+        return out("subscriptions", "Zipf's exponent is not below 0");
     }
-    if let Some(requests) = config.requests
-        && requests.bytes > config.limits.message_max
-    {
+    match config.load {
+        Load::Open { requests_per_s: Some(per_s), .. } if !above_0(per_s) => {
+            return out("requests", "requests per second must be above 0");
+        }
+        Load::Closed { .. } if config.reconnect.is_none() => {
+            return out("load", "a population that is held takes lost clients back: it needs reconnect");
+        }
+        _ => {}
+    }
+    if config.load.asks() && config.request_bytes > config.limits.message_max {
         return out("requests", "a request must fit a message");
     }
     config.targets.iter().map(|text| Target::parse(text)).collect()
@@ -85,7 +94,7 @@ pub async fn run<N: Network>(
 ) -> Result<Summary, RunError> {
     let targets = check(&config)?;
     let began = Instant::now() + config.start_after;
-    let plan = config.arrival.plan(config.clients, net.draws("arrival", u64::from(config.first.0)));
+    let plan = config.load.arrival().plan(config.clients, net.draws("arrival", u64::from(config.first.0)));
     let meters = Meters::new(net.shards());
     let end = began + config.duration;
     let first = config.first;

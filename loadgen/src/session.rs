@@ -2,7 +2,6 @@
 
 mod hear;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,8 +16,10 @@ use wire::id::{ClientId, SessionId, Symbol};
 use wire::net::Network;
 use wire::ws::{self, CloseFrame, Error, Message};
 
-use crate::config::{Config, Requests};
+use crate::client::entity;
+use crate::config::{Config, Load};
 use crate::order::Book;
+use crate::requests::{Answered, Next, Requests};
 use crate::summary::{Meter, Shard, Tally};
 use crate::throttle::Throttled;
 
@@ -39,8 +40,6 @@ pub(crate) enum Ended {
 
 /// Messages handled before the end of the run is looked for again.
 const MESSAGES_A_TURN: usize = 64;
-/// Requests of one session that may be unanswered; further ones are skipped and counted.
-const IN_FLIGHT_MAX: usize = 1_024;
 /// The digits with which a request begins.
 const DIGITS: usize = 20;
 
@@ -63,28 +62,8 @@ pub(crate) struct Talk<'a, N: Network> {
     unflushed: bool,
     /// What to subscribe to once the login is answered (v2).
     after_login: Vec<Symbol>,
-    requests: Option<Plan>,
+    requests: Option<Requests>,
 }
-
-/// The open loop of requests.
-struct Plan {
-    requests: Requests,
-    began: Instant,
-    next: u64,
-    /// Unanswered requests with their planned instants, oldest first.
-    in_flight: VecDeque<(u64, Instant)>,
-}
-
-impl Plan {
-    fn planned(&self, n: u64) -> Instant {
-        // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
-        let offset = Duration::try_from_secs_f64(n as f64 / self.requests.per_s).unwrap_or(FAR);
-        self.began.checked_add(offset.min(FAR)).unwrap_or(self.began)
-    }
-}
-
-/// Longer than any run.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 enum Io {
     Turn,
@@ -105,13 +84,16 @@ impl<'a, N: Network> Talk<'a, N> {
         session: ws::Session<Throttled<N::Stream>>,
         book: &'a mut Book,
     ) -> Self {
-        let requests = config.requests.map(|requests| {
-            // Each client's loop has a phase of its own, or all would send at once.
-            let interval = 1.0 / requests.per_s;
-            let phase = net.draws("request phase", u64::from(client.0)).unit() * interval;
-            let began = Instant::now() + Duration::try_from_secs_f64(phase).unwrap_or(FAR).min(FAR);
-            Plan { requests, began, next: 0, in_flight: VecDeque::new() }
-        });
+        let now = Instant::now();
+        let requests = match config.load {
+            Load::Open { requests_per_s: Some(per_s), .. } => {
+                Some(Requests::open(per_s, now, net.draws("request phase", u64::from(client.0))))
+            }
+            Load::Closed { think: Some(think), .. } => {
+                Some(Requests::closed(think, now, net.draws("think", entity(client, session_id))))
+            }
+            Load::Open { .. } | Load::Closed { .. } => None,
+        };
         Self {
             config,
             net,
@@ -147,7 +129,7 @@ impl<'a, N: Network> Talk<'a, N> {
             Ended::Broken => (Side::Peer, None),
         };
         self.farewell(ended).await;
-        self.tally.counts.unanswered += self.requests.as_ref().map_or(0, |plan| plan.in_flight.len() as u64);
+        self.tally.counts.unanswered += self.requests.as_ref().map_or(0, |requests| requests.unanswered() as u64);
         self.tally.closed(by, code);
         let (client, session) = (self.client, self.session_id);
         self.observer.record(|| Event::ClientClose { client, session, by, code });
@@ -169,13 +151,11 @@ impl<'a, N: Network> Talk<'a, N> {
         let leaving = sleep_until(enough.unwrap_or_else(Instant::now));
         tokio::pin!(leaving);
         loop {
-            let sending = match &self.requests {
-                Some(plan) if !self.unflushed => {
-                    timer.as_mut().reset(plan.planned(plan.next));
-                    true
-                }
-                _ => false,
-            };
+            let due = self.requests.as_ref().filter(|_| !self.unflushed).and_then(Requests::due);
+            let sending = due.is_some();
+            if let Some(due) = due {
+                timer.as_mut().reset(due);
+            }
             wire::select! {
                 () = &mut over => return Ended::Over,
                 () = &mut leaving, if enough.is_some() => return Ended::Enough,
@@ -228,6 +208,7 @@ impl<'a, N: Network> Talk<'a, N> {
     /// Flushes and reads, as far as the socket goes.
     fn turn(&mut self) -> impl Future<Output = Io> {
         let mut left = MESSAGES_A_TURN;
+        let waits = self.requests.as_ref().is_some_and(|requests| requests.due().is_none());
         poll_fn(move |cx| {
             loop {
                 // Each time round: what was just heard may have been answered.
@@ -247,7 +228,9 @@ impl<'a, N: Network> Talk<'a, N> {
                     }
                 }
                 left -= 1;
-                if left == 0 {
+                // What was waited for sets the next request's time.
+                let answered = waits && self.requests.as_ref().is_some_and(|requests| requests.due().is_some());
+                if left == 0 || answered {
                     return Poll::Ready(Io::Turn);
                 }
             }
@@ -256,24 +239,21 @@ impl<'a, N: Network> Talk<'a, N> {
 
     /// Sends the requests whose instants have come.
     fn send_due(&mut self) -> Result<(), Error> {
-        let Some(plan) = &mut self.requests else { return Ok(()) };
+        let Some(requests) = &mut self.requests else { return Ok(()) };
         let now = Instant::now();
         for _ in 0..MESSAGES_A_TURN {
-            let (n, planned) = (plan.next, plan.planned(plan.next));
-            if planned > now {
-                break;
-            }
-            plan.next += 1;
-            if plan.in_flight.len() >= IN_FLIGHT_MAX {
-                self.tally.counts.requests_skipped += 1;
-                continue;
-            }
-            let text = format!("{n:020}{}", "x".repeat(plan.requests.bytes.saturating_sub(DIGITS)));
+            let (n, late) = match requests.next(now) {
+                Next::Wait => break,
+                Next::Skip => {
+                    self.tally.counts.requests_skipped += 1;
+                    continue;
+                }
+                Next::Send { n, late } => (n, late),
+            };
+            let text = format!("{n:020}{}", "x".repeat(self.config.request_bytes.saturating_sub(DIGITS)));
             self.session.start_send_unpin(Message::text(text))?;
             self.unflushed = true;
-            plan.in_flight.push_back((n, planned));
             self.tally.counts.requests += 1;
-            let late = now.duration_since(planned);
             self.shard.record(Meter::Late, late);
             let (client, session) = (self.client, self.session_id);
             self.observer.record(|| Event::ClientSend { client, session, n, late_us: micros(late) });
@@ -302,23 +282,20 @@ impl<'a, N: Network> Talk<'a, N> {
 
     /// Whether the text is an answer to one of our requests.
     fn hear_echo(&mut self, text: &str) -> bool {
-        let Some(plan) = &mut self.requests else { return false };
+        let Some(requests) = &mut self.requests else { return false };
         let Some((digits, filler)) = text.split_at_checked(DIGITS) else { return false };
         let Ok(n) = digits.parse::<u64>() else { return false };
-        if text.len() != plan.requests.bytes.max(DIGITS) || filler.bytes().any(|byte| byte != b'x') {
+        if text.len() != self.config.request_bytes.max(DIGITS) || filler.bytes().any(|byte| byte != b'x') {
             return false;
         }
-        // Answers come in order from any lawful echo; others are looked for among the bounded rest.
-        let Some(place) = plan.in_flight.iter().position(|(sent, _)| *sent == n) else {
+        let Some(Answered { latency, in_order }) = requests.answered(n, Instant::now()) else {
             self.tally.counts.duplicates += 1;
             return true;
         };
-        let (_, planned) = plan.in_flight.remove(place).unwrap_or((n, plan.began));
         self.useful = true;
         let counts = &mut self.tally.counts;
         counts.echoes += 1;
-        counts.out_of_order += u64::from(place > 0);
-        let latency = Instant::now().duration_since(planned);
+        counts.out_of_order += u64::from(!in_order);
         self.shard.record(Meter::Echo, latency);
         let (client, session) = (self.client, self.session_id);
         self.observer.record(|| Event::ClientEcho { client, session, n, latency_us: micros(latency) });

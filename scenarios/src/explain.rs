@@ -64,7 +64,7 @@ fn timeline(scenario: &Scenario, plan: &Plan, page: &mut Page) {
     for group in &scenario.clients {
         let start = group.start.as_micros();
         let arrived = words::arrived_us(group);
-        let gone = group.stay.map_or(end_at, |stay| arrived.saturating_add(stay.as_micros()));
+        let gone = group.load.stay().map_or(end_at, |stay| arrived.saturating_add(stay.as_micros()));
         page.row(&group.name, &bar.stretches(&[(start, arrived, '/'), (arrived, gone, '=')]));
     }
     for fault in &scenario.faults {

@@ -5,11 +5,13 @@
 //! meant, see [`crate::parse`].
 
 mod fault;
+mod load;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::fault::{Fault, FaultKind, Parameter};
+pub use self::load::{Arrival, Closed, Load, Open, Subscriptions, Waves, Zipf};
 pub use self::trigger::{After, Asked, EventName, Field, Since, Stamped};
 pub(crate) use self::trigger::{Subject, subject};
 
@@ -300,21 +302,15 @@ pub struct Clients {
     /// When the group begins to arrive, from the beginning of the run. Default 0.
     #[serde(default)]
     pub start: Span,
-    /// How it arrives. Default a ramp over one second.
-    #[serde(default = "default_arrival")]
-    pub arrival: Arrival,
-    /// How long each client stays; none: to the end of the run.
+    /// When its load comes. In a file: `open` or `closed`.
+    #[serde(flatten, with = "self::load")]
+    pub load: Load,
+    /// Which of the source's symbols each client wants. Default all.
     #[serde(default)]
-    pub stay: Option<Span>,
-    /// Symbols that each client draws from the source's; none: all.
-    #[serde(default)]
-    pub symbols_each: Option<u32>,
+    pub subscriptions: Subscriptions,
     /// Share that asks for the strong contract, 0..=1. Default 0.
     #[serde(default)]
     pub strong: f64,
-    /// How long a session lasts, about, until its client closes it and comes again; none: to the end.
-    #[serde(default)]
-    pub session: Option<Span>,
     /// Whether strong clients that come again go on where they stood. Default false.
     #[serde(default)]
     pub resume: bool,
@@ -327,9 +323,6 @@ pub struct Clients {
     /// Whether they come again after a loss or a refusal (exponential backoff from 500 ms to 30 s with full jitter). Default true.
     #[serde(default = "default_true")]
     pub reconnect: bool,
-    /// Requests per second and client, open loop, for `echo` sources.
-    #[serde(default)]
-    pub requests_per_s: Option<f64>,
     /// Hosts that the group is spread over. Default: one for each 250 clients.
     #[serde(default)]
     pub hosts: Option<u16>,
@@ -337,22 +330,6 @@ pub struct Clients {
 
 fn default_true() -> bool {
     true
-}
-
-fn default_arrival() -> Arrival {
-    Arrival::Ramp(Span::from_millis(1_000))
-}
-
-/// How a group arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arrival {
-    /// All at once.
-    Burst,
-    /// Evenly over this time.
-    Ramp(Span),
-    /// Poisson, this many a second.
-    Poisson(f64),
 }
 
 /// How fast clients read.

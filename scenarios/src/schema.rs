@@ -28,13 +28,28 @@ fn table_schema(table: &'static Table) -> Value {
     let required: Vec<&str> =
         table.keys.iter().filter(|key| key.without == Without::Wrong).map(|key| key.name).collect();
     let properties: Map<String, Value> = table.keys.iter().map(|key| (key.name.to_owned(), key_schema(key))).collect();
-    json!({
+    let mut schema = json!({
         "type": "object",
         "description": table.about,
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    let apart: Vec<Value> = table.keys.iter().filter_map(apart).collect();
+    if let Value::Object(schema) = &mut schema
+        && !apart.is_empty()
+    {
+        schema.insert("not".to_owned(), json!({ "anyOf": apart }));
+    }
+    schema
+}
+
+/// Two keys that may not stand together, said by the first of them in the order of words.
+fn apart(key: &'static Key) -> Option<Value> {
+    match key.without {
+        Without::Apart(other, _) if key.name < other => Some(json!({ "required": [key.name, other] })),
+        _ => None,
+    }
 }
 
 fn key_schema(key: &'static Key) -> Value {
@@ -43,7 +58,7 @@ fn key_schema(key: &'static Key) -> Value {
         let about = match key.without {
             Without::Wrong => key.about.to_owned(),
             Without::Default(value) => format!("{} Default: {value}.", key.about),
-            Without::Means(words) => format!("{} Left out: {words}.", key.about),
+            Without::Means(words) | Without::Apart(_, words) => format!("{} Left out: {words}.", key.about),
         };
         schema.insert("description".to_owned(), json!(about));
     }
@@ -101,7 +116,7 @@ fn section(table: &'static Table, path: &str, title: &str, text: &mut String) {
         let without = match key.without {
             Without::Wrong => "**required**".to_owned(),
             Without::Default(value) => format!("`{value}`"),
-            Without::Means(words) => words.to_owned(),
+            Without::Means(words) | Without::Apart(_, words) => words.to_owned(),
         };
         let _ = writeln!(text, "| `{}` | {} | {without} | {} |", key.name, value_words(&key.kind), key.about);
     }

@@ -9,9 +9,10 @@ use wire::feed::Protocol;
 use wire::id::ClientId;
 
 use crate::arrival::Arrival;
-use crate::config::{Config, Reader, Reconnect, Requests};
+use crate::config::{Config, Load, Reader, Reconnect};
+use crate::subscriptions::Subscriptions;
 
-/// Virtual WebSocket clients: open-loop load, with every message checked.
+/// Virtual WebSocket clients: open-loop load, or a closed population, with every message checked.
 #[derive(Parser, Debug)]
 #[command(name = "loadgen", version, about, max_term_width = 120)]
 pub(super) struct Args {
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// Each client subscribes to this many of the symbols, drawn by chance.
     #[arg(long, value_name = "N")]
     symbols_per_client: Option<u32>,
+    /// Draw them by popularity: the symbol of rank k with weight k^-EXPONENT (Zipf's law).
+    #[arg(long, value_name = "EXPONENT", requires = "symbols_per_client", value_parser = exponent)]
+    zipf: Option<f64>,
     /// From the first arrival to the end.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     duration: Duration,
@@ -39,6 +43,21 @@ pub(super) struct Args {
     /// Arrive evenly over this time; all at once without it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     ramp: Option<Duration>,
+    /// Arrive at random, this many a second on average.
+    #[arg(long, value_name = "PER_S", conflicts_with = "ramp", value_parser = rate)]
+    poisson: Option<f64>,
+    /// Arrive in waves: so many at once, every so often.
+    #[arg(long, value_name = "N/TIME", conflicts_with_all = ["ramp", "poisson"], value_parser = waves)]
+    waves: Option<(u32, Duration)>,
+    /// Each client leaves for good so long after its arrival.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    stay: Option<Duration>,
+    /// Hold a population: who leaves is replaced at once, who is lost comes again.
+    #[arg(long, group = "comes-again", conflicts_with_all = ["rate", "poisson", "waves", "stay"])]
+    closed: bool,
+    /// Send the next request about this long after the last answer, to an echo, in place of a subscription.
+    #[arg(long, value_name = "TIME", requires = "closed", value_parser = duration)]
+    think: Option<Duration>,
     /// Share of clients that ask for the strong contract (windtunnel.v1), 0 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     strong: f64,
@@ -52,13 +71,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Come again after a refusal or a close.
-    #[arg(long)]
+    #[arg(long, group = "comes-again")]
     reconnect: bool,
-    /// Close each session after about this time, and come again.
-    #[arg(long, value_name = "TIME", requires = "reconnect", value_parser = duration)]
+    /// Close each session after about this time, and come again; with --closed: another client takes the place.
+    #[arg(long, value_name = "TIME", requires = "comes-again", value_parser = duration)]
     session: Option<Duration>,
     /// Strong clients that come again go on where they stood.
-    #[arg(long, requires = "reconnect")]
+    #[arg(long, requires = "comes-again")]
     resume: bool,
     /// Read at most so many bytes per second and client.
     #[arg(long, value_name = "BYTES_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
@@ -83,10 +102,14 @@ impl Args {
         config.first = ClientId(self.first_client);
         config.clients = self.clients;
         config.symbols.clone_from(&self.symbols.0);
-        config.symbols_per_client = self.symbols_per_client;
+        config.subscriptions = match (self.symbols_per_client, self.zipf) {
+            (None, _) => Subscriptions::All,
+            (Some(each), None) => Subscriptions::Uniform { each },
+            (Some(each), Some(exponent)) => Subscriptions::Zipf { each, exponent },
+        };
         config.duration = self.duration;
-        config.requests = self.rate.map(|per_s| Requests { per_s, bytes: self.bytes });
-        config.arrival = self.ramp.map_or(Arrival::Burst, |over| Arrival::Ramp { over });
+        config.request_bytes = self.bytes;
+        config.load = self.load();
         config.strong = self.strong;
         config.protocol = match (self.raw, self.protocol.as_str()) {
             (true, _) => Protocol::Raw,
@@ -94,17 +117,42 @@ impl Args {
             _ => Protocol::V1,
         };
         config.seed = self.seed;
-        config.reconnect = self.reconnect.then(Reconnect::default);
-        config.session = self.session;
+        config.reconnect = (self.reconnect || self.closed).then(Reconnect::default);
         config.resume = self.resume;
         config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
         config.user_key.clone_from(&self.user_key);
         config
     }
+
+    fn load(&self) -> Load {
+        if self.closed {
+            return Load::Closed { ramp: self.ramp.unwrap_or_default(), think: self.think, session: self.session };
+        }
+        let arrival = match (self.ramp, self.poisson, self.waves) {
+            (Some(over), ..) => Arrival::Ramp { over },
+            (_, Some(per_s), _) => Arrival::Poisson { per_s },
+            (.., Some((each, every))) => Arrival::Waves { each, every, ahead: 0 },
+            (None, None, None) => Arrival::AtOnce,
+        };
+        Load::Open { arrival, requests_per_s: self.rate, stay: self.stay, session: self.session }
+    }
+}
+
+fn waves(text: &str) -> Result<(u32, Duration), String> {
+    let (each, every) = text.split_once('/').ok_or_else(|| "must be like 100/5s".to_owned())?;
+    let each = each.parse().ok().filter(|each| *each > 0).ok_or_else(|| format!("{each:?} is no number of clients"))?;
+    Ok((each, duration(every)?))
 }
 
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+fn exponent(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|exponent| (0.0..=10.0).contains(exponent))
+        .ok_or_else(|| "must be from 0 to 10".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

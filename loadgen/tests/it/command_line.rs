@@ -13,7 +13,36 @@ fn what_cannot_be_run_is_a_usage_error() {
     check(&["--target", "ws://127.0.0.1:1", "--clients", "x"], 64);
     check(&["--target", "wss://example.org", "--clients", "1"], 64);
     check(&["--target", "ws://127.0.0.1:1", "--clients", "1", "--strong", "2"], 64);
+    let here = ["--target", "ws://127.0.0.1:1", "--clients", "1", "--duration", "1s"];
+    for wrong in [
+        &["--closed", "--rate", "5"][..],
+        &["--closed", "--poisson", "5"],
+        &["--closed", "--waves", "5/1s"],
+        &["--closed", "--stay", "1s"],
+        &["--think", "1s"],
+        &["--session", "1s"],
+        &["--waves", "5"],
+        &["--waves", "0/1s"],
+        &["--ramp", "1s", "--poisson", "5"],
+        &["--zipf", "1"],
+        &["--symbols-per-client", "3", "--zipf", "-1"],
+    ] {
+        check(&[&here, wrong].concat(), 64);
+    }
     check(&["--help"], 0);
+}
+
+#[test]
+fn loads_that_can_be_run_are_run() {
+    let here = ["--target", "ws://127.0.0.1:1", "--clients", "2", "--duration", "50ms"];
+    for right in [
+        &["--closed", "--think", "10ms", "--session", "20ms", "--ramp", "10ms"][..],
+        &["--waves", "1/20ms", "--stay", "10ms", "--rate", "5"],
+        &["--poisson", "100", "--symbols-per-client", "3", "--zipf", "1.1"],
+    ] {
+        // Nobody listens: inconclusive.
+        check(&[&here, right].concat(), 2);
+    }
 }
 
 #[test]

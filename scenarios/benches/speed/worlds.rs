@@ -28,7 +28,7 @@ pub(crate) const ALL: [World; 6] = [
         hosts: 16,
         period: "5s",
         extra: "stale-after = \"30s\"",
-        arrival: "burst",
+        arrival: "at-once",
         stalled: false,
         seconds: 600,
         seconds_turmoil: Some(40),
@@ -64,7 +64,7 @@ pub(crate) const ALL: [World; 6] = [
         hosts: 196,
         period: "5s",
         extra: "stale-after = \"30s\"",
-        arrival: "burst",
+        arrival: "at-once",
         stalled: false,
         seconds: 300,
         // Four minutes for eight simulated seconds: once by hand, not ten times.
@@ -100,7 +100,7 @@ impl World {
     /// The world as a scenario of so many clients and simulated seconds, at least 8: two sources, one proxy, the clients' hosts and the driver.
     pub(crate) fn scenario(&self, clients: u32, seconds: u64) -> Scenario {
         let Self { name, about, hosts, period, extra, .. } = self;
-        let arrival = if self.arrival == "ramp" { "{ ramp = \"1s\" }" } else { "\"burst\"" };
+        let arrival = if self.arrival == "ramp" { "{ ramp = \"1s\" }" } else { "\"at-once\"" };
         let engines = if self.stalled { "" } else { "engines = [\"turmoil\"]" };
         let faults: String = (0..hosts * u32::from(self.stalled))
             .map(|host| {
@@ -130,7 +130,7 @@ impl World {
             name = "clients"
             count = {clients}
             hosts = {hosts}
-            arrival = {arrival}
+            open = {{ arrival = {arrival} }}
             [check]
             symbol-order = {{}}
             no-duplicates = {{}}

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::{Arrival, Reader, Reconnect, Requests};
+use loadgen::{Arrival, Reader, Reconnect};
 use sim::{Build, HostId};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Observer, Sink};
-use wire::id::{ProxyId, SourceId};
+use wire::id::{ProxyId, SourceId, Symbol};
 use wire::net::SocketOptions;
 
 use super::driver;
 use crate::engine::Options;
-use crate::model::{self, Consumed, FaultKind, ProxyMode, SlowClient, SourceMode};
+use crate::model::{self, Consumed, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, proxy_host, source_host};
 use crate::recorder::Recorder;
+use crate::span::Span;
 
 /// Who was put into a world, by name.
 pub(super) type Hosts = BTreeMap<String, HostId>;
@@ -162,11 +163,9 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
 fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     let group = &plan.scenario.clients[host.group];
     let start = group.start.as_duration();
-    // Without a stay of their own, clients outlast the run.
-    let stay = group.stay.map_or(plan.end_at + Duration::from_secs(3600), |stay| stay.as_duration());
     let share = |whole: Duration| whole.mul_f64(f64::from(host.count) / f64::from(group.count));
-    let (start_after, arrival) = match group.arrival {
-        model::Arrival::Burst => (start, Arrival::Burst),
+    let (start_after, arrival) = match group.load.arrival() {
+        model::Arrival::AtOnce => (start, Arrival::AtOnce),
         model::Arrival::Ramp(over) => {
             let over = over.as_duration();
             let offset = over.mul_f64(f64::from(host.offset) / f64::from(group.count));
@@ -175,6 +174,10 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Arrival::Poisson(per_s) => {
             (start, Arrival::Poisson { per_s: per_s * f64::from(host.count) / f64::from(group.count) })
         }
+        model::Arrival::Waves(Waves { each, every }) => {
+            let (waves, ahead) = (host.offset / each, host.offset % each);
+            (start + every.as_duration() * waves, Arrival::Waves { each, every: every.as_duration(), ahead })
+        }
     };
     let mut config =
         loadgen::Config::new(plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
@@ -182,15 +185,37 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     config.limits.read_buffer = 512;
     config.clients = host.count;
     config.first = host.first;
-    config.arrival = arrival;
+    config.load = match &group.load {
+        model::Load::Open(open) => loadgen::Load::Open {
+            arrival,
+            requests_per_s: open.requests_per_s,
+            stay: open.stay.map(Span::as_duration),
+            session: open.session.map(Span::as_duration),
+        },
+        model::Load::Closed(closed) => loadgen::Load::Closed {
+            ramp: share(closed.ramp.as_duration()),
+            think: closed.think.map(Span::as_duration),
+            session: closed.session.map(Span::as_duration),
+        },
+    };
     config.start_after = start_after;
-    config.duration = stay;
+    // Who is not told to leave outlasts the run.
+    config.duration = plan.end_at + Duration::from_secs(3600);
     config.symbols = plan.symbols();
-    config.symbols_per_client = group.symbols_each;
+    config.subscriptions = match &group.subscriptions {
+        Subscriptions::All => loadgen::Subscriptions::All,
+        Subscriptions::Uniform(each) => loadgen::Subscriptions::Uniform { each: *each },
+        Subscriptions::Zipf(Zipf { each, exponent }) => {
+            loadgen::Subscriptions::Zipf { each: *each, exponent: *exponent }
+        }
+        Subscriptions::Symbols(names) => {
+            config.symbols = names.iter().filter_map(|name| Symbol::new(name).ok()).collect();
+            loadgen::Subscriptions::All
+        }
+    };
     config.protocol = protocol(plan.scenario.sources.mode);
     config.strong = group.strong;
     config.resume = group.resume;
-    config.session = group.session.map(|length| length.as_duration());
     config.seed = Some(plan.seed);
     config.reader = match group.reader {
         model::Reader::Full => Reader::Full,
@@ -198,7 +223,6 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
     };
     config.reconnect = group.reconnect.then(Reconnect::default);
-    config.requests = group.requests_per_s.map(|per_s| Requests { per_s, bytes: 64 });
     config.socket = SocketOptions { recv_buffer: group.recv_buffer, nodelay: Some(true), ..SocketOptions::default() };
     config
 }

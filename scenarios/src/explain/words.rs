@@ -3,8 +3,8 @@
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::cost::Cost;
 use crate::model::{
-    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Network, ProxyMode, Queues, Reader, Scenario, ServiceTime,
-    SlowClient, SourceMode, Spread,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Load, Network, ProxyMode, Queues, Reader, Scenario,
+    ServiceTime, SlowClient, SourceMode, Spread, Subscriptions, Waves, Zipf,
 };
 
 pub(super) use crate::parse::arrived_us;
@@ -134,23 +134,32 @@ fn latency(latency: Latency) -> String {
 }
 
 fn clients(group: &Clients) -> String {
-    let arrival = match group.arrival {
-        Arrival::Burst => "all at once".to_owned(),
+    let arrival = match group.load.arrival() {
+        Arrival::AtOnce => "all at once".to_owned(),
         Arrival::Ramp(span) => format!("over {span}"),
         Arrival::Poisson(rate) => format!("{rate} a second at random"),
+        Arrival::Waves(Waves { each, every }) => format!("in waves of {each} every {every}"),
     };
     let mut text = format!("{} {}, from {} {arrival}", group.count, group.name, group.start);
-    if let Some(stay) = group.stay {
+    if let Some(stay) = group.load.stay() {
         text += &format!(", staying {stay}");
     }
-    if let Some(each) = group.symbols_each {
-        text += &format!(", {each} {} each", if each == 1 { "symbol" } else { "symbols" });
+    let symbols = |each: u32| if each == 1 { "symbol" } else { "symbols" };
+    match &group.subscriptions {
+        Subscriptions::All => {}
+        Subscriptions::Uniform(each) => text += &format!(", {each} {} each", symbols(*each)),
+        Subscriptions::Zipf(Zipf { each, exponent }) => {
+            text += &format!(", {each} {} each by popularity (Zipf, {exponent})", symbols(*each));
+        }
+        Subscriptions::Symbols(names) => text += &format!(", for {}", names.join(", ")),
     }
     if group.strong > 0.0 {
         text += &format!(", {}% under the strong contract", group.strong * 100.0);
     }
-    if let Some(length) = group.session {
-        text += &format!(", coming again every {length} or so");
+    match (&group.load, group.load.session()) {
+        (_, None) => {}
+        (Load::Open(_), Some(length)) => text += &format!(", coming again every {length} or so"),
+        (Load::Closed(_), Some(length)) => text += &format!(", another in each one's place every {length} or so"),
     }
     if group.resume {
         text += ", resuming when they come again";
@@ -163,8 +172,18 @@ fn clients(group: &Clients) -> String {
     if let Some(bytes) = group.recv_buffer {
         text += &format!(", receive buffers of {bytes} bytes");
     }
-    if let Some(rate) = group.requests_per_s {
-        text += &format!(", {rate} requests/s each");
+    match &group.load {
+        Load::Open(open) => {
+            if let Some(rate) = open.requests_per_s {
+                text += &format!(", {rate} requests/s each");
+            }
+        }
+        Load::Closed(closed) => {
+            if let Some(think) = closed.think {
+                text += &format!(", a request each {think} or so after the last answer");
+            }
+            text += ", held at that number";
+        }
     }
     if !group.reconnect {
         text += ", not coming again";

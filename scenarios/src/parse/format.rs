@@ -61,6 +61,8 @@ pub enum Without {
     Default(&'static str),
     /// This, in words.
     Means(&'static str),
+    /// It may not stand beside that other key. This holds without it, in words.
+    Apart(&'static str, &'static str),
 }
 
 /// One word of a [`Kind::OneOf`].

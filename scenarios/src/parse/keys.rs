@@ -296,25 +296,29 @@ static CLIENTS: Table = Table {
             Without::Default("\"0s\""),
             "When the group begins to arrive, from the beginning of the run.",
         ),
-        key("arrival", Kind::OneOf(ARRIVAL), Without::Default("{ ramp = \"1s\" }"), "How it arrives."),
-        key("stay", Kind::Span(MS, DAY), Without::Means("to the end of the run"), "How long each client stays."),
         key(
-            "symbols-each",
-            Kind::Whole(1, 1_000),
-            Without::Means("all"),
-            "Symbols that each client draws from the source's.",
+            "open",
+            Kind::Table(&OPEN),
+            Without::Apart("closed", "`{}`, unless `closed` stands"),
+            "Load by a plan, whatever the server does: what a slow one does to those who come anyway.",
+        ),
+        key(
+            "closed",
+            Kind::Table(&CLOSED),
+            Without::Apart("open", "the load is open"),
+            "A population that is held: each waits for its answer, and whoever leaves is replaced. A slow server slows its own load.",
+        ),
+        key(
+            "subscriptions",
+            Kind::OneOf(SUBSCRIPTIONS),
+            Without::Default("\"all\""),
+            "Which of the source's symbols each client wants.",
         ),
         key(
             "strong",
             Kind::Number(0.0, 1.0),
             Without::Default("0.0"),
             "Share of the group that asks for the strong contract (numbered messages, gap notices, resume).",
-        ),
-        key(
-            "session",
-            Kind::Span(MS, DAY),
-            Without::Means("to the end of its stay"),
-            "How long a session lasts until its client closes it and comes again: half to one and a half times this, drawn.",
         ),
         key(
             "resume",
@@ -336,12 +340,6 @@ static CLIENTS: Table = Table {
             "Whether they come again after a loss or a refusal: exponential backoff from 500 ms to 30 s, full jitter.",
         ),
         key(
-            "requests-per-s",
-            Kind::Number(0.001, 10_000.0),
-            Without::Means("none are sent"),
-            "Requests per second and client, open loop; for `echo` sources only.",
-        ),
-        key(
             "hosts",
             Kind::Whole(1, 1_000),
             Without::Means("one for each 250 clients"),
@@ -350,11 +348,118 @@ static CLIENTS: Table = Table {
     ],
 };
 
+static OPEN: Table = Table {
+    about: "Load by a plan, whatever the server does. Latencies count from the plan.",
+    keys: &[
+        key("arrival", Kind::OneOf(ARRIVAL), Without::Default("{ ramp = \"1s\" }"), "How the group arrives."),
+        key(
+            "requests-per-s",
+            Kind::Number(0.001, 10_000.0),
+            Without::Means("none are sent"),
+            "Requests per second and client, each at its planned instant; for `echo` sources only.",
+        ),
+        key(
+            "stay",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of the run"),
+            "How long each client stays, from its planned arrival.",
+        ),
+        key(
+            "session",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of its stay"),
+            "How long a session lasts until its client closes it and comes again: half to one and a half times this, drawn.",
+        ),
+    ],
+};
+
+static CLOSED: Table = Table {
+    about: "A population that is held. Who is lost comes again; who leaves is replaced at once by another with the same number, with symbols of its own, and nothing to resume.",
+    keys: &[
+        key("ramp", Kind::Span(0, DAY), Without::Default("\"1s\""), "Over how long the population arrives."),
+        key(
+            "think",
+            Kind::Span(MS, HOUR),
+            Without::Means("none are sent"),
+            "From an answer to the client's next request: half to one and a half times this, drawn; for `echo` sources only. One request of a client is under way at a time, and its latency counts from when it was sent.",
+        ),
+        key(
+            "session",
+            Kind::Span(MS, DAY),
+            Without::Means("to the end of the run"),
+            "How long a client stays until it leaves: half to one and a half times this, drawn.",
+        ),
+    ],
+};
+
 const ARRIVAL: &[Choice] = &[
-    word("burst", "All at once."),
+    word("at-once", "All at once."),
     with("ramp", Kind::Span(MS, DAY), "Evenly over this time."),
     with("poisson", Kind::Number(0.001, 100_000.0), "At random, this many a second on average."),
+    with("waves", Kind::Table(&WAVES), "So many at once, every so often."),
 ];
+
+static WAVES: Table = Table {
+    about: "Arrivals in waves. The first comes at the group's `start`.",
+    keys: &[
+        key("each", Kind::Whole(1, 20_000), Without::Wrong, "Clients of a wave; the last may have fewer."),
+        key("every", Kind::Span(MS, DAY), Without::Wrong, "From one wave to the next."),
+    ],
+};
+
+const SUBSCRIPTIONS: &[Choice] = &[
+    word("all", "All of them."),
+    with("uniform", Kind::Whole(1, 1_000), "So many, drawn, each symbol as likely as another."),
+    with("zipf", Kind::Table(&ZIPF), "So many, drawn as popularity goes."),
+    with("symbols", Kind::List(&Kind::Text), "These, by name."),
+];
+
+static ZIPF: Table = Table {
+    about: "Symbols by popularity (Zipf's law): `S0000` has rank 1, and rank k is drawn with a weight of `k ^ -exponent`.",
+    keys: &[
+        key("each", Kind::Whole(1, 1_000), Without::Wrong, "Symbols of each client, all different."),
+        key(
+            "exponent",
+            Kind::Number(0.0, 10.0),
+            Without::Default("1.0"),
+            "0: all alike. Measured popularities lie about 1.",
+        ),
+    ],
+};
+
+/// What is to be written in place of a key that a table has no more, or that belongs to its neighbour.
+pub(super) fn moved(table: &'static Table, key: &str) -> Option<&'static str> {
+    if std::ptr::eq(table, &CLIENTS) {
+        return Some(match key {
+            "arrival" => "write open = { arrival = .. }",
+            "requests-per-s" => "write open = { requests-per-s = .. }",
+            "stay" => "write open = { stay = .. }",
+            "session" => "write open = { session = .. }",
+            "think" => "write closed = { think = .. }",
+            "symbols-each" => "write subscriptions = { uniform = .. }",
+            _ => return None,
+        });
+    }
+    if std::ptr::eq(table, &CLOSED) {
+        return Some(match key {
+            "requests-per-s" => {
+                "who waits for answers has no rate: write think = \"..\" for the pause, or open = { requests-per-s = .. }"
+            }
+            "arrival" => {
+                "a population that is held arrives over its ramp; write ramp = \"..\", or open = { arrival = .. }"
+            }
+            "stay" => "write session = \"..\": whoever leaves is replaced; or open = { stay = .. }",
+            _ => return None,
+        });
+    }
+    (std::ptr::eq(table, &OPEN) && key == "think")
+        .then_some("who thinks waits for an answer: write closed = { think = .. }")
+}
+
+/// What a word is called now.
+pub(super) fn renamed(choices: &'static [Choice], word: &str) -> Option<&'static str> {
+    (std::ptr::eq(choices, ARRIVAL) && word == "burst").then_some("at-once")
+}
 
 const READER: &[Choice] = &[
     word("full", "As fast as bytes come."),

@@ -584,10 +584,10 @@ fn clients(rules: &mut Rules<'_>) {
         }
     }
     if scenario.check.nothing_leaks.is_some()
-        && let Some(group) = scenario.clients.iter().find(|group| group.stay.is_none())
+        && let Some(group) = scenario.clients.iter().find(|group| group.load.stay().is_none())
     {
         let lack = format!("group \"{}\" stays to the end", group.name);
-        wrong(rules, "nothing-leaks", &lack, "give each group a stay that ends some seconds before the run does");
+        wrong(rules, "nothing-leaks", &lack, "give each group an open.stay that ends some seconds before the run does");
     }
     if let Some(bound) = scenario.check.no_client_close
         && !bound.allow_slow

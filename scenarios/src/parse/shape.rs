@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::Problems;
 use super::distance::{did_you_mean, did_you_mean_or_list, nearest};
 use super::format::{Choice, Kind, Table, Without};
-use super::keys::SCENARIO;
+use super::keys::{SCENARIO, moved, renamed};
 use super::place::get;
 use crate::cost::Cost;
 use crate::span::Span;
@@ -32,12 +32,27 @@ fn table(known: &'static Table, table: &mut DeTable<'_>, span: Range<usize>, nam
     }
     for (key, span) in unknown {
         // A key that stands there already was not meant.
+        if let Some(hint) = moved(known, &key) {
+            problems.unknown_key(span, &key, hint.to_owned());
+            table.remove(key.as_str());
+            continue;
+        }
         let open: Vec<&str> = known.keys.iter().map(|key| key.name).filter(|name| get(table, name).is_none()).collect();
         meant.extend(nearest(&key, open.iter().copied()));
         let hint = did_you_mean(&key, open.iter().copied())
             .unwrap_or_else(|| did_you_mean_or_list(&key, known.keys.iter().map(|key| key.name)));
         problems.unknown_key(span, &key, hint);
         table.remove(key.as_str());
+    }
+    for key in known.keys {
+        let Without::Apart(other, _) = key.without else { continue };
+        let at = |name| table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, _)| key.span());
+        let (Some(own), Some(others)) = (at(key.name), at(other)) else { continue };
+        // Said once, at the later of the two.
+        if others.start < own.start {
+            let message = format!("{name} has both \"{other}\" and \"{}\"", key.name);
+            problems.hinted(own, message, Some("leave one of them out".to_owned()));
+        }
     }
     for key in known.keys.iter().filter(|key| key.without == Without::Wrong && !meant.contains(&key.name)) {
         if get(table, key.name).is_none() {
@@ -117,7 +132,12 @@ fn one_of(
             }
             None => {
                 let message = format!("{path} must be {kind}, not \"{word}\"");
-                problems.hinted(span, message, did_you_mean(word, words()).or_else(|| wrapped(choices, word)));
+                let renamed = renamed(choices, word).map(|now| format!("write \"{now}\""));
+                problems.hinted(
+                    span,
+                    message,
+                    renamed.or_else(|| did_you_mean(word, words())).or_else(|| wrapped(choices, word)),
+                );
             }
         },
         DeValue::Table(table) if table.len() == 1 => {

@@ -60,7 +60,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(scenario.network.latency, Latency::Fixed(Span::from_micros(500)));
     assert_eq!((scenario.sources.symbols, scenario.sources.period), (4, Span::from_millis(100)));
     let group = &scenario.clients[0];
-    assert_eq!((group.arrival, group.reader), (Arrival::Ramp(Span::from_millis(1_000)), Reader::Full));
+    assert_eq!((group.load.arrival(), group.reader), (Arrival::Ramp(Span::from_millis(1_000)), Reader::Full));
     assert!(group.reconnect);
 }
 

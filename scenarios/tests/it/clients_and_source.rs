@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadgen::{Arrival, Closes, Config, Reader, Reconnect, Requests, Summary};
+use loadgen::{Arrival, Closes, Config, Load, Reader, Reconnect, Subscriptions, Summary};
 use mock_upstream::{Action, Mode, Script, Step};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Side, Sink, Why};
@@ -56,13 +56,17 @@ fn script(steps: &[(u64, Action)]) -> Script {
     Script { steps: steps.iter().map(step).collect() }
 }
 
+fn open(arrival: Arrival, requests_per_s: Option<f64>) -> Load {
+    Load::Open { arrival, requests_per_s, stay: None, session: None }
+}
+
 #[tokio::test]
 async fn fifty_clients_get_every_tick_in_order() {
     let (url, _) = source(|_| ()).await;
     let (summary, events) = load(&url, |config| {
         config.clients = 50;
-        config.symbols_per_client = Some(3);
-        config.arrival = Arrival::Ramp { over: Duration::from_millis(100) };
+        config.subscriptions = Subscriptions::Uniform { each: 3 };
+        config.load = open(Arrival::Ramp { over: Duration::from_millis(100) }, None);
     })
     .await;
     assert!(!summary.is_flawed(), "{summary:?}");
@@ -178,7 +182,7 @@ async fn every_request_is_answered_and_its_latency_counts_from_the_plan() {
     let (url, _) = source(|config| config.mode = Mode::Echo).await;
     let (summary, events) = load(&url, |config| {
         config.clients = 10;
-        config.requests = Some(Requests { per_s: 100.0, bytes: 64 });
+        config.load = open(Arrival::AtOnce, Some(100.0));
     })
     .await;
     assert!(!summary.is_flawed(), "{summary:?}");
@@ -193,6 +197,29 @@ async fn every_request_is_answered_and_its_latency_counts_from_the_plan() {
 }
 
 #[tokio::test]
+async fn a_closed_population_waits_for_its_answers_and_is_held() {
+    let steps = [(100, Action::Stall { for_: Duration::from_millis(300) })];
+    let (url, _) = source(|config| {
+        config.mode = Mode::Echo;
+        config.script = script(&steps);
+    })
+    .await;
+    let (think, session) = (Some(Duration::from_millis(10)), Some(Duration::from_millis(200)));
+    let (summary, _) = load(&url, |config| {
+        config.clients = 4;
+        config.reconnect = Some(Reconnect::default());
+        config.load = Load::Closed { ramp: Duration::ZERO, think, session };
+    })
+    .await;
+    assert!(!summary.is_flawed(), "{summary:?}");
+    // Whoever left was replaced, without a fault, and each asked again and again.
+    assert!(summary.opened > 6 && summary.refused == 0, "{summary:?}");
+    assert!(summary.requests > 40 && summary.echoes + summary.unanswered == summary.requests, "{summary:?}");
+    // One request of a client is under way: the stall meets four, and hides all that would have come.
+    assert!(summary.echo_latency.max_us > 100_000 && summary.echo_latency.p90_us < 100_000, "{summary:?}");
+}
+
+#[tokio::test]
 async fn a_stalled_echo_cannot_hide_its_stall() {
     let steps = [(100, Action::Stall { for_: Duration::from_millis(300) })];
     let (url, _) = source(|config| {
@@ -200,7 +227,10 @@ async fn a_stalled_echo_cannot_hide_its_stall() {
         config.script = script(&steps);
     })
     .await;
-    let (summary, _) = load(&url, |config| config.requests = Some(Requests { per_s: 100.0, bytes: 20 })).await;
+    let (summary, _) = load(&url, |config| {
+        (config.load, config.request_bytes) = (open(Arrival::AtOnce, Some(100.0)), 20);
+    })
+    .await;
     // Requests go on during the stall, each waiting from its own planned instant: half of the run's requests saw it.
     assert!(summary.echo_latency.p90_us > 100_000, "{summary:?}");
     assert!(summary.echo_latency.max_us > 250_000, "{summary:?}");

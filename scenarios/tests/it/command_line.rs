@@ -29,7 +29,7 @@ proxy = { mode = "fanout" }
 [[clients]]
 name = "plain"
 count = 6
-arrival = { ramp = "100ms" }
+open = { arrival = { ramp = "100ms" } }
 
 [check]
 symbol-order = {}

@@ -52,7 +52,7 @@ network.latency = {{ fixed = "500us" }}
 [[clients]]
 name = "all"
 count = {CLIENTS}
-arrival = "burst"
+open = {{ arrival = "at-once" }}
 
 [check]
 symbol-order = {{}}

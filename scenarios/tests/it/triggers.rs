@@ -25,7 +25,7 @@ network.latency = { uniform = ["300us", "1500us"] }
 name = "viewers"
 count = 8
 strong = 0.5
-arrival = { ramp = "100ms" }
+open = { arrival = { ramp = "100ms" } }
 
 [check]
 symbol-order = {}

@@ -1,7 +1,7 @@
 //! Sources, proxy and groups of clients: who speaks with whom, how much in all.
 
 use super::{Rules, is_kebab, kebab_hint};
-use crate::model::{Arrival, Clients, ProxyMode, Scenario, SourceMode};
+use crate::model::{Arrival, Clients, Load, ProxyMode, Scenario, SourceMode, Subscriptions, Waves, Zipf};
 use crate::span::Span;
 
 /// Messages that all clients of a run may receive together, as planned: at a million a second the run takes most of a minute.
@@ -27,11 +27,11 @@ fn modes(rules: &mut Rules<'_>) {
             "write proxy.mode = \"relay\" or sources.mode = \"v1\"",
         );
     }
-    if echo && scenario.clients.iter().all(|group| group.requests_per_s.is_none()) {
+    if echo && scenario.clients.iter().all(|group| group.load.requests_per_s().is_none()) {
         rules.wrong_but(
             &["sources".into(), "mode".into()],
             "sources.mode \"echo\" speaks only when spoken to, and no group sends requests",
-            "give a group requests-per-s",
+            "give a group open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
         );
     }
     if let Some(stale) = scenario.proxy.stale_after
@@ -90,18 +90,43 @@ fn groups(rules: &mut Rules<'_>) {
 fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static str) -> [super::Step<'p>; 3]) {
     let Scenario { sources, proxy, .. } = rules.scenario;
     let name = &group.name;
-    if let Some(each) = group.symbols_each
-        && each > sources.symbols
-    {
-        let message = format!("group \"{name}\" draws {each} symbols each, and the source has {}", sources.symbols);
-        rules.wrong(&at("symbols-each"), message);
-    }
-    if group.requests_per_s.is_some() && sources.mode != SourceMode::Echo {
-        rules.wrong_but(
-            &at("requests-per-s"),
-            format!("group \"{name}\" sends requests, and the sources do not answer"),
-            "write sources.mode = \"echo\"",
-        );
+    subscriptions(rules, group, at);
+    let part = |part: &'static str, key: &'static str| {
+        let [clients, index, part] = at(part);
+        [clients, index, part, key.into()]
+    };
+    match &group.load {
+        Load::Open(open) => {
+            if open.requests_per_s.is_some() && sources.mode != SourceMode::Echo {
+                rules.wrong_but(
+                    &part("open", "requests-per-s"),
+                    format!("group \"{name}\" sends requests, and the sources do not answer"),
+                    "write sources.mode = \"echo\"",
+                );
+            }
+            if open.session.is_some() && !group.reconnect {
+                let message = format!("group \"{name}\" ends its sessions, and never comes again");
+                let hint = "write stay for a group that leaves for good, or reconnect = true";
+                rules.wrong_but(&part("open", "session"), message, hint);
+            }
+        }
+        Load::Closed(closed) => {
+            if closed.think.is_some() && sources.mode != SourceMode::Echo {
+                rules.wrong_but(
+                    &part("closed", "think"),
+                    format!("group \"{name}\" sends requests, and the sources do not answer"),
+                    "write sources.mode = \"echo\"",
+                );
+            }
+            if closed.think.is_none() && closed.session.is_none() {
+                let message = format!("group \"{name}\" is closed, and nobody in it waits for an answer or leaves");
+                rules.wrong_but(&at("closed"), message, "give it think or session, or write open = {}");
+            }
+            if !group.reconnect {
+                let message = format!("group \"{name}\" is held, and who is lost never comes again");
+                rules.wrong_but(&at("reconnect"), message, "leave reconnect out, or write open = {}");
+            }
+        }
     }
     if group.strong > 0.0 && (sources.mode == SourceMode::Echo || proxy.mode == ProxyMode::Relay) {
         rules.wrong_but(
@@ -109,10 +134,6 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
             format!("group \"{name}\" asks for the strong contract, which a relay does not offer: it passes the source's bytes on"),
             "write proxy.mode = \"fanout\" or strong = 0",
         );
-    }
-    if group.session.is_some() && !group.reconnect {
-        let message = format!("group \"{name}\" ends its sessions, and never comes again");
-        rules.wrong_but(&at("session"), message, "write stay for a group that leaves for good, or reconnect = true");
     }
     if group.resume && group.strong == 0.0 {
         let message = format!("group \"{name}\" resumes, and has no strong clients, who alone can");
@@ -137,17 +158,65 @@ fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static 
             Span::from_micros(arrived),
             Span::from_micros(steady_end)
         );
-        rules.wrong(&at("arrival"), message);
+        match group.load {
+            Load::Open(_) => rules.wrong(&part("open", "arrival"), message),
+            Load::Closed(_) => rules.wrong(&part("closed", "ramp"), message),
+        }
+    }
+}
+
+/// Whether the symbols that a group wants are there.
+fn subscriptions<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static str) -> [super::Step<'p>; 3]) {
+    let (name, sources) = (&group.name, &rules.scenario.sources);
+    let [clients, index, key] = at("subscriptions");
+    if group.subscriptions != Subscriptions::All && sources.mode == SourceMode::Echo {
+        let message = format!("group \"{name}\" subscribes, and echo sources have no symbols");
+        rules.wrong_but(&[clients, index, key], message, "leave subscriptions out");
+        return;
+    }
+    match &group.subscriptions {
+        Subscriptions::All => {}
+        Subscriptions::Uniform(each) | Subscriptions::Zipf(Zipf { each, .. }) => {
+            if *each > sources.symbols {
+                let message =
+                    format!("group \"{name}\" draws {each} symbols each, and the source has {}", sources.symbols);
+                let path = match group.subscriptions {
+                    Subscriptions::Zipf(_) => vec![clients, index, key, "zipf".into(), "each".into()],
+                    _ => vec![clients, index, key, "uniform".into()],
+                };
+                rules.wrong(&path, message);
+            }
+        }
+        Subscriptions::Symbols(names) => {
+            let known: Vec<String> = (0..sources.symbols).map(|n| wire::id::Symbol::numbered(n).to_string()).collect();
+            let path = |place: usize| [clients, index, key, "symbols".into(), place.into()];
+            if names.is_empty() {
+                let message = format!("group \"{name}\" wants no symbol");
+                rules.wrong_but(&[clients, index, key, "symbols".into()], message, "leave it out for all of them");
+            }
+            for (place, symbol) in names.iter().enumerate() {
+                if !known.contains(symbol) {
+                    let message = format!("the sources have no symbol \"{symbol}\"");
+                    let last = known.last().map_or("", String::as_str);
+                    rules.wrong_but(&path(place), message, format!("they have {} to {last}", known[0]));
+                } else if names[..place].contains(symbol) {
+                    rules.wrong(&path(place), format!("symbol \"{symbol}\" is named twice"));
+                }
+            }
+        }
     }
 }
 
 /// When the last client of a group is planned to arrive, from the beginning of the run.
 pub(crate) fn arrived_us(group: &Clients) -> u64 {
-    let over_us = match group.arrival {
-        Arrival::Burst => 0,
+    let over_us = match group.load.arrival() {
+        Arrival::AtOnce => 0,
         Arrival::Ramp(span) => span.as_micros(),
         // On average: chance decides.
         Arrival::Poisson(rate) => (f64::from(group.count) / rate * 1e6) as u64,
+        Arrival::Waves(Waves { each, every }) => {
+            every.as_micros().saturating_mul(u64::from(group.count.saturating_sub(1) / each.max(1)))
+        }
     };
     group.start.as_micros().saturating_add(over_us)
 }
@@ -173,7 +242,7 @@ pub(super) fn amount(rules: &mut Rules<'_>) {
         rules.wrong_but(
             &["clients".into()],
             message,
-            "fewer clients or symbols-each, a longer sources.period, or a shorter steady",
+            "fewer clients or subscriptions, a longer sources.period, or a shorter steady",
         );
     }
 }
@@ -187,12 +256,12 @@ pub(crate) fn deliveries(scenario: &Scenario) -> f64 {
         .iter()
         .map(|group| {
             let there_us = (run_us - group.start.as_micros() as f64).max(0.0);
-            let there_us = group.stay.map_or(there_us, |stay| there_us.min(stay.as_micros() as f64));
+            let there_us = group.load.stay().map_or(there_us, |stay| there_us.min(stay.as_micros() as f64));
             let per_s = match scenario.sources.mode {
                 SourceMode::V1 | SourceMode::V2 => {
-                    f64::from(group.symbols_each.unwrap_or(scenario.sources.symbols)) * ticks_per_s
+                    f64::from(group.subscriptions.each(scenario.sources.symbols)) * ticks_per_s
                 }
-                SourceMode::Echo => group.requests_per_s.unwrap_or(0.0),
+                SourceMode::Echo => group.load.requests_per_s().unwrap_or(0.0),
             };
             f64::from(group.count) * per_s * there_us / 1e6
         })

@@ -50,8 +50,8 @@ fn unknown_keys_find_the_word_that_was_meant() {
     );
     check(
         "count = 10",
-        "count = 10\nsymbols_each = 3",
-        &["15:1: unknown key \"symbols_each\"; did you mean \"symbols-each\"?"],
+        "count = 10\nsubscription = \"all\"",
+        &["15:1: unknown key \"subscription\"; did you mean \"subscriptions\"?"],
     );
     check(
         "mode = \"fanout\"",
@@ -156,15 +156,17 @@ fn a_word_that_is_not_known_suggests_one_that_is() {
     );
     check(
         "count = 10",
-        "count = 10\narrival = \"brust\"",
+        "count = 10\nopen = { arrival = \"at-onec\" }",
         &[
-            "15:11: clients[0].arrival must be \"burst\", { ramp = .. } or { poisson = .. }, not \"brust\"; did you mean \"burst\"?",
+            "15:20: clients[0].open.arrival must be \"at-once\", { ramp = .. }, { poisson = .. } or { waves = .. }, not \"at-onec\"; did you mean \"at-once\"?",
         ],
     );
     check(
         "count = 10",
-        "count = 10\narrival = 3",
-        &["15:11: clients[0].arrival must be \"burst\", { ramp = .. } or { poisson = .. }, not 3"],
+        "count = 10\nopen = { arrival = 3 }",
+        &[
+            "15:20: clients[0].open.arrival must be \"at-once\", { ramp = .. }, { poisson = .. } or { waves = .. }, not 3",
+        ],
     );
     check(
         "count = 10",
@@ -246,11 +248,11 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
     );
     check(
         "count = 10",
-        "count = 10\nsymbols-each = 5\nhosts = 11\nrequests-per-s = 2",
+        "count = 10\nsubscriptions = { uniform = 5 }\nhosts = 11\nopen = { requests-per-s = 2 }",
         &[
-            "15:16: group \"all\" draws 5 symbols each, and the source has 4",
+            "15:29: group \"all\" draws 5 symbols each, and the source has 4",
             "16:9: group \"all\" has 11 hosts for 10 clients",
-            "17:18: group \"all\" sends requests, and the sources do not answer; write sources.mode = \"echo\"",
+            "17:27: group \"all\" sends requests, and the sources do not answer; write sources.mode = \"echo\"",
         ],
     );
     check(
@@ -260,19 +262,19 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
     );
     check(
         "count = 10",
-        "count = 10\narrival = { ramp = \"13s\" }",
-        &["15:11: group \"all\" is still arriving, until 13s of the run, when the steady phase ends at 12s"],
+        "count = 10\nopen = { arrival = { ramp = \"13s\" } }",
+        &["15:20: group \"all\" is still arriving, until 13s of the run, when the steady phase ends at 12s"],
     );
     check(
         "count = 10",
-        "count = 10\narrival = { poisson = 0.5 }",
-        &["15:11: group \"all\" is still arriving, until 20s of the run, when the steady phase ends at 12s"],
+        "count = 10\nopen = { arrival = { poisson = 0.5 } }",
+        &["15:20: group \"all\" is still arriving, until 20s of the run, when the steady phase ends at 12s"],
     );
     check(
         "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
         "count = 2\nperiod = \"1ms\"\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10_000\n",
         &[
-            "13:1: about 600 million messages would be delivered, 50 million at most; fewer clients or symbols-each, a longer sources.period, or a shorter steady",
+            "13:1: about 600 million messages would be delivered, 50 million at most; fewer clients or subscriptions, a longer sources.period, or a shorter steady",
         ],
     );
 }
@@ -284,7 +286,7 @@ fn modes_that_do_not_go_together_are_refused() {
         "count = 2\nmode = \"echo\"",
         &[
             "8:8: sources.mode \"echo\" needs proxy.mode \"relay\": an answer belongs to the client that asked; write proxy.mode = \"relay\" or sources.mode = \"v1\"",
-            "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group requests-per-s",
+            "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
             "18:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
         ],
     );
@@ -314,9 +316,9 @@ fn modes_that_do_not_go_together_are_refused() {
     );
     check(
         "count = 10",
-        "count = 10\nsession = \"1s\"\nreconnect = false",
+        "count = 10\nopen = { session = \"1s\" }\nreconnect = false",
         &[
-            "15:11: group \"all\" ends its sessions, and never comes again; write stay for a group that leaves for good, or reconnect = true",
+            "15:20: group \"all\" ends its sessions, and never comes again; write stay for a group that leaves for good, or reconnect = true",
         ],
     );
 }
@@ -752,11 +754,87 @@ fn an_objective_that_cannot_be_checked_is_refused() {
     );
     check(
         "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
-        "count = 2\nmode = \"echo\"\n\n[proxy]\nmode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nrequests-per-s = 1\n",
+        "count = 2\nmode = \"echo\"\n\n[proxy]\nmode = \"relay\"\n\n[[clients]]\nname = \"all\"\ncount = 10\nopen = { requests-per-s = 1 }\n",
         &[
             "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
         ],
     );
+}
+
+#[test]
+fn a_load_is_open_or_closed() {
+    let all = |lines: &str| format!("count = 10\n{lines}");
+    for good in [
+        "open = {}",
+        "open = { arrival = { waves = { each = 4, every = \"2s\" } }, stay = \"3s\" }",
+        "closed = { session = \"3s\" }",
+        "subscriptions = { zipf = { each = 2, exponent = 1.1 } }",
+        "subscriptions = { zipf = { each = 2 } }",
+        "subscriptions = { symbols = [\"S0001\", \"S0003\"] }",
+        "subscriptions = \"all\"",
+    ] {
+        check("count = 10", &all(good), &[]);
+    }
+    for (lines, expect) in [
+        (
+            "open = {}\nclosed = { session = \"1s\" }",
+            "16:1: clients[0] has both \"open\" and \"closed\"; leave one of them out",
+        ),
+        (
+            "closed = { session = \"1s\" }\nopen = {}",
+            "16:1: clients[0] has both \"closed\" and \"open\"; leave one of them out",
+        ),
+        (
+            "closed = { session = \"1s\", requests-per-s = 5 }",
+            "15:28: unknown key \"requests-per-s\"; who waits for answers has no rate: write think = \"..\" for the pause, or open = { requests-per-s = .. }",
+        ),
+        (
+            "open = { think = \"1s\" }",
+            "15:10: unknown key \"think\"; who thinks waits for an answer: write closed = { think = .. }",
+        ),
+        (
+            "closed = {}",
+            "15:10: group \"all\" is closed, and nobody in it waits for an answer or leaves; give it think or session, or write open = {}",
+        ),
+        (
+            "closed = { think = \"1s\" }",
+            "15:20: group \"all\" sends requests, and the sources do not answer; write sources.mode = \"echo\"",
+        ),
+        (
+            "closed = { session = \"1s\" }\nreconnect = false",
+            "16:13: group \"all\" is held, and who is lost never comes again; leave reconnect out, or write open = {}",
+        ),
+        (
+            "closed = { session = \"1s\", ramp = \"13s\" }",
+            "15:35: group \"all\" is still arriving, until 13s of the run, when the steady phase ends at 12s",
+        ),
+        (
+            "open = { arrival = { waves = { each = 1, every = \"2s\" } } }",
+            "15:20: group \"all\" is still arriving, until 18s of the run, when the steady phase ends at 12s",
+        ),
+        (
+            "open = { arrival = \"burst\" }",
+            "15:20: clients[0].open.arrival must be \"at-once\", { ramp = .. }, { poisson = .. } or { waves = .. }, not \"burst\"; write \"at-once\"",
+        ),
+        ("arrival = { ramp = \"1s\" }", "15:1: unknown key \"arrival\"; write open = { arrival = .. }"),
+        ("stay = \"1s\"", "15:1: unknown key \"stay\"; write open = { stay = .. }"),
+        ("session = \"1s\"", "15:1: unknown key \"session\"; write open = { session = .. }"),
+        ("requests-per-s = 1", "15:1: unknown key \"requests-per-s\"; write open = { requests-per-s = .. }"),
+        ("symbols-each = 1", "15:1: unknown key \"symbols-each\"; write subscriptions = { uniform = .. }"),
+        ("subscriptions = { zipf = { each = 5 } }", "15:35: group \"all\" draws 5 symbols each, and the source has 4"),
+        (
+            "subscriptions = { symbols = [\"S0001\", \"S0004\"] }",
+            "15:39: the sources have no symbol \"S0004\"; they have S0000 to S0003",
+        ),
+        ("subscriptions = { symbols = [\"S0001\", \"S0001\"] }", "15:39: symbol \"S0001\" is named twice"),
+        ("subscriptions = { symbols = [] }", "15:29: group \"all\" wants no symbol; leave it out for all of them"),
+        (
+            "subscriptions = 3",
+            "15:17: clients[0].subscriptions must be \"all\", { uniform = .. }, { zipf = .. } or { symbols = .. }, not 3",
+        ),
+    ] {
+        check("count = 10", &all(lines), &[expect]);
+    }
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! When a client sends its next request to an echo, by plan or after the last answer. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::draw::Draws;
+
+/// Requests of one session that may be unanswered; further ones are skipped and counted.
+const IN_FLIGHT_MAX: usize = 1_024;
+
+/// Longer than any run.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+/// The requests of one session.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pace: Pace,
+    next: u64,
+    /// Unanswered requests and when their latency begins, oldest first.
+    in_flight: VecDeque<(u64, Instant)>,
+}
+
+#[derive(Debug)]
+enum Pace {
+    /// Request n is due at `began + n / per_s`.
+    Open { per_s: f64, began: Instant },
+    /// The next one is due then; None: an answer is waited for.
+    Closed { think: Duration, draws: Draws, due: Option<Instant> },
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing is due.
+    Wait,
+    /// One is due, and too many are unanswered: it is left out.
+    Skip,
+    /// Send request `n`, so much later than it was due.
+    Send { n: u64, late: Duration },
+}
+
+/// An answer that was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) latency: Duration,
+    /// No older request is unanswered.
+    pub(crate) in_order: bool,
+}
+
+impl Requests {
+    /// By plan. Each client's loop has a phase of its own, or all would send at once.
+    pub(crate) fn open(per_s: f64, now: Instant, mut phase: Draws) -> Self {
+        let phase = Duration::try_from_secs_f64(phase.unit() / per_s).unwrap_or(FAR).min(FAR);
+        Self { pace: Pace::Open { per_s, began: now + phase }, next: 0, in_flight: VecDeque::new() }
+    }
+
+    /// One after the other, each so long after the last answer as is drawn.
+    pub(crate) fn closed(think: Duration, now: Instant, mut draws: Draws) -> Self {
+        let due = Some(now + thought(think, &mut draws));
+        Self { pace: Pace::Closed { think, draws, due }, next: 0, in_flight: VecDeque::new() }
+    }
+
+    /// When the next one is due; None before there is an answer.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match &self.pace {
+            Pace::Open { per_s, began } => {
+                // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
+                let offset = Duration::try_from_secs_f64(self.next as f64 / per_s).unwrap_or(FAR);
+                Some(began.checked_add(offset.min(FAR)).unwrap_or(*began))
+            }
+            Pace::Closed { due, .. } => *due,
+        }
+    }
+
+    /// What to do now; what it says to send counts as sent.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        let Some(due) = self.due().filter(|due| *due <= now) else { return Next::Wait };
+        let n = self.next;
+        self.next += 1;
+        let since = match &mut self.pace {
+            Pace::Open { .. } => due,
+            Pace::Closed { due, .. } => {
+                *due = None;
+                now
+            }
+        };
+        if self.in_flight.len() >= IN_FLIGHT_MAX {
+            return Next::Skip;
+        }
+        self.in_flight.push_back((n, since));
+        Next::Send { n, late: now.duration_since(due) }
+    }
+
+    /// Takes the answer to request `n`; None if none is waited for.
+    pub(crate) fn answered(&mut self, n: u64, now: Instant) -> Option<Answered> {
+        // Answers come in order from any lawful echo; others are looked for among the bounded rest.
+        let place = self.in_flight.iter().position(|(sent, _)| *sent == n)?;
+        let (_, since) = self.in_flight.remove(place)?;
+        if let Pace::Closed { think, draws, due } = &mut self.pace {
+            *due = Some(now + thought(*think, draws));
+        }
+        Some(Answered { latency: now.duration_since(since), in_order: place == 0 })
+    }
+
+    /// How many have no answer.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.in_flight.len()
+    }
+}
+
+/// Half to one and a half times the mean.
+fn thought(mean: Duration, draws: &mut Draws) -> Duration {
+    let mean = mean.min(FAR);
+    mean / 2 + draws.jitter(mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn draws() -> Draws {
+        Draws::new(7, "think", 3)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn by_plan_a_late_answer_delays_nothing_and_counts_from_the_plan() {
+        let now = Instant::now();
+        let mut requests = Requests::open(10.0, now, draws());
+        let first = requests.due().unwrap();
+        assert!(first < now + Duration::from_millis(100));
+        let late = first + Duration::from_millis(250);
+        let sent: Vec<Next> =
+            std::iter::repeat_with(|| requests.next(late)).take_while(|next| *next != Next::Wait).collect();
+        let ms = Duration::from_millis;
+        assert_eq!(
+            sent,
+            [250, 150, 50].into_iter().zip(0..).map(|(late, n)| Next::Send { n, late: ms(late) }).collect::<Vec<_>>()
+        );
+        assert_eq!(requests.answered(1, late), Some(Answered { latency: ms(150), in_order: false }));
+        assert_eq!(requests.answered(1, late), None);
+        assert_eq!(requests.unanswered(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_so_many_unanswered_requests_are_left_out() {
+        let now = Instant::now();
+        let mut requests = Requests::open(1_000.0, now, draws());
+        let later = now + Duration::from_secs(10);
+        let skipped = std::iter::repeat_with(|| requests.next(later))
+            .take_while(|next| *next != Next::Wait)
+            .filter(|next| *next == Next::Skip);
+        assert_eq!(skipped.count(), 10_000 - IN_FLIGHT_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn in_a_closed_loop_one_is_under_way_and_the_next_waits_for_its_answer(think_us in 2_u64..1_000_000, answers_us in prop::collection::vec(0_u64..5_000_000, 1..30)) {
+            let mut now = Instant::now();
+            let think = Duration::from_micros(think_us);
+            let mut requests = Requests::closed(think, now, draws());
+            for (n, answer_us) in (0..).zip(answers_us) {
+                let due = requests.due().unwrap();
+                prop_assert!(due - now >= think / 2 && due - now < think / 2 + think);
+                prop_assert_eq!(requests.next(due - Duration::from_micros(1)), Next::Wait);
+                prop_assert_eq!(requests.next(due), Next::Send { n, late: Duration::ZERO });
+                prop_assert_eq!(requests.due(), None);
+                now = due + Duration::from_micros(answer_us);
+                prop_assert_eq!(requests.next(now), Next::Wait);
+                prop_assert_eq!(requests.answered(n, now), Some(Answered { latency: now - due, in_order: true }));
+                prop_assert_eq!(requests.answered(n, now), None);
+            }
+        }
+    }
+}
