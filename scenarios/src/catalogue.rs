@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_out_reads_back_the_same() {
+        for entry in all() {
+            let scenario = parse(&entry.file(), entry.text).unwrap();
+            let written = scenario.to_toml().unwrap();
+            let again = parse(&entry.file(), &written).unwrap_or_else(|problems| panic!("{problems:?}\n{written}"));
+            assert_eq!(again, scenario, "{written}");
+        }
+    }
+
+    #[test]
     fn no_built_in_scenario_is_costly() {
         for entry in all() {
             let scenario = parse(&entry.file(), entry.text).unwrap();

@@ -23,7 +23,7 @@ use crate::span::Span;
 pub const SCHEMA: u32 = 1;
 
 /// One scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Scenario {
     /// Must be [`SCHEMA`].
@@ -33,7 +33,7 @@ pub struct Scenario {
     /// What it is about and why it matters, for a person.
     pub about: String,
     /// Words to select it by.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Clients arrive, nothing is judged by latency. Default 2 s.
     #[serde(default = "default_warmup")]
@@ -53,7 +53,7 @@ pub struct Scenario {
     /// Groups of clients.
     pub clients: Vec<Clients>,
     /// What goes wrong, in any order.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
     /// CPU costs; none: CPU is free, and no latency objective may be set on queueing.
     #[serde(default)]
@@ -61,11 +61,21 @@ pub struct Scenario {
     /// What must hold.
     pub check: Objectives,
     /// What must have happened for the run to mean anything, see [`Reach`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reach: Vec<Reach>,
     /// Engines that can express it besides `sim`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<Engine>,
+}
+
+impl Scenario {
+    /// The file that says this, with every default written out.
+    ///
+    /// # Errors
+    /// A number that TOML cannot hold (above 2^63), which no file can have brought.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
 }
 
 fn default_warmup() -> Span {
@@ -77,7 +87,7 @@ fn default_recovery() -> Span {
 }
 
 /// What runs a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// Our simulator.
@@ -89,8 +99,8 @@ pub enum Engine {
     Sockets,
 }
 
-/// Every link between two hosts.
-#[derive(Clone, Debug, Deserialize)]
+/// The links between hosts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Network {
     /// One way. Default fixed 500 us.
@@ -99,16 +109,36 @@ pub struct Network {
     pub bandwidth: Option<u64>,
     /// Share of segments lost, each a delay (retransmission). 0..1, default 0.
     pub loss: f64,
+    /// Links that are not like the others, later ones over earlier ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+}
+
+/// The links between some hosts and some others, both ways. What it leaves out stays as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Link {
+    /// Hosts, groups of clients, or names that end in `*`.
+    pub between: (String, String),
+    /// One way.
+    #[serde(default)]
+    pub latency: Option<Latency>,
+    /// Bits per second and direction.
+    #[serde(default)]
+    pub bandwidth: Option<u64>,
+    /// Share of segments lost.
+    #[serde(default)]
+    pub loss: Option<f64>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { latency: Latency::Fixed(Span::from_micros(500)), bandwidth: None, loss: 0.0 }
+        Self { latency: Latency::Fixed(Span::from_micros(500)), bandwidth: None, loss: 0.0, links: Vec::new() }
     }
 }
 
 /// One-way delay of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Latency {
     /// Always the same.
@@ -149,7 +179,7 @@ impl Latency {
 }
 
 /// The source: several instances that send the same ticks.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sources {
     /// Instances, 1..=64: hosts `source-0`, `source-1`, ...
@@ -167,12 +197,12 @@ pub struct Sources {
     #[serde(default)]
     pub key_limit: Option<u32>,
     /// Subscriptions that are denied, for `v2`. Default: none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denied>,
 }
 
 /// Subscriptions to a symbol are denied.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Denied {
     /// Its name, `S0003`.
@@ -191,7 +221,7 @@ fn default_period() -> Span {
 }
 
 /// What a source speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceMode {
     /// The v1 feed protocol.
@@ -204,7 +234,7 @@ pub enum SourceMode {
 }
 
 /// The proxy under test.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Proxy {
     /// Instances, 1..=16: hosts `proxy-0`, ... Each knows all sources. Default 1.
@@ -258,7 +288,7 @@ fn default_one() -> u16 {
 }
 
 /// How the proxy serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyMode {
     /// One upstream leg for all clients.
@@ -268,7 +298,7 @@ pub enum ProxyMode {
 }
 
 /// Which sources a proxy consumes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consumed {
     /// One; the others are spares.
@@ -280,7 +310,7 @@ pub enum Consumed {
 }
 
 /// The policy for slow clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowClient {
     /// Once behind, it gets the newest of each symbol.
@@ -292,7 +322,7 @@ pub enum SlowClient {
 }
 
 /// A group of like clients.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Clients {
     /// A word for charts and faults.
@@ -333,7 +363,7 @@ fn default_true() -> bool {
 }
 
 /// How fast clients read.
-#[derive(Clone, Copy, Debug, PartialEq, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reader {
     /// As fast as bytes come.
@@ -416,7 +446,7 @@ pub enum Spread {
 }
 
 /// A state or a mark that the run must have reached, with how often at least. Too seldom: inconclusive.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reach {
     /// Which state. A checked scenario has either this or a mark.
@@ -441,7 +471,7 @@ fn default_once() -> u64 {
 }
 
 /// What can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// A fault hit a source that carried a leg of a proxy.

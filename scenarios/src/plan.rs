@@ -1,13 +1,17 @@
 //! A scenario with a seed, worked out: which hosts there are, who runs where, what happens when. Pure, and equal for equal input.
 
+mod links;
 mod targets;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::id::{ClientId, ProxyId, SourceId, Symbol};
 
 use crate::model::{After, Asked, Clients, Engine, EventName, Fault, FaultKind, Reader, Scenario, Stamped};
 
+pub use self::links::Shape;
+pub(crate) use self::links::pairs;
 pub(crate) use self::targets::{CLIENTS, Names, SOURCE_ACTIVE, parts};
 
 /// Port of every source.
@@ -26,6 +30,8 @@ pub struct Plan {
     pub seed: u64,
     /// Hosts of clients, in order of the groups.
     pub client_hosts: Vec<ClientHost>,
+    /// Links that are not as the network is, by their ends.
+    pub links: BTreeMap<(String, String), Shape>,
     /// What goes wrong: the scenario's faults, those on several targets once for each.
     pub faults: Vec<Planned>,
     /// What some of the faults wait for.
@@ -139,6 +145,7 @@ impl Plan {
         }
         Self {
             client_hosts: client_hosts(&scenario.clients),
+            links: links::links(&scenario.network, &names),
             scenario: scenario.clone(),
             seed,
             faults,
@@ -218,11 +225,12 @@ impl Plan {
             let lack = sim::turmoil::expressible(fault.simulated.as_ref()?, &fault.target.parse().ok()?).err()?;
             Some(format!("{} of {}: turmoil does not have {}", fault.kind.word(), fault.target, lack.0))
         });
-        let network = &self.scenario.network;
+        let mut links = std::iter::once(Shape::of(&self.scenario.network)).chain(self.links.values().copied());
         let slow = self.scenario.clients.iter().find(|group| group.reader != Reader::Full);
         fault
             .or_else(|| {
-                (network.bandwidth.is_some() || network.loss > 0.0)
+                links
+                    .any(|link| link.bandwidth.is_some() || link.loss > 0.0)
                     .then(|| "turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned())
             })
             .or_else(|| {

@@ -62,13 +62,16 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// A scenario as a timeline in text
+    /// A scenario as a timeline in text, or as the file that says all of it
     Explain {
         /// A scenario of the catalogue, or a file
         scenario: String,
         /// With what network work costs the proxies from this calibration file
         #[arg(long, value_name = "FILE")]
         service_time: Option<PathBuf>,
+        /// As one scenario file, with every default written out
+        #[arg(long)]
+        toml: bool,
     },
     /// JSON Schema of scenario files
     Schema,
@@ -317,7 +320,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List { json } => select::list(json),
         Command::Run(args) => run::run(args),
         Command::Check { files } => select::check(&files),
-        Command::Explain { scenario, service_time } => select::explain(&scenario, service_time.as_deref()),
+        Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, captures } => run::replay(&capsule, &captures),
         Command::Twice(args) => twice::twice(args),

@@ -1,6 +1,6 @@
 //! The `[check]` table of a scenario: which invariants must hold, and their bounds.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wire::event::Phase;
 
 use super::admission::AdmissionLimit;
@@ -38,7 +38,7 @@ use crate::span::Span;
 
 /// What must hold. Each key present is an invariant to watch, named as the key; `checked-min` is its floor of real checks (default 1), below which it is
 /// inconclusive.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Objectives {
     /// Ticks of a symbol reach a session in order.
@@ -104,16 +104,23 @@ pub struct Objectives {
 }
 
 /// An invariant without a bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Plain {
     /// Fewer real checks make it inconclusive. Default 1.
+    #[serde(skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
+/// No floor of checks but the one that always holds, and that a file need not name.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(checked_min: &u64) -> bool {
+    *checked_min == 0
+}
+
 /// A share above 0 and up to 1: a quantile, Jain's index.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
-#[serde(try_from = "f64")]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Share(f64);
 
 impl Share {
@@ -121,6 +128,12 @@ impl Share {
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> f64 {
+        share.0
     }
 }
 
@@ -132,7 +145,7 @@ impl TryFrom<f64> for Share {
 }
 
 /// From which phase on samples count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FromPhase {
     /// From the beginning.
@@ -158,7 +171,7 @@ impl FromPhase {
 }
 
 /// Bound on a quantile of latency.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DeliveryLatency {
     /// Which quantile, 0..=1: `0.99`.
@@ -172,7 +185,7 @@ pub struct DeliveryLatency {
     #[serde(default)]
     pub from_phase: FromPhase,
     /// As in [`Plain`]; a sample is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -184,18 +197,18 @@ fn samples_min() -> u64 {
 }
 
 /// Bound on the age of what is delivered as live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Staleness {
     /// Of each delivery to each client, slow ones too.
     pub at_most: Span,
     /// As in [`Plain`]; each live delivery from the steady phase on is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bound on how unlike the mean latencies of clients may be.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LatencyFairness {
     /// Jain's index over the clients' mean latencies.
@@ -207,7 +220,7 @@ pub struct LatencyFairness {
     #[serde(default = "client_samples_min")]
     pub samples_min: u64,
     /// As in [`Plain`]; each client that is judged is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -220,23 +233,24 @@ fn client_samples_min() -> u64 {
 }
 
 /// Bound on how far one symbol may be ahead of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FairTurns {
     /// Messages.
     pub apart_at_most: u64,
     /// As in [`Plain`]; each delivery is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bound on how long something may be left of clients that have gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NothingLeaks {
     /// After the end of the last session. Default 2 s.
     pub settle: Span,
     /// As in [`Plain`]; each gauge after that is a check.
+    #[serde(skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -247,29 +261,29 @@ impl Default for NothingLeaks {
 }
 
 /// Bound on the silence of a symbol at a client when a source fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FailoverTime {
     /// Longest silence; one tick period is added to it.
     pub at_most: Span,
     /// As in [`Plain`]; each (fault, client, symbol) is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bound on the wait of a new subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FirstTick {
     /// From the subscription to the first tick; one tick period is added to it.
     pub at_most: Span,
     /// As in [`Plain`]; each subscription that is served, or waits for too long, is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Clients keep their sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NoClientClose {
     /// Whether closes with 1013 of clients that are slow on purpose are in order. Default false.
@@ -277,6 +291,7 @@ pub struct NoClientClose {
     /// How long after a fault closes are still laid to it. Default 1 s.
     pub settle: Span,
     /// As in [`Plain`]; each session that opens is a check.
+    #[serde(skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -287,7 +302,7 @@ impl Default for NoClientClose {
 }
 
 /// Bound on legs to the sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UpstreamConnections {
     /// Open legs of one proxy over all sources.
@@ -299,7 +314,7 @@ pub struct UpstreamConnections {
     #[serde(default = "linger")]
     pub linger: Span,
     /// As in [`Plain`]; each leg that opens is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -312,7 +327,7 @@ fn linger() -> Span {
 }
 
 /// Bounds on what one source bears, and on the line before it (relay).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UpstreamCaps {
     /// Open legs of one proxy to one source.
@@ -322,12 +337,12 @@ pub struct UpstreamCaps {
     /// How long one of them may be without.
     pub waits_at_most: Span,
     /// As in [`Plain`]; each leg that opens, and each wait that ends, is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bounds on dials.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UpstreamDials {
     /// Of one proxy to one source, a second, in the long run.
@@ -338,12 +353,12 @@ pub struct UpstreamDials {
     #[serde(default)]
     pub together: Option<u32>,
     /// As in [`Plain`]; each dial is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bounds on how long a symbol that nobody wants stays subscribed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SubscriptionDedup {
     /// For so long, at least. Default 1 s.
@@ -351,6 +366,7 @@ pub struct SubscriptionDedup {
     /// And for so much longer, at most. Default 2 s.
     pub settle: Span,
     /// As in [`Plain`]; each symbol that a source is asked for, or given back, is a check.
+    #[serde(skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -361,12 +377,13 @@ impl Default for SubscriptionDedup {
 }
 
 /// Bound on how long an answer may be under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SubscriptionAnswers {
     /// From the source's answer, or the loss of its leg, to the client. Default 2 s.
     pub settle: Span,
     /// As in [`Plain`]; each answer that a client got or should have got is a check.
+    #[serde(skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -377,7 +394,7 @@ impl Default for SubscriptionAnswers {
 }
 
 /// Bound on the evenness of legs.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EvenSpread {
     /// Jain's index over the legs of healthy sources: 1 is even, 1/k is all on one of k.
@@ -389,7 +406,7 @@ pub struct EvenSpread {
     #[serde(default)]
     pub rebalance_within: Option<Span>,
     /// As in [`Plain`]; each settled second is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -398,7 +415,7 @@ fn settled() -> Span {
 }
 
 /// Bound on how fast a source that came back is filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SlowStart {
     /// Over how long its share rises to the whole.
@@ -407,7 +424,7 @@ pub struct SlowStart {
     #[serde(default = "slack")]
     pub slack: u32,
     /// As in [`Plain`]; each leg that opens at a source which starts slowly is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -416,7 +433,7 @@ fn slack() -> u32 {
 }
 
 /// Bounds on how symbols come to a source that came back (sharded).
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GentleRebalance {
     /// Symbols that it is asked for a second, in the long run.
@@ -428,12 +445,12 @@ pub struct GentleRebalance {
     /// Jain's index over the symbols of healthy sources by then.
     pub jain_min: Share,
     /// As in [`Plain`]; each symbol that such a source is asked for is a check, and the spread at the end.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// Bound on what the proxy holds for clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ClientMemory {
     /// Bytes in one client's queue.
@@ -442,7 +459,7 @@ pub struct ClientMemory {
     #[serde(default = "message_bytes_max")]
     pub message_bytes_max: u64,
     /// As in [`Plain`]; each gauge is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
@@ -451,24 +468,24 @@ fn message_bytes_max() -> u64 {
 }
 
 /// Everything comes right after the faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Convergence {
     /// From the beginning of the recovery; and the age that the newest delivery of a symbol may have at the end.
     pub within: Span,
     /// As in [`Plain`]; each client and each of its symbols at the end is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 
 /// The limit on sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admission {
     /// Open sessions, over all proxies.
     pub open_at_most: u64,
     /// As in [`Plain`]; each refusal by admission (503, 429) is a check.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
 }
 

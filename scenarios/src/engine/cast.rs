@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::{Arrival, Reader, Reconnect};
-use sim::{Build, HostId};
+use sim::{Build, HostId, NotExpressible};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Observer, Sink};
 use wire::id::{ProxyId, SourceId, Symbol};
@@ -13,7 +13,7 @@ use wire::net::SocketOptions;
 
 use super::driver;
 use crate::engine::Options;
-use crate::model::{self, Consumed, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
+use crate::model::{self, Consumed, Engine, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, proxy_host, source_host};
 use crate::recorder::Recorder;
 use crate::span::Span;
@@ -68,6 +68,16 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
     let (plan, recorder, control) = (plan.clone(), Arc::clone(recorder), world.control());
     world.foreground("driver", move |_net| driver::drive(plan.clone(), Arc::clone(&recorder), control));
     hosts
+}
+
+/// Sets the links that are not like the others.
+pub(super) fn links<B: Build>(world: &mut B, plan: &Plan, engine: Engine, hosts: &Hosts) -> Result<(), NotExpressible> {
+    for ((one, other), shape) in &plan.links {
+        if let (Some(one), Some(other)) = (hosts.get(one), hosts.get(other)) {
+            world.link(*one, *other, super::simulated::link(*shape, engine))?;
+        }
+    }
+    Ok(())
 }
 
 fn source(plan: &Plan, index: u16) -> mock_upstream::Config {

@@ -12,14 +12,14 @@ use super::{Ended, Options, Segments};
 use crate::check;
 use crate::model::{Engine, Latency};
 use crate::pcap::{Capturing, Packets, Pcap, Place};
-use crate::plan::{Plan, proxy_host};
+use crate::plan::{Plan, Shape, proxy_host};
 use crate::recorder::Recorder;
 
-fn link(plan: &Plan, engine: Engine) -> LinkConfig {
-    let network = &plan.scenario.network;
+/// A link as the engine has it.
+pub(super) fn link(shape: Shape, engine: Engine) -> LinkConfig {
     if engine == Engine::Turmoil {
         // Whole milliseconds, and the same for every message: turmoil draws a latency for a link, not for a segment. The typical delay, rounded up.
-        let typical = match network.latency {
+        let typical = match shape.latency {
             Latency::Fixed(one) => one.as_duration(),
             Latency::Uniform(min, max) => (min.as_duration() + max.as_duration()) / 2,
             Latency::LogNormal { median, .. } => median.as_duration(),
@@ -27,12 +27,7 @@ fn link(plan: &Plan, engine: Engine) -> LinkConfig {
         };
         return LinkConfig::fixed(typical);
     }
-    LinkConfig {
-        latency: network.latency.drawn(),
-        bandwidth: network.bandwidth,
-        loss: network.loss,
-        ..LinkConfig::default()
-    }
+    LinkConfig { latency: shape.latency.drawn(), bandwidth: shape.bandwidth, loss: shape.loss, ..LinkConfig::default() }
 }
 
 /// The hosts' wall clock at the beginning: 2026-06-01 00:00 UTC, 151 days after tick 0 was due.
@@ -53,7 +48,7 @@ pub(super) fn run(
         at_horizon: AtHorizon::FailIfUnfinished,
         epoch: EPOCH,
         order: Order::numbered(options.order),
-        link: link(plan, options.engine),
+        link: link(Shape::of(&plan.scenario.network), options.engine),
         shards: plan.scenario.proxy.shards.map_or(1, usize::from),
         trace_events_from: segments_from.unwrap_or(0),
         trace_events_max: if segments_from.is_some() { STRETCH } else { 0 },
@@ -67,14 +62,17 @@ pub(super) fn run(
         sim::now_us,
     ));
     let mut capturing = None;
+    let mut refused = None;
     let result = match options.engine {
         Engine::Turmoil => sim::turmoil::run(config, |world| {
             recorder.listen();
-            cast::assemble(world, plan, options, &recorder);
+            let hosts = cast::assemble(world, plan, options, &recorder);
+            refused = cast::links(world, plan, options.engine, &hosts).err();
         }),
         _ => sim::run(config, |world| {
             recorder.listen();
             let hosts = cast::assemble(world, plan, options, &recorder);
+            refused = cast::links(world, plan, options.engine, &hosts).err();
             charge(plan, &world.control(), &hosts);
             if let Some((pcap, places)) = pcap {
                 let (under_way, wanted) = Capturing::begin(pcap, places, &hosts, EPOCH);
@@ -83,6 +81,9 @@ pub(super) fn run(
             }
         }),
     };
+    if let Some(refused) = refused {
+        return Err(refused.to_string());
+    }
     let (report, broken) = match result {
         Ok(report) => (report, None),
         Err(Failure { cause: Cause::Harness(why), .. }) => return Err(why),

@@ -3,7 +3,7 @@
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::cost::Cost;
 use crate::model::{
-    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Load, Network, ProxyMode, Queues, Reader, Scenario,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Link, Load, Network, ProxyMode, Queues, Reader, Scenario,
     ServiceTime, SlowClient, SourceMode, Spread, Subscriptions, Waves, Zipf,
 };
 
@@ -13,6 +13,7 @@ pub(super) use crate::parse::arrived_us;
 pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
     let mut cast =
         vec![("sources", sources(scenario)), ("proxy", proxy(scenario)), ("network", network(&scenario.network))];
+    cast.extend(scenario.network.links.iter().map(|link| ("link", self::link(link))));
     if let Some(cost) = scenario.service_time {
         cast.push(("cpu", cpu(cost)));
     }
@@ -122,6 +123,14 @@ fn network(network: &Network) -> String {
         text += &format!(", {}% lost and sent again", network.loss * 100.0);
     }
     text
+}
+
+/// A link that is not like the others.
+fn link(link: &Link) -> String {
+    let bandwidth = link.bandwidth.map(|bits| format!("{bits} bit/s"));
+    let loss = link.loss.map(|loss| format!("{}% lost and sent again", loss * 100.0));
+    let said: Vec<String> = [link.latency.map(latency), bandwidth, loss].into_iter().flatten().collect();
+    format!("{} to {}: {}", link.between.0, link.between.1, said.join(", "))
 }
 
 fn latency(latency: Latency) -> String {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{After, Latency};
 use crate::span::Span;
 
 /// One fault: what, where, from when, for how long. Which parameters belong to which kind: [`FaultKind::parameters`].
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fault {
     /// When, from the beginning of the steady phase; None: `after` says it.
@@ -90,7 +90,7 @@ pub type Parameter = (&'static str, bool);
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident $word:literal [$($key:literal $needed:literal),*];)*) => {
         /// What can go wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum FaultKind {
             $($(#[$doc])* $kind,)*

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wire::event::Event;
 use wire::feed::Kind;
 use wire::id::{ClientId, ProxyId, SourceId, Symbol};
@@ -27,7 +27,7 @@ pub enum Field {
 macro_rules! moments {
     ($($(#[$doc:meta])* $name:ident { $($(#[$more_doc:meta])* $more:ident: $kind:ty,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub struct $name {
             /// What happens.
@@ -142,7 +142,7 @@ impl Asked<'_> {
 }
 
 /// How a message of the strong contract came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stamped {
     /// The newest value, for a subscription that begins.
@@ -168,7 +168,7 @@ impl Stamped {
 macro_rules! events {
     ($($name:ident $word:literal [$($field:ident),*];)*) => {
         /// The events after which a fault may begin: those of [`Event`] of the same names.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[expect(missing_docs, reason = "they stand at the events themselves")]
         pub enum EventName {

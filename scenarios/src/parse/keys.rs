@@ -51,7 +51,7 @@ pub static SCENARIO: Table = Table {
             "network",
             Kind::Table(&NETWORK),
             Without::Means("500us everywhere, unlimited, no loss"),
-            "Every link between two hosts.",
+            "The links between hosts.",
         ),
         key(
             "sources",
@@ -99,7 +99,7 @@ const ENGINE: &[Choice] = &[
 ];
 
 static NETWORK: Table = Table {
-    about: "Every link between two hosts.",
+    about: "The links between hosts: all alike, but for those in `links`.",
     keys: &[
         key("latency", Kind::OneOf(LATENCY), Without::Default("{ fixed = \"500us\" }"), "Delay of a link, one way."),
         key("bandwidth", Kind::Whole(1, u64::MAX), Without::Means("unlimited"), "Bits per second and direction."),
@@ -109,6 +109,27 @@ static NETWORK: Table = Table {
             Without::Default("0.0"),
             "Share of segments lost. Each loss is a delay (retransmission), never missing bytes.",
         ),
+        key(
+            "links",
+            Kind::List(&Kind::Table(&LINK)),
+            Without::Means("all links are alike"),
+            "Links that are not like the others; where two speak of one link, the later one wins.",
+        ),
+    ],
+};
+
+static LINK: Table = Table {
+    about: "The links between some hosts and some others, both ways. What is left out stays as it is.",
+    keys: &[
+        key(
+            "between",
+            Kind::Pair(&Kind::Text),
+            Without::Wrong,
+            "Whom it joins: hosts (`proxy-0`), groups of clients (`mobile`), `clients`, names that end in `*` (`source-*`).",
+        ),
+        key("latency", Kind::OneOf(LATENCY), Without::Means("as it is"), "Delay, one way."),
+        key("bandwidth", Kind::Whole(1, u64::MAX), Without::Means("as it is"), "Bits per second and direction."),
+        key("loss", Kind::Number(0.0, 1.0), Without::Means("as it is"), "Share of segments lost."),
     ],
 };
 

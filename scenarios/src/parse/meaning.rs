@@ -14,7 +14,7 @@ use super::Problems;
 use super::distance::did_you_mean;
 use super::place::{self, Step};
 use crate::model::{Engine, Latency, Scenario};
-use crate::plan::Plan;
+use crate::plan::{Names, Plan, SOURCE_ACTIVE, pairs};
 
 /// Tables of one kind at most: a file beyond is made by a program that has gone wrong.
 const ITEMS_MAX: usize = 200;
@@ -77,11 +77,15 @@ pub(super) fn check(
     let mut rules = Rules { scenario, tree, problems, values_right };
     names(file, &mut rules);
     network(&mut rules);
-    for (key, count) in
-        [("clients", scenario.clients.len()), ("faults", scenario.faults.len()), ("reach", scenario.reach.len())]
-    {
+    for (key, count) in [
+        ("clients", scenario.clients.len()),
+        ("faults", scenario.faults.len()),
+        ("reach", scenario.reach.len()),
+        ("network.links", scenario.network.links.len()),
+    ] {
         if count > ITEMS_MAX {
-            rules.wrong(&[key.into(), ITEMS_MAX.into()], format!("{key} has {count} entries, {ITEMS_MAX} at most"));
+            let path: Vec<Step<'_>> = key.split('.').map(Step::from).chain([ITEMS_MAX.into()]).collect();
+            rules.wrong(&path, format!("{key} has {count} entries, {ITEMS_MAX} at most"));
             // The rules below may compare each with each.
             return;
         }
@@ -149,12 +153,56 @@ fn kebab_hint(text: &str) -> String {
 
 fn network(rules: &mut Rules<'_>) {
     latency(rules, rules.scenario.network.latency, "network.latency", &["network".into(), "latency".into()]);
-    if rules.scenario.network.loss >= 1.0 {
-        rules.wrong_but(
-            &["network".into(), "loss".into()],
-            "network.loss of 1 never delivers anything",
-            "for an outage, use a fault of kind \"stall\"",
-        );
+    loss(rules, rules.scenario.network.loss, "network.loss", &["network".into(), "loss".into()]);
+    if rules.scenario.network.links.len() <= ITEMS_MAX {
+        links(rules);
+    }
+}
+
+fn loss(rules: &mut Rules<'_>, loss: f64, name: &str, path: &[Step<'_>]) {
+    if loss >= 1.0 {
+        let message = format!("{name} of 1 never delivers anything");
+        rules.wrong_but(path, message, "for an outage, use a fault of kind \"stall\"");
+    }
+}
+
+/// Links join hosts that are there and speak with each other, and change something.
+fn links(rules: &mut Rules<'_>) {
+    let names = Names::new(rules.scenario);
+    for (index, link) in rules.scenario.network.links.iter().enumerate() {
+        let at = |key: &'static str| ["network".into(), "links".into(), index.into(), key.into()];
+        let name = |key: &str| format!("network.links[{index}].{key}");
+        if let Some(given) = link.latency {
+            latency(rules, given, &name("latency"), &at("latency"));
+        }
+        loss(rules, link.loss.unwrap_or(0.0), &name("loss"), &at("loss"));
+        let ends = [&link.between.0, &link.between.1];
+        let mut there = true;
+        for (end, given) in ends.into_iter().enumerate() {
+            let path = ["network".into(), "links".into(), index.into(), "between".into(), end.into()];
+            if given == SOURCE_ACTIVE {
+                there = false;
+                let hint = "name it, or all of them: \"source-*\"";
+                rules.wrong_but(&path, "which source is active changes, and a link does not", hint);
+            } else if names.hosts(given).is_empty() {
+                there = false;
+                let message = format!("\"{given}\" is not there: {}", faults::there(rules.scenario));
+                rules.wrong_word(&path, message, given, names.known().filter(|name| *name != SOURCE_ACTIVE));
+            }
+        }
+        if there && pairs(&names, ends[0], ends[1]).is_empty() {
+            let message = format!("nothing travels between \"{}\" and \"{}\"", ends[0], ends[1]);
+            let hint = "a link joins a proxy and a source, or clients and a proxy";
+            rules.wrong_but(&at("between"), message, hint);
+        }
+        if link.latency.is_none() && link.bandwidth.is_none() && link.loss.is_none() {
+            let path = ["network".into(), "links".into(), index.into()];
+            rules.wrong_but(
+                &path,
+                "the link changes nothing",
+                "write latency = { fixed = \"50ms\" }, bandwidth or loss",
+            );
+        }
     }
 }
 

@@ -68,6 +68,12 @@ impl Names {
         Ok(pairs.filter(|(a, b)| a != b).map(|(a, b)| format!("{a}{sign}{b}")).collect())
     }
 
+    /// Whether anything travels between these two: sources know proxies only, and so do clients.
+    pub(crate) fn joined(&self, one: &str, other: &str) -> bool {
+        let proxy = |host: &str| host.starts_with("proxy-");
+        proxy(one) != proxy(other)
+    }
+
     /// What may be meant, for "did you mean": sources and proxies, the active one, groups and hosts of clients.
     pub(crate) fn known(&self) -> impl Iterator<Item = &str> {
         std::iter::once(SOURCE_ACTIVE)

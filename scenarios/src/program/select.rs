@@ -187,10 +187,13 @@ pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
     Ok(unread.unwrap_or(if bad == 0 { exit::PASSED } else { exit::USAGE }))
 }
 
-pub(super) fn explain(word: &str, calibration: Option<&Path>) -> Result<u8, Failure> {
+pub(super) fn explain(word: &str, calibration: Option<&Path>, toml: bool) -> Result<u8, Failure> {
     let mut scenario = one(word)?.scenario;
     if let Some(path) = calibration {
         scenario.service_time = Some(service_time(path, Engine::Sim)?);
+    }
+    if toml {
+        return print(&scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))?);
     }
     print(&crate::explain::explain(&scenario))
 }

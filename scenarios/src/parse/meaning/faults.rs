@@ -2,7 +2,7 @@
 
 use super::{Rules, triggers};
 use crate::model::{Fault, FaultKind, Scenario};
-use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, parts};
+use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, pairs, parts};
 use crate::span::Span;
 
 /// Single targets of all faults at most.
@@ -122,7 +122,7 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) -> 
             rules.wrong_but(&path, message, "for a link, use kind \"stall\"");
             false
         }
-        Some((_, other)) if !joins(&names.hosts(one), &names.hosts(other)) => {
+        Some((_, other)) if pairs(names, one, other).is_empty() => {
             let message = format!("nothing travels on the link \"{target}\"");
             rules.wrong_but(
                 &path,
@@ -146,13 +146,6 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) -> 
     }
 }
 
-/// Whether anything travels between some of these hosts and some of those: sources know proxies only, and so do clients.
-fn joins(some: &[String], others: &[String]) -> bool {
-    let proxy = |host: &String| host.starts_with("proxy-");
-    some.iter().any(proxy) && others.iter().any(|host| !proxy(host))
-        || others.iter().any(proxy) && some.iter().any(|host| !proxy(host))
-}
-
 fn is_numbered_source(target: &str) -> bool {
     target.strip_prefix("source-").is_some_and(|number| number.parse::<u16>().is_ok())
 }
@@ -167,7 +160,7 @@ fn is_killed(scenario: &Scenario, names: &Names, target: &str) -> bool {
 }
 
 /// The hosts in words.
-fn there(scenario: &Scenario) -> String {
+pub(super) fn there(scenario: &Scenario) -> String {
     let range = |name: &str, count: u16| match count {
         1 => format!("{name}-0"),
         2 => format!("{name}-0, {name}-1"),

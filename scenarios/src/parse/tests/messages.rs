@@ -838,6 +838,62 @@ fn a_load_is_open_or_closed() {
 }
 
 #[test]
+fn a_link_joins_hosts_that_speak_with_each_other() {
+    let link = |lines: &str| format!("\n[[network.links]]\n{lines}\n");
+    for good in [
+        "between = [\"all\", \"proxy-0\"]\nlatency = { fixed = \"50ms\" }",
+        "between = [\"source-*\", \"proxy-*\"]\nbandwidth = 1_000_000",
+        "between = [\"proxy-0\", \"clients\"]\nloss = 0.01",
+    ] {
+        check("", &link(good), &[]);
+    }
+    for (lines, expect) in [
+        (
+            "between = [\"al\", \"proxy-0\"]\nloss = 0.1",
+            "20:12: \"al\" is not there: source-0, source-1, source-active, proxy-0, clients, all; did you mean \"all\"?",
+        ),
+        (
+            "between = [\"all\", \"source-0\"]\nloss = 0.1",
+            "20:11: nothing travels between \"all\" and \"source-0\"; a link joins a proxy and a source, or clients and a proxy",
+        ),
+        (
+            "between = [\"source-active\", \"proxy-0\"]\nloss = 0.1",
+            "20:12: which source is active changes, and a link does not; name it, or all of them: \"source-*\"",
+        ),
+        (
+            "between = [\"all\", \"proxy-0\"]",
+            "19:1: the link changes nothing; write latency = { fixed = \"50ms\" }, bandwidth or loss",
+        ),
+        (
+            "between = [\"all\", \"proxy-0\"]\nloss = 1.0",
+            "21:8: network.links[0].loss of 1 never delivers anything; for an outage, use a fault of kind \"stall\"",
+        ),
+        (
+            "between = [\"all\", \"proxy-0\"]\nlatency = { uniform = [\"2ms\", \"1ms\"] }",
+            "21:23: network.links[0].latency.uniform begins at 2ms and ends before it, at 1ms; did you mean [\"1ms\", \"2ms\"]?",
+        ),
+        (
+            "between = [\"all\"]\nloss = 0.1",
+            "20:11: network.links[0].between must be a list of two, each text, not a list of 1",
+        ),
+        ("between = [\"all\", \"proxy-0\"]\nlos = 0.1", "21:1: unknown key \"los\"; did you mean \"loss\"?"),
+    ] {
+        let problems = match super::parse("catalogue/x.toml", &super::spoiled("", &link(lines))) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        };
+        assert!(problems.contains(&format!("catalogue/x.toml:{expect}")), "{lines}: {problems:?}");
+    }
+    let turmoil =
+        format!("engines = [\"turmoil\"]\n{}", super::GOOD) + &link("between = [\"all\", \"proxy-0\"]\nloss = 0.1");
+    let problems = super::parse("x.toml", &turmoil).unwrap_err();
+    assert_eq!(
+        problems[0].to_string(),
+        "x.toml:1:12: cannot express: turmoil has neither bandwidth nor loss that keeps a stream whole; take \"turmoil\" out of engines"
+    );
+}
+
+#[test]
 fn only_v2_denies_and_only_what_is_there() {
     check(
         "count = 2\n",
