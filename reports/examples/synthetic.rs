@@ -37,8 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         version: "0.1.0".to_owned(),
         profile: "sim".to_owned(),
         wall_seconds: 0.1,
-        runs_left_out: 0,
-        marks: None,
+        ..SummaryMeta::default()
     };
     write_summary(&dir, &runs, &meta)?;
     write_run(&dir.join("empty"), &empty(&synthetic::report()))?;

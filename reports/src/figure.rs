@@ -73,6 +73,31 @@ pub(crate) fn cut(text: &str, length: usize) -> String {
     short
 }
 
+/// Words in lines of at most `width` characters, at most `lines_max` of them; what was cut is marked.
+pub(crate) fn wrapped(text: &str, width: usize, lines_max: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let word = cut(word, width);
+        let last = lines.last_mut().expect("there is always a last line");
+        let needed = last.chars().count() + usize::from(!last.is_empty()) + word.chars().count();
+        if needed <= width {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    if lines.len() > lines_max {
+        lines.truncate(lines_max);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(&format!("{last} …"), width);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

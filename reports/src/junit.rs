@@ -8,6 +8,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use crate::figure;
+use crate::gate::{self, Change, Comparison, Difference};
 use crate::record::{Invariant, Outcome, Verdict};
 use crate::summary::{RunSummary, SummaryMeta, groups, worst};
 
@@ -28,6 +29,10 @@ pub fn xml(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, SerializeE
             }
             suite.add_test_case(of_reached(&title, run));
         }
+        let compared = meta.gate.iter().flat_map(|gate| &gate.scenarios).find(|one| one.scenario == group.scenario);
+        if let Some(compared) = compared {
+            suite.add_test_case(of_comparison(&title, compared));
+        }
         report.add_test_suite(suite);
     }
     report.to_string()
@@ -47,6 +52,29 @@ fn of_invariant(title: &str, run: &RunSummary, invariant: &Invariant) -> TestCas
     };
     let mut case = case(title, run, &invariant.name, status);
     case.set_assertions(usize::try_from(invariant.checked).unwrap_or(usize::MAX));
+    case
+}
+
+/// Whether the scenario is no worse than its baseline.
+fn of_comparison(title: &str, compared: &Comparison) -> TestCase {
+    let worse: Vec<String> = compared
+        .differences
+        .iter()
+        .filter(|difference| difference.change == Change::Worse)
+        .map(|difference| {
+            let value = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), gate::number);
+            let Difference { metric, before, now, tolerance, .. } = difference;
+            let (before, now, change) = (value(*before), value(*now), difference.change_words());
+            format!("{metric} was {before}, is {now}: {change}, allowed {tolerance}")
+        })
+        .collect();
+    let status = match (&compared.incomparable, worse.first()) {
+        (Some(why), _) => non_success(NonSuccessKind::Error, "inconclusive", &format!("not comparable: {why}"), why),
+        (None, Some(first)) => non_success(NonSuccessKind::Failure, "worse", first, &worse.join("\n")),
+        (None, None) => TestCaseStatus::success(),
+    };
+    let mut case = TestCase::new("baseline", status);
+    case.set_classname(title).set_assertions(usize::try_from(compared.metrics).unwrap_or(usize::MAX));
     case
 }
 

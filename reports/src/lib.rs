@@ -19,7 +19,9 @@
 
 pub mod chart;
 pub mod folder;
+pub mod gate;
 pub mod junit;
+pub mod measures;
 pub mod metrics;
 pub mod page;
 pub mod pcapng;

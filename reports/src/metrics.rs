@@ -9,11 +9,13 @@ use wire::id::{ProxyId, SourceId};
 
 pub use self::collector::{Collector, MetricsConfig};
 pub use self::fairness::jain;
+pub use self::histogram::Histogram;
 
 mod clients;
 mod collector;
 mod failover;
 mod fairness;
+mod histogram;
 mod latency;
 mod sends;
 
@@ -31,6 +33,10 @@ pub struct Metrics {
     pub delivery: Latency,
     /// Latency of echoes over the whole run, from the planned instant of the request.
     pub echo: Latency,
+    /// From the dial of a client to its open session.
+    pub connect: Latency,
+    /// What these and the pauses at failovers were taken from: they can be merged over runs.
+    pub histograms: Histograms,
     /// Counts over the whole run.
     pub totals: Totals,
     /// One value a bucket.
@@ -68,6 +74,33 @@ pub struct Latency {
     pub p999_us: Option<u64>,
     /// The greatest.
     pub max_us: Option<u64>,
+}
+
+/// Latencies over the whole run, so that runs can be looked at together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histograms {
+    /// See [`Metrics::delivery`].
+    pub delivery: Histogram,
+    /// See [`Metrics::echo`].
+    pub echo: Histogram,
+    /// See [`Metrics::connect`].
+    pub connect: Histogram,
+    /// See [`Incident::silence_us`].
+    pub silence: Histogram,
+    /// See [`Incident::outage_us`].
+    pub outage: Histogram,
+}
+
+impl Histograms {
+    /// Adds the samples of another run.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { delivery, echo, connect, silence, outage } = self;
+        delivery.merge(&other.delivery);
+        echo.merge(&other.echo);
+        connect.merge(&other.connect);
+        silence.merge(&other.silence);
+        outage.merge(&other.outage);
+    }
 }
 
 /// Counts over a whole run.

@@ -7,6 +7,7 @@ use crate::figure;
 use crate::folder::{EvidenceLine, RunReport};
 use crate::metrics::{Latency, Metrics};
 use crate::record::{Invariant, Outcome, Violation};
+use crate::summary::Overall;
 
 /// Lines of the log shown; the whole stands in `log.txt`.
 const LOG_LINES_MAX: usize = 400;
@@ -69,6 +70,15 @@ impl Badge {
             Outcome::Pass => Self { word: "✓ pass", class: "pass" },
             Outcome::Inconclusive => Self { word: "? inconclusive", class: "inconclusive" },
             Outcome::Fail => Self { word: "✗ fail", class: "fail" },
+        }
+    }
+
+    pub(crate) fn overall(overall: Overall) -> Self {
+        match overall {
+            Overall::Pass => Self::of(Outcome::Pass),
+            Overall::Inconclusive => Self::of(Outcome::Inconclusive),
+            Overall::Worse => Self { word: "✗ worse", class: "fail" },
+            Overall::Fail => Self::of(Outcome::Fail),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::figure;
 use crate::folder::{WriteError, write_file, write_pretty};
+use crate::gate::Gate;
 use crate::junit;
 use crate::page::Badge;
 use crate::record::{Invariant, Outcome, SCHEMA, Verdict};
@@ -40,6 +41,8 @@ pub struct SummaryMeta {
     pub runs_left_out: u64,
     /// What the runs reached of the marks in the programs; None where that was not looked at.
     pub marks: Option<Marks>,
+    /// How the runs compare with earlier ones, if that was asked for.
+    pub gate: Option<Gate>,
 }
 
 /// What all runs together reached of the marks in the programs.
@@ -67,6 +70,30 @@ impl Marks {
     #[must_use]
     pub fn count(&self) -> String {
         format!("{} of {}", self.all.saturating_sub(self.missed.len() as u64), self.all)
+    }
+}
+
+/// What it all comes to: one word, and one exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overall {
+    /// All held, and nothing is worse than it was.
+    Pass,
+    /// Too little was checked or compared to say.
+    Inconclusive,
+    /// All held, but something is worse than the baseline past its tolerance.
+    Worse,
+    /// Something is broken.
+    Fail,
+}
+
+impl From<Outcome> for Overall {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Pass => Self::Pass,
+            Outcome::Inconclusive => Self::Inconclusive,
+            Outcome::Fail => Self::Fail,
+        }
     }
 }
 
@@ -102,7 +129,8 @@ pub fn markdown(runs: &[RunSummary], meta: &SummaryMeta) -> String {
 pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::Error> {
     let counts = Counts::of(runs);
     Index {
-        badge: Badge::of(overall(runs, meta)),
+        badge: Badge::overall(overall(runs, meta)),
+        gate: meta.gate.as_ref().map(|gate| (gate.headline(), gate.table())),
         counts,
         meta,
         wall: figure::seconds(meta.wall_seconds),
@@ -111,19 +139,28 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
     .render()
 }
 
-/// The worst over all runs; inconclusive where there is none, where some were left out, or where a mark was required and not reached.
+/// The worst over all runs and comparisons; inconclusive where there is no run, where some were left out, where a mark was required and not
+/// reached, or where something could not be compared.
 #[must_use]
-pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Outcome {
+pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Overall {
+    let weak = runs.is_empty() || meta.runs_left_out > 0;
+    let weak = weak || meta.gate.as_ref().is_some_and(|gate| gate.incomparable().next().is_some());
     let missed = meta.marks.as_ref().is_some_and(|marks| marks.required && !marks.missed.is_empty());
-    let least = if runs.is_empty() || meta.runs_left_out > 0 || missed { Outcome::Inconclusive } else { Outcome::Pass };
-    runs.iter().fold(least, |sum, run| sum.and(run.verdict.verdict))
+    let worse = meta.gate.as_ref().is_some_and(|gate| gate.worse().next().is_some());
+    let runs = runs.iter().fold(Outcome::Pass, |sum, run| sum.and(run.verdict.verdict));
+    let least = match (worse, weak || missed) {
+        (true, _) => Overall::Worse,
+        (false, true) => Overall::Inconclusive,
+        (false, false) => Overall::Pass,
+    };
+    least.max(runs.into())
 }
 
 /// `summary.json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     schema: u32,
-    verdict: Outcome,
+    verdict: Overall,
     command: &'a str,
     version: &'a str,
     profile: &'a str,
@@ -132,6 +169,8 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     marks: Option<&'a Marks>,
     counts: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<&'a Gate>,
     runs: Vec<SummaryRun<'a>>,
 }
 
@@ -202,6 +241,7 @@ impl<'a> Summary<'a> {
             runs_left_out: meta.runs_left_out,
             marks: meta.marks.as_ref(),
             counts: Counts::of(runs),
+            baseline: meta.gate.as_ref(),
             runs: runs.iter().map(run).collect(),
         }
     }
@@ -319,6 +359,7 @@ struct Index<'a> {
     counts: Counts,
     meta: &'a SummaryMeta,
     wall: String,
+    gate: Option<(String, String)>,
     rows: Vec<Row<'a>>,
 }
 

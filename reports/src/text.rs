@@ -1,8 +1,7 @@
 //! A set of runs as a table for the terminal, 80 columns wide.
 
 use crate::figure;
-use crate::record::Outcome;
-use crate::summary::{Counts, RunSummary, SummaryMeta, groups, overall};
+use crate::summary::{Counts, Overall, RunSummary, SummaryMeta, groups, overall};
 
 const COLUMNS: usize = 80;
 
@@ -17,13 +16,13 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
         let checks = figure::count(group.checked());
         let speed = figure::speed(group.sim_seconds(), group.wall_seconds());
         let seeds = group.seeds();
-        let word = painted(verdict, &format!("{:<13}", word(verdict)), colors);
+        let word = painted(verdict.into(), &format!("{:<13}", word(verdict.into())), colors);
         text.push_str(format!("{title:<36} {seeds:>7}  {word} {checks:>9} {speed:>9}").trim_end());
         text.push('\n');
         if let Some((run, worst)) = group.worst() {
             let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
             let why = format!("seed {}, {}{at}: {}", run.verdict.label(), worst.invariant, worst.message);
-            for line in wrapped(&clean(&why), COLUMNS - 4, 6) {
+            for line in figure::wrapped(&clean(&why), COLUMNS - 4, 6) {
                 text.push_str(&format!("    {line}\n"));
             }
             // One line however long it is: it is there to be copied.
@@ -31,6 +30,12 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
             if let Some(report) = &run.report {
                 text.push_str(&format!("    report: {}\n", clean(report)));
             }
+        }
+    }
+    if let Some(gate) = &meta.gate {
+        let table = gate.table();
+        if !table.is_empty() {
+            text.push_str(&format!("\n{}", clean_lines(&table)));
         }
     }
     let counts = Counts::of(runs);
@@ -53,52 +58,36 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
             text.push_str(&format!("    never reached: {} ({})\n", clean(&mark.name), clean(&mark.place)));
         }
     }
+    if let Some(gate) = &meta.gate {
+        text.push_str(&format!("{}\n", clean(&gate.headline())));
+    }
     text
 }
 
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Pass => "pass",
-        Outcome::Inconclusive => "inconclusive",
-        Outcome::Fail => "FAIL",
+fn word(overall: Overall) -> &'static str {
+    match overall {
+        Overall::Pass => "pass",
+        Overall::Inconclusive => "inconclusive",
+        Overall::Worse => "WORSE",
+        Overall::Fail => "FAIL",
     }
 }
 
-fn painted(outcome: Outcome, text: &str, colors: bool) -> String {
-    let code = match outcome {
-        Outcome::Pass => "32",
-        Outcome::Inconclusive => "33",
-        Outcome::Fail => "1;31",
+fn painted(overall: Overall, text: &str, colors: bool) -> String {
+    let code = match overall {
+        Overall::Pass => "32",
+        Overall::Inconclusive => "33",
+        Overall::Worse | Overall::Fail => "1;31",
     };
     if colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// As [`clean`], line by line.
+fn clean_lines(text: &str) -> String {
+    text.lines().map(|line| clean(line) + "\n").collect()
 }
 
 /// Without control characters: a terminal obeys them.
 fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
-/// Words in lines of at most `width` characters, at most `lines_max` of them; what was cut is marked.
-fn wrapped(text: &str, width: usize, lines_max: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let word = figure::cut(word, width);
-        let last = lines.last_mut().expect("there is always a last line");
-        let needed = last.chars().count() + usize::from(!last.is_empty()) + word.chars().count();
-        if needed <= width {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(&word);
-        } else {
-            lines.push(word);
-        }
-    }
-    if lines.len() > lines_max {
-        lines.truncate(lines_max);
-        if let Some(last) = lines.last_mut() {
-            *last = figure::cut(&format!("{last} …"), width);
-        }
-    }
-    lines
 }

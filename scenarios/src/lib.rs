@@ -24,6 +24,7 @@ pub mod cost;
 pub mod engine;
 pub mod explain;
 mod folder;
+pub mod gate;
 pub mod marks;
 pub mod model;
 pub mod mutants;

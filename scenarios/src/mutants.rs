@@ -11,6 +11,7 @@ mod rules;
 use std::collections::BTreeSet;
 
 use proxy::{Config, Policies};
+use reports::gate::{Change, Gate};
 use reports::record::{Outcome, Verdict};
 
 /// One planted bug.
@@ -48,6 +49,22 @@ pub struct Judged {
 }
 
 impl Mutant {
+    /// Whether it breaks nothing, and only drifts: what must see it are metrics, held against a baseline.
+    #[must_use]
+    pub fn drifts(&self) -> bool {
+        DRIFTS.iter().any(|drift| drift.name == self.name)
+    }
+
+    /// The metrics of its `must` set that are worse than a baseline.
+    #[must_use]
+    pub fn worse(&self, gate: &Gate) -> Vec<String> {
+        let found = gate.scenarios.iter().flat_map(|compared| &compared.differences);
+        found
+            .filter(|found| found.change == Change::Worse && self.must.contains(&found.metric.as_str()))
+            .map(|found| found.metric.clone())
+            .collect()
+    }
+
     /// Sorts the blame of some runs with this bug planted.
     #[must_use]
     pub fn judge<'v>(&self, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Judged {
@@ -85,8 +102,9 @@ pub struct Unknown {
 /// # Errors
 /// [`Unknown`], with the nearest name.
 pub fn find(name: &str) -> Result<&'static Mutant, Unknown> {
-    ALL.iter().find(|mutant| mutant.name == name).ok_or_else(|| {
-        let nearest = ALL.iter().map(|mutant| (strsim::damerau_levenshtein(name, mutant.name), mutant.name)).min();
+    let all = || ALL.iter().chain(DRIFTS);
+    all().find(|mutant| mutant.name == name).ok_or_else(|| {
+        let nearest = all().map(|mutant| (strsim::damerau_levenshtein(name, mutant.name), mutant.name)).min();
         Unknown {
             name: name.to_owned(),
             suggestion: nearest.filter(|(distance, _)| *distance <= 4).map(|(_, known)| known),
@@ -94,11 +112,38 @@ pub fn find(name: &str) -> Result<&'static Mutant, Unknown> {
     })
 }
 
-/// All of them.
+/// All that break an invariant.
 #[must_use]
 pub fn all() -> &'static [Mutant] {
     ALL
 }
+
+/// Those that break none, and make something worse: their `must` names metrics that a baseline must show to be worse.
+#[must_use]
+pub fn drifts() -> &'static [Mutant] {
+    DRIFTS
+}
+
+const DRIFTS: &[Mutant] = &[
+    Mutant {
+        name: "notices-a-fifth-later",
+        about: "A source's silence is noticed after 1.2 times what the configuration says: every bound holds, and each failover from silence takes a fifth longer.",
+        scenario: "upstream-silent-stall",
+        must: &["failover_outage_us_p50"],
+        may: &[],
+        order: 0,
+        plant: rules::notices_a_fifth_later,
+    },
+    Mutant {
+        name: "dials-a-fifth-slower",
+        about: "The proxy dials a fifth fewer clients of a lost instance a second: the last of them waits a fifth longer for its next source.",
+        scenario: "relay-dial-storm",
+        must: &["failover_outage_us_max"],
+        may: &[],
+        order: 0,
+        plant: rules::dials_a_fifth_slower,
+    },
+];
 
 const ALL: &[Mutant] = &[
     Mutant {

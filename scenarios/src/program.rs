@@ -1,5 +1,7 @@
 //! The program `windtunnel`: the command line and its exit codes.
 
+mod bless;
+mod diff;
 mod difference;
 mod mutants;
 mod run;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::{EngineError, Options};
+use crate::gate;
 use crate::model::Engine;
 use crate::pcap::{self, Pcap};
 
@@ -25,6 +28,8 @@ pub mod exit {
     pub const BROKEN: u8 = 1;
     /// Nothing, or too little, was checked.
     pub const INCONCLUSIVE: u8 = 2;
+    /// All held, but something is worse than the baseline past its tolerance.
+    pub const WORSE: u8 = 3;
     /// Usage, or a bad scenario file or capsule.
     pub const USAGE: u8 = 64;
     /// A bug in the harness.
@@ -39,7 +44,7 @@ pub mod exit {
     name = "windtunnel",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 passed, 1 an invariant is broken, 2 inconclusive, 64 usage or bad file, 70 harness bug, 74 I/O."
+    after_help = "Exit codes: 0 passed, 1 an invariant is broken, 2 inconclusive, 3 worse than the baseline, 64 usage or bad file, 70 harness bug, 74 I/O."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -56,6 +61,15 @@ enum Command {
     },
     /// Run scenarios and judge them (default: the whole catalogue, seeds 1..3)
     Run(RunArgs),
+    /// Make what runs measured the baseline that later ones are held against
+    Bless(BlessArgs),
+    /// What got better and worse from one run folder (or baseline) to another, the worst first; exit code 3 if worse past a tolerance
+    Diff {
+        /// A run folder, a folder of baselines, or one baseline: how it was
+        before: PathBuf,
+        /// The same: how it is
+        now: PathBuf,
+    },
     /// Lint scenario files: file:line:column, what is wrong, what was probably meant
     Check {
         /// Scenario files
@@ -217,6 +231,9 @@ struct RunArgs {
     /// Which runs get a report.html with charts
     #[arg(long, value_enum, default_value_t = ReportsArg::First)]
     reports: ReportsArg,
+    /// Hold the runs against the baselines in DIR: exit code 3 if one is worse past its tolerance
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = gate::FOLDER)]
+    baseline: Option<PathBuf>,
     /// Write events.jsonl for every run, not only for failing ones
     #[arg(long)]
     events: bool,
@@ -262,6 +279,18 @@ struct MutantsArgs {
     /// With these seeds, both included
     #[arg(long, value_parser = select::seeds, default_value = "1..3", requires = "prove")]
     seeds: select::Seeds,
+}
+
+#[derive(Debug, Args)]
+struct BlessArgs {
+    /// The run folder; without one, the catalogue is run first (seeds 1..3)
+    folder: Option<PathBuf>,
+    /// Why the figures are right as they are; kept in the baseline's history
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Where the baselines are
+    #[arg(long, value_name = "DIR", default_value = gate::FOLDER)]
+    baseline: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +348,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match cli.command {
         Command::List { json } => select::list(json),
         Command::Run(args) => run::run(args),
+        Command::Bless(args) => bless::bless(&args),
+        Command::Diff { before, now } => diff::diff(&before, &now),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),

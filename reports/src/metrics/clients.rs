@@ -31,6 +31,8 @@ pub(super) struct Client {
     state: State,
     session: SessionId,
     dialled: bool,
+    /// When it dialled last.
+    dialled_us: u64,
     delivered: u64,
     latency: Steps,
     /// The proxy that serves it, where that is known.
@@ -59,10 +61,11 @@ impl Clients {
         self.list.get_mut(index)
     }
 
-    pub(super) fn dial(&mut self, client: ClientId, session: SessionId) {
+    pub(super) fn dial(&mut self, at_us: u64, client: ClientId, session: SessionId) {
         let (was, connecting) = {
             let Some(entry) = self.get(client) else { return };
             entry.dialled = true;
+            entry.dialled_us = at_us;
             entry.session = session;
             (std::mem::replace(&mut entry.state, State::Connecting), 1)
         };
@@ -70,14 +73,17 @@ impl Clients {
         self.connecting += connecting;
     }
 
-    pub(super) fn opened(&mut self, client: ClientId, session: SessionId, proxy: Option<usize>) {
-        let Some(entry) = self.get(client) else { return };
+    /// A session opened. Gives when its client dialled for it, if the record knows.
+    pub(super) fn opened(&mut self, client: ClientId, session: SessionId, proxy: Option<usize>) -> Option<u64> {
+        let entry = self.get(client)?;
+        let dialled_us = (entry.session == session && entry.state == State::Connecting).then_some(entry.dialled_us);
         entry.dialled = true;
         entry.session = session;
         entry.proxy = proxy;
         let was = std::mem::replace(&mut entry.state, State::Open);
         self.leave(was);
         self.open += 1;
+        dialled_us
     }
 
     pub(super) fn refused(&mut self, client: ClientId, session: SessionId) {

@@ -9,9 +9,11 @@ use wire::id::{ClientId, LegId, ProxyId, SourceId};
 
 use super::clients::{CLIENTS_MAX, Clients};
 use super::failover::Incidents;
-use super::latency::Recorder;
+use super::latency::{Recorder, Whole};
 use super::sends::Sends;
-use super::{Cause, FaultWindow, Gaps, Metrics, PhaseMark, ProxySeries, Series, SourceSeries, Totals, jain};
+use super::{
+    Cause, FaultWindow, Gaps, Histograms, Metrics, PhaseMark, ProxySeries, Series, SourceSeries, Totals, jain,
+};
 use crate::record::SCHEMA;
 
 /// The most buckets of the time axis; what happens later falls into the last.
@@ -50,6 +52,7 @@ pub struct Collector {
     buckets: u64,
     delivery: Recorder,
     echo: Recorder,
+    connect: Whole,
     sends: Sends,
     clients: Clients,
     incidents: Incidents,
@@ -129,6 +132,7 @@ impl Collector {
             buckets: 0,
             delivery: Recorder::new(),
             echo: Recorder::new(),
+            connect: Whole::default(),
             sends: Sends::default(),
             clients: Clients::with_capacity(config.clients as usize),
             incidents: Incidents::default(),
@@ -203,13 +207,15 @@ impl Collector {
             Event::SourceClose { source, leg, .. } => self.source_leg(*source, *leg, false),
             Event::ClientDial { client, session, .. } => {
                 self.totals.clients_dialled += 1;
-                self.clients.dial(*client, *session);
+                self.clients.dial(at_us, *client, *session);
             }
             Event::ClientOpen { client, session, local, .. } => {
                 self.totals.clients_opened += 1;
                 self.addresses.client.insert(*local, *client);
                 let proxy = self.addresses.admitted.get(local).copied();
-                self.clients.opened(*client, *session, proxy);
+                if let Some(dialled_us) = self.clients.opened(*client, *session, proxy) {
+                    self.connect.record(at_us.saturating_sub(dialled_us));
+                }
             }
             Event::ClientRefused { client, session, why, .. } => {
                 count(&mut self.totals.clients_refused, *why);
@@ -262,6 +268,7 @@ impl Collector {
         self.close_bucket();
         let (delivery, delivery_series) = self.delivery.finish();
         let (echo, echo_series) = self.echo.finish();
+        let (failovers, silence, outage) = self.incidents.finish();
         let mut series = self.series;
         let sum = |column: &[u64]| column.iter().sum();
         let totals = Totals {
@@ -282,8 +289,16 @@ impl Collector {
             schema: SCHEMA,
             bucket_us: self.bucket_us,
             end_us,
-            delivery,
-            echo,
+            delivery: delivery.latency(),
+            echo: echo.latency(),
+            connect: self.connect.latency(),
+            histograms: Histograms {
+                delivery: delivery.histogram(),
+                echo: echo.histogram(),
+                connect: self.connect.histogram(),
+                silence,
+                outage,
+            },
             totals,
             series,
             proxies: numbered(self.proxies)
@@ -299,7 +314,7 @@ impl Collector {
                 })
                 .collect(),
             fairness,
-            failovers: self.incidents.finish(),
+            failovers,
             faults: self.faults,
             phases: self.phases,
         }

@@ -3,8 +3,8 @@
 use wire::event::Why;
 use wire::id::{ProxyId, SourceId};
 
-use super::latency::of_samples;
-use super::{Failovers, Incident};
+use super::latency::Whole;
+use super::{Failovers, Histogram, Incident};
 
 /// Incidents kept in full, in the order of time.
 const INCIDENTS_MAX: usize = 200;
@@ -49,13 +49,16 @@ impl Incidents {
         }
     }
 
-    pub(super) fn finish(self) -> Failovers {
-        let silence = of_samples(self.list.iter().filter_map(|watched| watched.incident.silence_us));
-        Failovers {
+    /// What they came to, and the histograms of silences and of outages.
+    pub(super) fn finish(self) -> (Failovers, Histogram, Histogram) {
+        let silence: Whole = self.list.iter().filter_map(|watched| watched.incident.silence_us).collect();
+        let outage: Whole = self.list.iter().filter_map(|watched| watched.incident.outage_us).collect();
+        let failovers = Failovers {
             count: self.list.len() as u64 + self.beyond,
-            healed: silence.count,
-            silence,
+            healed: silence.latency().count,
+            silence: silence.latency(),
             incidents: self.list.into_iter().take(INCIDENTS_MAX).map(|watched| watched.incident).collect(),
-        }
+        };
+        (failovers, silence.histogram(), outage.histogram())
     }
 }

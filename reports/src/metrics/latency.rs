@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Latency, Quantiles};
+use super::{Histogram as Merging, Latency, Quantiles};
 
 /// The greatest latency told apart from greater ones: one hour.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
@@ -11,11 +11,52 @@ fn histogram(digits: u8) -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_US_MAX, digits).expect("bounds are constants in range")
 }
 
+/// An empty one for a whole run.
+pub(super) fn whole() -> Histogram<u64> {
+    histogram(3)
+}
+
+/// Latencies of one kind over the run.
+pub(super) struct Whole {
+    histogram: Histogram<u64>,
+    sum: u64,
+    max: u64,
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self { histogram: whole(), sum: 0, max: 0 }
+    }
+}
+
+impl Whole {
+    #[inline]
+    pub(super) fn record(&mut self, latency_us: u64) {
+        self.histogram.saturating_record(latency_us);
+        self.sum = self.sum.saturating_add(latency_us);
+        self.max = self.max.max(latency_us);
+    }
+
+    pub(super) fn latency(&self) -> Latency {
+        of(&self.histogram, self.sum, self.max)
+    }
+
+    pub(super) fn histogram(&self) -> Merging {
+        Merging::new(&self.histogram, self.sum, self.max)
+    }
+}
+
+impl FromIterator<u64> for Whole {
+    fn from_iter<T: IntoIterator<Item = u64>>(samples: T) -> Self {
+        let mut whole = Self::default();
+        samples.into_iter().for_each(|sample| whole.record(sample));
+        whole
+    }
+}
+
 /// Latencies of one kind: a histogram over the run, and quantiles by bucket.
 pub(super) struct Recorder {
-    whole: Histogram<u64>,
-    whole_sum: u64,
-    whole_max: u64,
+    whole: Whole,
     bucket: Histogram<u64>,
     bucket_max: u64,
     series: Quantiles,
@@ -23,21 +64,12 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        Self {
-            whole: histogram(3),
-            whole_sum: 0,
-            whole_max: 0,
-            bucket: histogram(2),
-            bucket_max: 0,
-            series: Quantiles::default(),
-        }
+        Self { whole: Whole::default(), bucket: histogram(2), bucket_max: 0, series: Quantiles::default() }
     }
 
     #[inline]
     pub(super) fn record(&mut self, latency_us: u64) {
-        self.whole.saturating_record(latency_us);
-        self.whole_sum = self.whole_sum.saturating_add(latency_us);
-        self.whole_max = self.whole_max.max(latency_us);
+        self.whole.record(latency_us);
         self.bucket.saturating_record(latency_us);
         self.bucket_max = self.bucket_max.max(latency_us);
     }
@@ -61,21 +93,12 @@ impl Recorder {
         self.bucket_max = 0;
     }
 
-    pub(super) fn finish(self) -> (Latency, Quantiles) {
-        (of(&self.whole, self.whole_sum, self.whole_max), self.series)
+    pub(super) fn finish(self) -> (Whole, Quantiles) {
+        (self.whole, self.series)
     }
 }
 
-/// The distribution of a list of samples.
-pub(super) fn of_samples(samples: impl IntoIterator<Item = u64>) -> Latency {
-    let mut recorder = Recorder::new();
-    for sample in samples {
-        recorder.record(sample);
-    }
-    recorder.finish().0
-}
-
-fn of(histogram: &Histogram<u64>, sum: u64, max: u64) -> Latency {
+pub(super) fn of(histogram: &Histogram<u64>, sum: u64, max: u64) -> Latency {
     let count = histogram.len();
     let quantile = |q: f64, samples_min: u64| (count >= samples_min).then(|| histogram.value_at_quantile(q).min(max));
     Latency {

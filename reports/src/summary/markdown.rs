@@ -1,6 +1,6 @@
 //! `summary.md`: what a CI job shows on its page.
 
-use super::{Counts, Outcome, RunSummary, SummaryMeta, groups, overall, worst};
+use super::{Counts, Outcome, Overall, RunSummary, SummaryMeta, groups, overall, worst};
 use crate::figure;
 
 /// Failures shown in full; the others are counted.
@@ -9,6 +9,8 @@ const FAILURES_MAX: usize = 5;
 const MARKS_MAX: usize = 20;
 /// Rows of the table; the worst come first when there are more.
 const ROWS_MAX: usize = 500;
+/// Bytes of the table of differences; the worst come first.
+const TABLE_BYTES_MAX: usize = 40_000;
 
 pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     let counts = Counts::of(runs);
@@ -53,7 +55,7 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {} | {} |\n",
             escaped(&group.title()),
-            word(group.verdict()),
+            word(group.verdict().into()),
             group.seeds(),
             figure::count(group.checked()),
             figure::seconds(group.sim_seconds()),
@@ -63,6 +65,10 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     }
     if groups.len() > ROWS_MAX {
         text.push_str(&format!("\n{} more scenarios are in `index.html`.\n", groups.len() - ROWS_MAX));
+    }
+    if let Some(gate) = &meta.gate {
+        text.push_str(&format!("\n### Against the baseline\n\n{}\n", escaped(&gate.headline())));
+        block(&mut text, &gate.table(), TABLE_BYTES_MAX);
     }
     let failed: Vec<_> = runs.iter().filter(|run| run.verdict.verdict == Outcome::Fail).collect();
     for run in failed.iter().take(FAILURES_MAX) {
@@ -82,18 +88,30 @@ fn failure(text: &mut String, run: &RunSummary) {
         let message = figure::cut(&worst.message, 1000);
         text.push_str(&format!("**{}**{at}: {}\n\n", escaped(&worst.invariant), escaped(&message)));
     }
-    // An indented block: nothing in the command can end it.
-    text.push_str("Run it again:\n\n");
-    for line in run.replay_command.lines() {
+    text.push_str("Run it again:\n");
+    block(text, &run.replay_command, usize::MAX);
+}
+
+/// Lines as they are, at most so many bytes of them. An indented block: nothing in them can end it.
+fn block(text: &mut String, lines: &str, bytes_max: usize) {
+    let end = text.len().saturating_add(bytes_max);
+    let mut lines = lines.lines();
+    text.push('\n');
+    while let Some(line) = lines.next() {
+        if text.len() + line.len() > end {
+            text.push_str(&format!("    ... {} more lines are in `index.html`\n", lines.count() + 1));
+            return;
+        }
         text.push_str(&format!("    {line}\n"));
     }
 }
 
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Pass => "✅ pass",
-        Outcome::Inconclusive => "⚠️ inconclusive",
-        Outcome::Fail => "❌ fail",
+fn word(overall: Overall) -> &'static str {
+    match overall {
+        Overall::Pass => "✅ pass",
+        Overall::Inconclusive => "⚠️ inconclusive",
+        Overall::Worse => "❌ worse",
+        Overall::Fail => "❌ fail",
     }
 }
 

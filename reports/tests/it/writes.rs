@@ -1,8 +1,9 @@
 //! What is written of a run and of many.
 
 use reports::folder::{RunReport, WriteError, write_events, write_run};
+use reports::gate::{Change, Comparison, Difference, Gate};
 use reports::record::{Outcome, Verdict};
-use reports::summary::{MarkMissed, Marks, RunSummary, SummaryMeta, overall, write_summary};
+use reports::summary::{MarkMissed, Marks, Overall, RunSummary, SummaryMeta, overall, write_summary};
 use reports::{chart, junit, page, summary, text};
 
 use crate::synthetic;
@@ -13,8 +14,7 @@ fn meta() -> SummaryMeta {
         version: "0.1.0".to_owned(),
         profile: "sim".to_owned(),
         wall_seconds: 0.1,
-        runs_left_out: 0,
-        marks: None,
+        ..SummaryMeta::default()
     }
 }
 
@@ -77,8 +77,8 @@ fn a_mark_that_was_required_and_missed_is_named_everywhere_and_does_not_pass() {
     let passed = runs().split_off(1).swap_remove(0);
     let meta = |required| SummaryMeta { marks: Some(marks(required)), ..meta() };
     let runs = [passed];
-    assert_eq!(overall(&runs, &meta(false)), Outcome::Pass);
-    assert_eq!(overall(&runs, &meta(true)), Outcome::Inconclusive);
+    assert_eq!(overall(&runs, &meta(false)), Overall::Pass);
+    assert_eq!(overall(&runs, &meta(true)), Overall::Inconclusive);
     let (asked, unasked) = (text::table(&runs, &meta(true), false), text::table(&runs, &meta(false), false));
     assert!(asked.ends_with("marks reached: 2 of 3\n    never reached: panic rule | used (proxy/src/pool.rs:212)\n"));
     assert!(unasked.ends_with("marks reached: 2 of 3\n"));
@@ -97,9 +97,45 @@ fn a_mark_that_was_required_and_missed_is_named_everywhere_and_does_not_pass() {
 #[test]
 fn a_campaign_with_runs_left_out_does_not_pass() {
     let passed = runs().split_off(1).swap_remove(0);
-    assert_eq!(overall(std::slice::from_ref(&passed), &meta()), Outcome::Pass);
-    assert_eq!(overall(&[passed], &SummaryMeta { runs_left_out: 1, ..meta() }), Outcome::Inconclusive);
-    assert_eq!(overall(&[], &meta()), Outcome::Inconclusive);
+    assert_eq!(overall(std::slice::from_ref(&passed), &meta()), Overall::Pass);
+    assert_eq!(overall(&[passed], &SummaryMeta { runs_left_out: 1, ..meta() }), Overall::Inconclusive);
+    assert_eq!(overall(&[], &meta()), Overall::Inconclusive);
+}
+
+fn gate(change: Option<Change>, incomparable: Option<&str>) -> Gate {
+    let difference = |change| Difference {
+        metric: "latency_us_p99".to_owned(),
+        before: Some(10_000.0),
+        now: Some(20_000.0),
+        change,
+        tolerance: "+5 %".to_owned(),
+    };
+    let compared = Comparison {
+        scenario: "upstream-crash-mid-fanout".to_owned(),
+        incomparable: incomparable.map(str::to_owned),
+        metrics: 40,
+        differences: change.map(difference).into_iter().collect(),
+        ..Comparison::default()
+    };
+    Gate { against: "scenarios/baseline".to_owned(), scenarios: vec![compared] }
+}
+
+#[test]
+fn worse_weighs_more_than_inconclusive_and_less_than_broken() {
+    let runs = runs();
+    let (failed, passed, weak) = (&runs[..1], &runs[1..2], &runs[2..]);
+    for (gate, runs, expect) in [
+        (gate(Some(Change::Worse), None), passed, Overall::Worse),
+        (gate(Some(Change::Worse), None), weak, Overall::Worse),
+        (gate(Some(Change::Worse), None), failed, Overall::Fail),
+        (gate(Some(Change::Tolerated), None), passed, Overall::Pass),
+        (gate(Some(Change::Better), None), passed, Overall::Pass),
+        (gate(Some(Change::Advisory), None), passed, Overall::Pass),
+        (gate(None, Some("no baseline")), passed, Overall::Inconclusive),
+    ] {
+        let meta = SummaryMeta { gate: Some(gate.clone()), ..meta() };
+        assert_eq!(overall(runs, &meta), expect, "{gate:?}");
+    }
 }
 
 #[test]

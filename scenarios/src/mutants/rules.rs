@@ -32,6 +32,18 @@ pub(super) fn trusts_silence(_: &mut Policies, mut config: Config) -> Config {
     config
 }
 
+pub(super) fn notices_a_fifth_later(_: &mut Policies, mut config: Config) -> Config {
+    config.health.stale_after = config.health.stale_after * 6 / 5;
+    config.health.ping_interval = config.health.ping_interval * 6 / 5;
+    config.health.pong_timeout = config.health.pong_timeout * 6 / 5;
+    config
+}
+
+pub(super) fn dials_a_fifth_slower(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.dials_per_second_max = config.limits.dials_per_second_max * 5 / 6;
+    config
+}
+
 pub(super) fn gives_back_at_once(_: &mut Policies, mut config: Config) -> Config {
     config.limits.unsubscribe_linger = Duration::ZERO;
     config

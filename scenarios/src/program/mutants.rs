@@ -21,17 +21,18 @@ pub(super) fn mutants(args: &MutantsArgs) -> Result<u8, Failure> {
     if args.json {
         let rows: Vec<serde_json::Value> = mutants::all()
             .iter()
+            .chain(mutants::drifts())
             .map(|mutant| {
                 serde_json::json!({
                     "name": mutant.name, "about": mutant.about, "scenario": mutant.scenario,
-                    "must": mutant.must, "may": mutant.may, "order": mutant.order,
+                    "must": mutant.must, "may": mutant.may, "order": mutant.order, "drifts": mutant.drifts(),
                 })
             })
             .collect();
         return print(&format!("{:#}", serde_json::Value::from(rows)));
     }
     let mut text = String::new();
-    for mutant in mutants::all() {
+    for mutant in mutants::all().iter().chain(mutants::drifts()) {
         let _ = writeln!(text, "{}  (in {})", mutant.name, mutant.scenario);
         for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
             let _ = writeln!(text, "  {line}");
@@ -39,7 +40,8 @@ pub(super) fn mutants(args: &MutantsArgs) -> Result<u8, Failure> {
         if mutant.order != 0 {
             let _ = writeln!(text, "  shows with:     --orders {0}..{0}", mutant.order);
         }
-        let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
+        let must = if mutant.drifts() { "must be worse:  " } else { "must be blamed: " };
+        let _ = writeln!(text, "  {must}{}", mutant.must.join(", "));
         if !mutant.may.is_empty() {
             let _ = writeln!(text, "  may be blamed:  {}", mutant.may.join(", "));
         }

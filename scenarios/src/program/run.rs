@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reports::gate::{Change, Gate};
+use reports::measures::Measures;
 use reports::record::{Outcome, Verdict};
-use reports::summary::{self, RunSummary, SummaryMeta};
+use reports::summary::{self, Overall, RunSummary, SummaryMeta};
 use reports::text;
 
 use super::{CaptureArgs, Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
@@ -14,8 +16,9 @@ use crate::campaign::{self, Bounds, Job, News};
 use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
+use crate::gate::{Against, BaselineError};
 use crate::marks;
-use crate::model::Engine;
+use crate::model::{Engine, ServiceTime};
 use crate::mutants::{self, Mutant};
 use crate::pcap::Pcap;
 use crate::plan::Plan;
@@ -41,6 +44,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     for chosen in &chosen {
         able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seeds.first), engine)?;
     }
+    let mut against = args.baseline.as_deref().map(|dir| baselines(dir, &chosen, engine, service_time)).transpose()?;
     let jobs: Vec<Job> = chosen
         .iter()
         .flat_map(|chosen| {
@@ -71,6 +75,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         wall_seconds: began.elapsed().as_secs_f64(),
         runs_left_out: left_out as u64,
         marks: None,
+        gate: None,
     };
     let mut trouble: Option<Failure> = None;
     let bounds = Bounds { threads, budget: args.time_budget, watchdog: args.watchdog };
@@ -95,6 +100,11 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                 events: run.events.is_some() && (args.events || run.verdict.verdict == Outcome::Fail),
             };
             progress.done(&run.verdict);
+            if job.options.order == 0
+                && let Some(against) = &mut against
+            {
+                against.note(&run.verdict.scenario, run.verdict.seed, &Measures::of(&run.metrics));
+            }
             let name = format!("{} seed {}", run.verdict.scenario, run.verdict.label());
             let cut = folder.add(done.index, job, run, wanted);
             cut.map_err(|error| Failure::io(format!("failed to {error}"))).map(|cut| cut.map(|cut| (name, cut)))
@@ -111,7 +121,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     });
     progress.finish();
     let reached = marks::over(folder.verdicts(), args.require_reached);
-    let meta = SummaryMeta { marks: Some(reached), ..meta(left_out) };
+    let gate = against.map(|against| against.compare());
+    let meta = SummaryMeta { marks: Some(reached), gate, ..meta(left_out) };
     let runs = folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
         let path = folder.path().join("summary.json");
@@ -125,10 +136,58 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
     }
     Ok(match summary::overall(&runs, &meta) {
-        Outcome::Fail => exit::BROKEN,
-        Outcome::Pass => exit::PASSED,
-        Outcome::Inconclusive => exit::INCONCLUSIVE,
+        Overall::Fail => exit::BROKEN,
+        Overall::Worse => exit::WORSE,
+        Overall::Inconclusive => exit::INCONCLUSIVE,
+        Overall::Pass => exit::PASSED,
     })
+}
+
+/// The baselines of the chosen scenarios.
+fn baselines(
+    dir: &Path,
+    chosen: &[select::Chosen],
+    engine: Engine,
+    service_time: Option<ServiceTime>,
+) -> Result<Against, Failure> {
+    if engine != Engine::Sim {
+        return Err(Failure::usage(format!(
+            "baselines are of engine sim, not {}: leave out --baseline",
+            engine.word()
+        )));
+    }
+    if !dir.is_dir() {
+        return Err(Failure::usage(format!(
+            "there is no folder {}: go to the top of the tree, or say --baseline DIR (scenarios come before it); `windtunnel bless` makes one",
+            dir.display()
+        )));
+    }
+    let mut against = Against::new(dir);
+    for select::Chosen { scenario, text, .. } in chosen {
+        against.expect(&scenario.name, text, service_time).map_err(|error| baseline_failure(&error))?;
+    }
+    Ok(against)
+}
+
+/// A baseline that cannot be used.
+pub(super) fn baseline_failure(error: &BaselineError) -> Failure {
+    match error {
+        BaselineError::Unreadable { .. } | BaselineError::Missing(_) => Failure::io(error.to_string()),
+        _ => Failure::usage(format!("{error}; mend it, or take it away and bless again")),
+    }
+}
+
+/// What to do with what a comparison shows, if anything.
+fn advice(gate: &Gate, folder: &Path) -> Option<String> {
+    let bless = format!("windtunnel bless {} --reason \"...\"", folder.display());
+    let any = |change| gate.scenarios.iter().any(|scenario| scenario.has(change));
+    if any(Change::Worse) {
+        Some(format!("if that is the price of something better: {bless}\n"))
+    } else if any(Change::Better) || any(Change::Tolerated) || any(Change::Other) {
+        Some(format!("to make that the baseline: {bless}\n"))
+    } else {
+        None
+    }
 }
 
 /// Whether packets can be captured as they are wanted.
@@ -159,7 +218,14 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
         text.push_str(&text::table(&runs, meta, colors));
     }
     if let Some(mutant) = mutant {
-        text.push_str(&blame(mutant, runs));
+        text.push_str(&blame(mutant, runs, meta.gate.as_ref()));
+    }
+    if let Some(gate) = &meta.gate {
+        if args.quiet {
+            text.push_str(&format!("{}\n", gate.headline()));
+        } else if mutant.is_none() {
+            text.extend(advice(gate, folder.path()));
+        }
     }
     if !args.quiet {
         let simulated: f64 = runs.iter().map(|run| run.verdict.sim_seconds).sum();
@@ -193,15 +259,17 @@ fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta) -> ! {
 }
 
 /// Whether the planted bug was blamed on those who must and may see it.
-fn blame(mutant: &Mutant, runs: &[RunSummary]) -> String {
-    let judged = mutant.judge(runs.iter().map(|run| &run.verdict));
+fn blame(mutant: &Mutant, runs: &[RunSummary], gate: Option<&Gate>) -> String {
+    let mut judged = mutant.judge(runs.iter().map(|run| &run.verdict));
+    judged.caught.extend(gate.into_iter().flat_map(|gate| mutant.worse(gate)));
     let mut text = format!("mutant {}: ", mutant.name);
     text.push_str(&if judged.caught.is_empty() {
         let order = match mutant.order {
             0 => String::new(),
             order => format!(" with --orders {order}..{order}"),
         };
-        format!("NOT CAUGHT; it must be caught by {}{order}", mutant.must.join(" or "))
+        let only = if mutant.drifts() { " with --baseline" } else { "" };
+        format!("NOT CAUGHT; it must be caught by {}{order}{only}", mutant.must.join(" or "))
     } else {
         format!("caught by {}", judged.caught.join(", "))
     });

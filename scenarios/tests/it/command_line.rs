@@ -1,6 +1,7 @@
 //! The program `windtunnel` as people and CI use it: arguments in; text, files and an exit code out.
 
 mod closed_pipe;
+mod gate;
 mod looks;
 mod packets;
 mod replay;

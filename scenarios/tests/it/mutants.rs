@@ -1,14 +1,17 @@
 //! Every planted bug is found by whom it must be found by, and blamed on nobody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use reports::gate::Change;
+use reports::measures::Measures;
 use reports::record::{Outcome, Verdict};
 use scenarios::campaign::{self, Bounds, Job, News};
-use scenarios::engine::Options;
+use scenarios::engine::{self, Options};
 use scenarios::model::Engine;
 use scenarios::mutants::{self, Mutant};
-use scenarios::{catalogue, parse};
+use scenarios::plan::Plan;
+use scenarios::{catalogue, gate, parse};
 
 fn job(mutant: &'static Mutant) -> Job {
     let entry = catalogue::find(mutant.scenario).expect("a mutant names a scenario of the catalogue");
@@ -115,4 +118,33 @@ fn an_unknown_mutant_suggests_the_nearest() {
         "unknown mutant \"skip-silently\"; did you mean \"skips-silently\"?; see `windtunnel mutants`"
     );
     assert_eq!(mutants::find("quantum-tunnel").expect_err("there is none").suggestion, None);
+}
+
+/// What three seeds of a scenario measure, with a bug planted or without.
+fn measured(name: &str, mutant: Option<&'static Mutant>) -> (Vec<Outcome>, BTreeMap<String, f64>) {
+    let entry = catalogue::find(name).expect("a mutant names a scenario of the catalogue");
+    let scenario = parse::parse(&entry.file(), entry.text).expect("a scenario of the catalogue is good");
+    let options = Options { engine: Engine::Sim, mutant, order: 0, keep_events: false };
+    let runs = gate::SEEDS.map(|seed| engine::run(&Plan::new(&scenario, seed), options).expect("the harness holds"));
+    let mut sum = Measures::default();
+    runs.iter().for_each(|run| sum.merge(&Measures::of(&run.metrics)));
+    (runs.iter().map(|run| run.verdict.verdict).collect(), sum.figures())
+}
+
+#[test]
+fn what_only_drifts_breaks_no_invariant_and_is_worse_by_the_metrics_that_must_show_it() {
+    for drift in mutants::drifts() {
+        let (_, before) = measured(drift.scenario, None);
+        let (verdicts, now) = measured(drift.scenario, Some(drift));
+        assert_eq!(verdicts, [Outcome::Pass; 3], "{drift:?}");
+        let (_, differences) = gate::compare(&before, &now, &gate::Rules::default());
+        for must in drift.must {
+            let found = differences.iter().find(|difference| difference.metric == *must);
+            assert!(found.is_some_and(|found| found.change == Change::Worse), "{drift:?}: {must}: {found:?}");
+        }
+        // Nothing else is blamed: what a failover takes, and what is not delivered meanwhile.
+        for found in differences.iter().filter(|found| found.change == Change::Worse) {
+            assert!(found.metric.starts_with("failover_"), "{drift:?}: {found:?}");
+        }
+    }
 }

@@ -29,8 +29,8 @@ fn mutants_are_listed_with_who_must_blame_them() {
     let said = place.windtunnel(&["mutants"]).exits(0);
     let json = place.windtunnel(&["mutants", "--json"]).exits(0);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&json.out).expect("a list");
-    assert_eq!(rows.len(), mutants::all().len());
-    for mutant in mutants::all() {
+    assert_eq!(rows.len(), mutants::all().len() + mutants::drifts().len());
+    for mutant in mutants::all().iter().chain(mutants::drifts()) {
         assert!(said.out.contains(&format!("{}  (in {})", mutant.name, mutant.scenario)), "{}", said.out);
     }
 }

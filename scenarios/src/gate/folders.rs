@@ -1,0 +1,222 @@
+//! Run folders and baselines read back, and held against each other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use reports::gate::{Comparison, Gate};
+use reports::measures::Measures;
+use reports::metrics::Metrics;
+use reports::record::{Outcome, Verdict};
+
+use super::against::words;
+use super::baseline::{Baseline, BaselineError, scenario_hash};
+use super::compare;
+use super::rules::Rules;
+use crate::capsule::{Capsule, CapsuleError};
+
+/// One side of a comparison: what some scenarios measured.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// By the scenario's name.
+    pub scenarios: BTreeMap<String, Measured>,
+}
+
+/// What one scenario measured.
+#[derive(Debug)]
+pub enum Measured {
+    /// In a run folder: each seed by itself, in the usual order of ready tasks.
+    Runs {
+        /// [`scenario_hash`] of what was run.
+        scenario_hash: String,
+        /// By seed.
+        seeds: BTreeMap<u64, Ran>,
+    },
+    /// In a baseline.
+    Baseline(Baseline),
+}
+
+/// One run read back.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What it measured.
+    pub measures: Measures,
+}
+
+/// Why a folder cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such folder, or it cannot be read.
+    #[error("failed to read {path}: {source}")]
+    Unreadable {
+        /// What could not be read.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file in it is not what it should be.
+    #[error("{path}: {source}; was it written by another version? Run again")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A capsule in it cannot be used.
+    #[error("{0}")]
+    Capsule(CapsuleError),
+    /// A baseline in it cannot be used.
+    #[error("{0}")]
+    Baseline(BaselineError),
+    /// Nothing is in it.
+    #[error("{0} holds neither runs (SCENARIO/SEED/verdict.json) nor baselines (SCENARIO.json)")]
+    Nothing(PathBuf),
+}
+
+/// Reads a run folder, a folder of baselines, or one baseline.
+///
+/// # Errors
+/// [`ReadError`] names the file and what is wrong with it.
+pub fn read(path: &Path) -> Result<Side, ReadError> {
+    let mut side = Side::default();
+    if path.is_file() {
+        let baseline = Baseline::read(path).map_err(ReadError::Baseline)?;
+        side.scenarios.insert(baseline.scenario.clone(), Measured::Baseline(baseline));
+        return Ok(side);
+    }
+    let is_run_folder = path.join("summary.json").exists();
+    for entry in entries(path)? {
+        if entry.is_dir() {
+            runs(&entry, &mut side)?;
+        } else if !is_run_folder && entry.extension().is_some_and(|extension| extension == "json") {
+            let baseline = Baseline::read(&entry).map_err(ReadError::Baseline)?;
+            side.scenarios.insert(baseline.scenario.clone(), Measured::Baseline(baseline));
+        }
+    }
+    if side.scenarios.is_empty() { Err(ReadError::Nothing(path.to_owned())) } else { Ok(side) }
+}
+
+/// Reads all runs of one scenario. Runs in other orders of ready tasks are left out: they are there to find races, not to be measured.
+fn runs(folder: &Path, side: &mut Side) -> Result<(), ReadError> {
+    for run in entries(folder)? {
+        let path = run.join("verdict.json");
+        if !path.is_file() {
+            continue;
+        }
+        let verdict: Verdict = json(&path)?;
+        if verdict.order != 0 {
+            continue;
+        }
+        let metrics: Metrics = json(&run.join("metrics.json"))?;
+        let capsule = Capsule::read(&run.join("capsule.json")).map_err(ReadError::Capsule)?;
+        let hash = scenario_hash(&capsule.scenario_toml, capsule.service_time);
+        let measured = side
+            .scenarios
+            .entry(verdict.scenario.clone())
+            .or_insert_with(|| Measured::Runs { scenario_hash: hash, seeds: BTreeMap::new() });
+        if let Measured::Runs { seeds, .. } = measured {
+            seeds.insert(verdict.seed, Ran { verdict, measures: Measures::of(&metrics) });
+        }
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let failed = |source| ReadError::Unreadable { path: folder.to_owned(), source };
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+        .map_err(failed)?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
+    let text = std::fs::read(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| ReadError::Malformed { path: path.to_owned(), source })
+}
+
+impl Measured {
+    fn hash(&self) -> &str {
+        match self {
+            Measured::Runs { scenario_hash, .. } => scenario_hash,
+            Measured::Baseline(baseline) => &baseline.scenario_hash,
+        }
+    }
+
+    fn seeds(&self) -> Vec<u64> {
+        match self {
+            Measured::Runs { seeds, .. } => seeds.keys().copied().collect(),
+            Measured::Baseline(baseline) => baseline.seeds.clone(),
+        }
+    }
+
+    /// The figures over these seeds. `None`: it does not have them all, or cannot tell them apart. With `others`, what only run folders know, too.
+    fn figures(&self, wanted: &[u64], others: bool) -> Option<BTreeMap<String, f64>> {
+        match self {
+            Measured::Baseline(baseline) => {
+                let mut own = baseline.seeds.clone();
+                own.sort_unstable();
+                (own == wanted).then(|| baseline.metrics.clone())
+            }
+            Measured::Runs { seeds, .. } => {
+                let runs: Vec<&Ran> = wanted.iter().map(|seed| seeds.get(seed)).collect::<Option<_>>()?;
+                let mut sum = Measures::default();
+                runs.iter().for_each(|run| sum.merge(&run.measures));
+                let mut figures = sum.figures();
+                if others {
+                    let failed = runs.iter().filter(|run| run.verdict.verdict == Outcome::Fail).count();
+                    figures.insert("runs_failed".to_owned(), failed as f64);
+                    figures.insert("wall_seconds".to_owned(), runs.iter().map(|run| run.verdict.wall_seconds).sum());
+                }
+                Some(figures)
+            }
+        }
+    }
+}
+
+/// Holds the second side against the first. Scenarios of which the two have no seeds in common, or another text, are named.
+#[must_use]
+pub fn diff(before: &Side, now: &Side, against: &str) -> Gate {
+    let names: std::collections::BTreeSet<&String> = before.scenarios.keys().chain(now.scenarios.keys()).collect();
+    let one = |name: &String| {
+        let compared = match (before.scenarios.get(name), now.scenarios.get(name)) {
+            (Some(before), Some(now)) => of_one(before, now),
+            (Some(_), None) => Err("only the first has it".to_owned()),
+            _ => Err("only the second has it".to_owned()),
+        };
+        match compared {
+            Ok((metrics, differences)) => {
+                Comparison { scenario: name.clone(), metrics, differences, ..Comparison::default() }
+            }
+            Err(why) => Comparison { scenario: name.clone(), incomparable: Some(why), ..Comparison::default() },
+        }
+    };
+    Gate { against: against.to_owned(), scenarios: names.into_iter().map(one).collect() }
+}
+
+fn of_one(before: &Measured, now: &Measured) -> Result<(u64, Vec<reports::gate::Difference>), String> {
+    if before.hash() != now.hash() {
+        return Err(
+            "the two are of different texts of this scenario (or other costs of work): run one again".to_owned()
+        );
+    }
+    let (mine, theirs) = (before.seeds(), now.seeds());
+    let wanted: Vec<u64> = match (before, now) {
+        (Measured::Baseline(baseline), _) | (_, Measured::Baseline(baseline)) => baseline.seeds.clone(),
+        _ => mine.iter().filter(|seed| theirs.contains(seed)).copied().collect(),
+    };
+    let mut wanted = wanted;
+    wanted.sort_unstable();
+    let both_runs = matches!((before, now), (Measured::Runs { .. }, Measured::Runs { .. }));
+    let figures = |side: &Measured| {
+        let found = if wanted.is_empty() { None } else { side.figures(&wanted, both_runs) };
+        found.ok_or_else(|| format!("the first is of seeds {}, the second of {}", words(&mine), words(&theirs)))
+    };
+    let (was, is) = (figures(before)?, figures(now)?);
+    let rules = match before {
+        Measured::Baseline(baseline) => baseline.rules().unwrap_or_default(),
+        Measured::Runs { .. } => Rules::default(),
+    };
+    Ok(compare(&was, &is, &rules))
+}
