@@ -1,6 +1,7 @@
 //! The built-in scenarios: what every change must get through.
 
 use crate::parse::distance::nearest;
+use crate::parse::{Problem, Variant, parse_all};
 
 /// One built-in scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +13,32 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its scenarios: one, or those of its matrix.
+    ///
+    /// # Errors
+    /// What is wrong with the file; a test sees to it that nothing is.
+    pub fn scenarios(&self) -> Result<Vec<Variant>, Vec<Problem>> {
+        parse_all(&self.file(), self.text, &part)
+    }
+
     /// The file's name for messages.
     #[must_use]
     pub fn file(&self) -> String {
         format!("catalogue/{}.toml", self.name)
     }
+}
+
+/// What built-in scenarios include, by its place beside them.
+static PARTS: &[(&str, &str)] = &[];
+
+/// The text of a part of the catalogue, by its path as [`Entry::file`] makes it: `catalogue/parts/NAME.toml`.
+///
+/// # Errors
+/// There is none; what there is instead.
+pub fn part(path: &str) -> Result<String, String> {
+    let name = path.strip_prefix("catalogue/");
+    let found = PARTS.iter().find(|(part, _)| Some(*part) == name);
+    found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "the catalogue has no such part".to_owned())
 }
 
 /// No built-in scenario bears this name.
@@ -97,7 +119,7 @@ mod tests {
     #[test]
     fn every_built_in_scenario_is_without_a_problem() {
         for entry in all() {
-            if let Err(problems) = parse(&entry.file(), entry.text) {
+            if let Err(problems) = entry.scenarios() {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 panic!("{}", lines.join("\n"));
             }
@@ -107,9 +129,15 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_in_the_catalogue() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/catalogue");
-        let mut files: Vec<String> =
-            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let names = |folder: &str| -> Vec<String> {
+            let files = std::fs::read_dir(folder).into_iter().flatten();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let mut files = names(folder);
+        files.retain(|file| file != "parts");
+        files.extend(names(&format!("{folder}/parts")).iter().map(|part| format!("parts/{part}")));
         let mut known: Vec<String> = all().iter().map(|entry| format!("{}.toml", entry.name)).collect();
+        known.extend(PARTS.iter().map(|(part, _)| (*part).to_owned()));
         files.sort();
         known.sort();
         assert_eq!(files, known);
@@ -118,19 +146,21 @@ mod tests {
     #[test]
     fn what_is_written_out_reads_back_the_same() {
         for entry in all() {
-            let scenario = parse(&entry.file(), entry.text).unwrap();
-            let written = scenario.to_toml().unwrap();
-            let again = parse(&entry.file(), &written).unwrap_or_else(|problems| panic!("{problems:?}\n{written}"));
-            assert_eq!(again, scenario, "{written}");
+            for Variant { scenario, .. } in entry.scenarios().unwrap() {
+                let written = scenario.to_toml().unwrap();
+                let again = parse(&entry.file(), &written).unwrap_or_else(|problems| panic!("{problems:?}\n{written}"));
+                assert_eq!(again, scenario, "{written}");
+            }
         }
     }
 
     #[test]
     fn no_built_in_scenario_is_costly() {
         for entry in all() {
-            let scenario = parse(&entry.file(), entry.text).unwrap();
-            let deliveries = crate::parse::deliveries(&scenario);
-            assert!(deliveries <= 300_000.0, "{} plans {deliveries} deliveries", entry.name);
+            for Variant { scenario, .. } in entry.scenarios().unwrap() {
+                let deliveries = crate::parse::deliveries(&scenario);
+                assert!(deliveries <= 300_000.0, "{} plans {deliveries} deliveries", scenario.name);
+            }
         }
     }
 

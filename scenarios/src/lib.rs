@@ -15,6 +15,7 @@
 //! the program calls.
 
 pub mod allocator;
+pub mod builder;
 pub mod calibration;
 pub mod campaign;
 pub mod capsule;

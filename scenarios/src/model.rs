@@ -72,7 +72,7 @@ impl Scenario {
     /// The file that says this, with every default written out.
     ///
     /// # Errors
-    /// A number that TOML cannot hold (above 2^63), which no file can have brought.
+    /// What TOML cannot hold, which no file can have brought.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string(self)
     }

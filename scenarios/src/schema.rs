@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::parse::format::{Choice, Key, Kind, Table, Without};
-use crate::parse::keys::SCENARIO;
+use crate::parse::keys::{FILE, SCENARIO};
 
 /// Durations as [`crate::span::Span`] reads them.
 const SPAN_PATTERN: &str = r"^[0-9]+(\.[0-9]+)? *(h|min|s|ms|us)$";
@@ -21,6 +21,13 @@ pub fn json_schema() -> Value {
     let Value::Object(mut schema) = table_schema(&SCENARIO) else { return Value::Null };
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!("Windtunnel scenario"));
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.extend(FILE.iter().map(|key| (key.name.to_owned(), key_schema(key))));
+    }
+    // What a file lacks may be in what it includes.
+    if let Some(required) = schema.remove("required") {
+        schema.insert("anyOf".to_owned(), json!([{ "required": required }, { "required": ["include"] }]));
+    }
     Value::Object(schema)
 }
 
@@ -76,6 +83,8 @@ fn kind_schema(kind: &'static Kind) -> Value {
         Kind::Cost(..) => json!({ "type": "string", "pattern": COST_PATTERN }),
         Kind::Pair(kind) => json!({ "type": "array", "items": kind_schema(kind), "minItems": 2, "maxItems": 2 }),
         Kind::List(kind) => json!({ "type": "array", "items": kind_schema(kind) }),
+        Kind::Map(kind) => json!({ "type": "object", "additionalProperties": kind_schema(kind) }),
+        Kind::Any => json!({}),
         Kind::Table(table) => table_schema(table),
         Kind::OneOf(choices) => {
             let words = choices.iter().filter(|choice| choice.with.is_none()).map(|choice| choice.word);
@@ -102,7 +111,11 @@ fn choice_schema(choice: &'static Choice) -> Option<Value> {
 /// The reference of all keys in Markdown, one section a table.
 #[must_use]
 pub fn reference() -> String {
-    let mut text = String::new();
+    let mut text = String::from(
+        "### What is read first\n\nKeys of the file, beside those of the scenario.\n\n| key | value | left out | meaning |\n|---|---|---|---|\n",
+    );
+    FILE.iter().for_each(|key| row(key, &mut text));
+    text.push('\n');
     section(&SCENARIO, "", "The file", &mut text);
     text.truncate(text.trim_end().len());
     text.push('\n');
@@ -112,14 +125,7 @@ pub fn reference() -> String {
 /// `path` leads to the table from the root of the file; empty for the root itself.
 fn section(table: &'static Table, path: &str, title: &str, text: &mut String) {
     let _ = writeln!(text, "### {title}\n\n{}\n\n| key | value | left out | meaning |\n|---|---|---|---|", table.about);
-    for key in table.keys {
-        let without = match key.without {
-            Without::Wrong => "**required**".to_owned(),
-            Without::Default(value) => format!("`{value}`"),
-            Without::Means(words) | Without::Apart(_, words) => words.to_owned(),
-        };
-        let _ = writeln!(text, "| `{}` | {} | {without} | {} |", key.name, value_words(&key.kind), key.about);
-    }
+    table.keys.iter().for_each(|key| row(key, text));
     for key in table.keys {
         choices(key, text);
     }
@@ -128,6 +134,15 @@ fn section(table: &'static Table, path: &str, title: &str, text: &mut String) {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         sections_within(&key.kind, &path, text);
     }
+}
+
+fn row(key: &Key, text: &mut String) {
+    let without = match key.without {
+        Without::Wrong => "**required**".to_owned(),
+        Without::Default(value) => format!("`{value}`"),
+        Without::Means(words) | Without::Apart(_, words) => words.to_owned(),
+    };
+    let _ = writeln!(text, "| `{}` | {} | {without} | {} |", key.name, value_words(&key.kind), key.about);
 }
 
 fn sections_within(kind: &'static Kind, path: &str, text: &mut String) {

@@ -18,7 +18,7 @@ use reports::record::{Outcome, Verdict};
 use scenarios::catalogue;
 use scenarios::engine::{self, Options};
 use scenarios::model::{Engine, Scenario};
-use scenarios::parse::parse;
+use scenarios::parse::parse_all;
 use scenarios::plan::Plan;
 
 /// As `windtunnel` has it.
@@ -49,14 +49,32 @@ fn trials() -> Result<Vec<Trial>, String> {
     };
     let mut trials = Vec::new();
     for (file, text, word) in files {
-        for seed in seeds.0..=seeds.1 {
-            let (file, text, word) = (file.clone(), text.clone(), word.clone());
-            let name =
-                Path::new(&file).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-            trials.push(Trial::test(format!("{name}::seed_{seed}"), move || case(&file, &text, &word, seed)));
+        for (name, scenario) in scenarios_of(&file, &text) {
+            for seed in seeds.0..=seeds.1 {
+                let scenario = scenario.clone();
+                let word = name.split_once('+').map_or(word.clone(), |(_, values)| format!("{word}+{values}"));
+                trials.push(Trial::test(format!("{name}::seed_{seed}"), move || case(scenario, &word, seed)));
+            }
         }
     }
     Ok(trials)
+}
+
+/// The scenarios of a file by their names, or what is wrong with it.
+fn scenarios_of(file: &str, text: &str) -> Vec<(String, Result<Scenario, String>)> {
+    let read = |path: &str| {
+        catalogue::part(path).or_else(|_| std::fs::read_to_string(path).map_err(|error| error.to_string()))
+    };
+    match parse_all(file, text, &read) {
+        Ok(variants) => {
+            variants.into_iter().map(|variant| (variant.scenario.name.clone(), Ok(variant.scenario))).collect()
+        }
+        Err(problems) => {
+            let stem = Path::new(file).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            vec![(stem, Err(lines.join("\n")))]
+        }
+    }
 }
 
 /// `A..B`.
@@ -96,11 +114,8 @@ fn own(paths: &str) -> Result<Vec<(String, String, String)>, String> {
     files.into_iter().map(read).collect()
 }
 
-fn case(file: &str, text: &str, word: &str, seed: u64) -> Result<(), Failed> {
-    let scenario = parse(file, text).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })?;
+fn case(scenario: Result<Scenario, String>, word: &str, seed: u64) -> Result<(), Failed> {
+    let scenario = scenario?;
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: false };
     let verdict = engine::run(&Plan::new(&scenario, seed), options).map_err(|error| error.to_string())?.verdict;
     let complaints = complaints(&scenario, &verdict);

@@ -26,6 +26,10 @@ pub enum Kind {
     List(&'static Kind),
     /// A table.
     Table(&'static Table),
+    /// A table whose keys are not known beforehand, each with this.
+    Map(&'static Kind),
+    /// Anything.
+    Any,
     /// One of several, each a bare word or a table with that word as its only key.
     OneOf(&'static [Choice]),
 }
@@ -102,6 +106,8 @@ impl fmt::Display for Kind {
             Kind::Pair(kind) => write!(f, "a list of two, each {kind}"),
             Kind::List(Kind::Table(_)) => f.write_str("tables"),
             Kind::List(kind) => write!(f, "a list, each {kind}"),
+            Kind::Map(kind) => write!(f, "a table, each value {kind}"),
+            Kind::Any => f.write_str("anything"),
             Kind::Table(_) => f.write_str("a table"),
             Kind::OneOf(choices) => {
                 for (index, choice) in choices.iter().enumerate() {

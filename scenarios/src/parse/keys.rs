@@ -89,6 +89,22 @@ pub static SCENARIO: Table = Table {
     ],
 };
 
+/// What is read before the scenario: keys of the file, not of the scenario.
+pub static FILE: &[Key] = &[
+    key(
+        "include",
+        Kind::List(&Kind::Text),
+        Without::Default("[]"),
+        "Files that this one is laid over, relative to it: tables key by key, lists of tables after theirs, all else in place of theirs.",
+    ),
+    key(
+        "matrix",
+        Kind::Map(&Kind::List(&Kind::Any)),
+        Without::Means("one scenario"),
+        "Paths of values (`\"proxy.queue-bytes\"`, `\"clients.viewers.count\"`), each with a list of what they are in turn: the cross product of all lists, 100 scenarios at most.",
+    ),
+];
+
 const ENGINE: &[Choice] = &[
     word("sim", "Our simulator."),
     word(

@@ -103,11 +103,15 @@ pub(super) fn check(
 }
 
 fn names(file: &str, rules: &mut Rules<'_>) {
-    let name = &rules.scenario.name;
-    if !is_kebab(name) {
+    // What was written out of a matrix bears its values.
+    let name = rules.scenario.name.as_str();
+    let (base, values) = name.split_once('+').map_or((name, None), |(base, values)| (base, Some(values)));
+    let is_safe = |values: &str| values.split('+').all(|word| !word.is_empty() && word.bytes().all(is_safe));
+    if !is_kebab(base) || !values.is_none_or(is_safe) {
         rules.wrong_but(&["name".into()], format!("name \"{name}\" is not in kebab-case"), kebab_hint(name));
     } else if let Some(stem) = stem(file)
         && stem != name
+        && stem != base
     {
         let hint = format!("rename the file to {name}.toml or write name = \"{stem}\"");
         rules.wrong_but(&["name".into()], format!("name \"{name}\" differs from the file's, \"{stem}\""), hint);
@@ -129,6 +133,11 @@ fn names(file: &str, rules: &mut Rules<'_>) {
 /// The file's name without folders and `.toml`; none if it has no such ending.
 fn stem(file: &str) -> Option<&str> {
     file.rsplit(['/', '\\']).next().and_then(|name| name.strip_suffix(".toml"))
+}
+
+/// What a value's word in a scenario's name is made of: it stands in names of folders.
+fn is_safe(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
 }
 
 /// Lower-case letters and digits in words joined by single hyphens, a letter first.

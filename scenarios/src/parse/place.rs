@@ -67,6 +67,34 @@ pub(crate) fn span(root: &Spanned<DeTable<'_>>, path: &[Step<'_>]) -> Range<usiz
     value.span()
 }
 
+/// The path of the value that stands at an offset: `clients[0].open.arrival`. Of several, the innermost; empty if none does.
+pub(crate) fn path(root: &Spanned<DeTable<'_>>, offset: usize) -> String {
+    let mut best: Option<(usize, String)> = None;
+    for (key, value) in root.get_ref() {
+        innermost(key.get_ref().to_string(), value, offset, &mut best);
+    }
+    best.map_or_else(String::new, |(_, path)| path)
+}
+
+fn innermost(path: String, value: &Spanned<DeValue<'_>>, offset: usize, best: &mut Option<(usize, String)>) {
+    let span = value.span();
+    if span.contains(&offset) && best.as_ref().is_none_or(|(length, _)| span.len() <= *length) {
+        *best = Some((span.len(), path.clone()));
+    }
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            table.iter().for_each(|(key, value)| innermost(format!("{path}.{}", key.get_ref()), value, offset, best));
+        }
+        DeValue::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| innermost(format!("{path}[{index}]"), item, offset, best));
+        }
+        _ => {}
+    }
+}
+
 /// The value of a key.
 pub(crate) fn get<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
     table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
@@ -84,6 +112,17 @@ mod tests {
         assert_eq!(lines.position("é = 1\nöä = ".len()), (2, 6));
         assert_eq!(lines.position(1_000), (3, 1), "past the end is the end");
         assert_eq!(Lines::new("").position(0), (1, 1));
+    }
+
+    #[test]
+    fn what_stands_at_an_offset_has_a_path() {
+        let text = "a = 1\n[[b]]\nc = 22\n[[b]]\nc = { d = [3, 4] }\n";
+        let root = DeTable::parse(text).unwrap();
+        for (what, expect) in [("1", "a"), ("22", "b[0].c"), ("3,", "b[1].c.d[0]"), ("[3", "b[1].c.d"), ("{", "b[1].c")]
+        {
+            assert_eq!(path(&root, text.find(what).unwrap()), expect, "{what}");
+        }
+        assert_eq!(path(&root, 1), "");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::Problems;
 use super::distance::{did_you_mean, did_you_mean_or_list, nearest};
-use super::format::{Choice, Kind, Table, Without};
-use super::keys::{SCENARIO, moved, renamed};
+use super::format::{Choice, Key, Kind, Table, Without};
+use super::keys::{FILE, SCENARIO, moved, renamed};
 use super::place::get;
 use crate::cost::Cost;
 use crate::span::Span;
@@ -37,10 +37,11 @@ fn table(known: &'static Table, table: &mut DeTable<'_>, span: Range<usize>, nam
             table.remove(key.as_str());
             continue;
         }
-        let open: Vec<&str> = known.keys.iter().map(|key| key.name).filter(|name| get(table, name).is_none()).collect();
+        let more: &[Key] = if std::ptr::eq(known, &SCENARIO) { FILE } else { &[] };
+        let all = || known.keys.iter().chain(more).map(|key| key.name);
+        let open: Vec<&str> = all().filter(|name| get(table, name).is_none()).collect();
         meant.extend(nearest(&key, open.iter().copied()));
-        let hint = did_you_mean(&key, open.iter().copied())
-            .unwrap_or_else(|| did_you_mean_or_list(&key, known.keys.iter().map(|key| key.name)));
+        let hint = did_you_mean(&key, open.iter().copied()).unwrap_or_else(|| did_you_mean_or_list(&key, all()));
         problems.unknown_key(span, &key, hint);
         table.remove(key.as_str());
     }
@@ -85,6 +86,7 @@ fn check_value(kind: &'static Kind, value: &mut Spanned<DeValue<'_>>, path: &str
             one_of(kind, choices, given, span, path, problems);
             return;
         }
+        (Kind::Any, _) | (Kind::Map(_), DeValue::Table(_)) => true,
         (Kind::Text, DeValue::String(_)) | (Kind::Flag, DeValue::Boolean(_)) => true,
         (Kind::Whole(low, high), DeValue::Integer(given)) => {
             whole(given).is_some_and(|given| (i128::from(*low)..=i128::from(*high)).contains(&given))

@@ -1,6 +1,7 @@
-//! What holds for every file; the messages stand in [`messages`].
+//! What holds for every file; the messages stand in [`messages`], several files and scenarios in [`several`].
 
 mod messages;
+mod several;
 
 use proptest::prelude::*;
 

@@ -8,6 +8,8 @@ use super::{Failure, SelectArgs, exit, print, say};
 use crate::calibration::{Calibration, CalibrationError};
 use crate::marks::Mark;
 use crate::model::{Engine, Scenario, ServiceTime};
+use crate::parse::Variant;
+use crate::parse::distance::did_you_mean_or_list;
 use crate::plan::Plan;
 use crate::{catalogue, engine, marks};
 
@@ -44,15 +46,34 @@ pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
 /// A scenario with its text.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
-    /// How it was asked for: a name of the catalogue, or a path.
+    /// How it is asked for alone: a name of the catalogue, or a path; of a matrix with the values (`NAME+conflate+100`, `x.toml+conflate+100`).
     pub(super) word: String,
     pub(super) scenario: Scenario,
     pub(super) text: String,
 }
 
-fn parse(word: &str, file: &str, text: String) -> Result<Chosen, Failure> {
-    match crate::parse::parse(file, &text) {
-        Ok(scenario) => Ok(Chosen { word: word.to_owned(), scenario, text }),
+/// All scenarios of a file, or the one with these values.
+fn parse(file: &str, values: Option<&str>, text: &str, read: &crate::parse::Read<'_>) -> Result<Vec<Chosen>, Failure> {
+    let word = file.strip_prefix("catalogue/").and_then(|name| name.strip_suffix(".toml"));
+    match crate::parse::parse_all(file, text, read) {
+        Ok(variants) => {
+            let ending = |scenario: &Scenario| scenario.name.split_once('+').map(|(_, values)| values.to_owned());
+            let known: Vec<String> = variants.iter().filter_map(|variant| ending(&variant.scenario)).collect();
+            let chosen: Vec<Chosen> = variants
+                .into_iter()
+                .filter(|variant| values.is_none_or(|values| ending(&variant.scenario).as_deref() == Some(values)))
+                .map(|Variant { scenario, text }| {
+                    let base = word.filter(|_| catalogue::find(&scenario.name).is_ok()).unwrap_or(file);
+                    let word = ending(&scenario).map_or(base.to_owned(), |values| format!("{base}+{values}"));
+                    Chosen { word, scenario, text }
+                })
+                .collect();
+            if let (Some(values), true) = (values, chosen.is_empty()) {
+                let hint = did_you_mean_or_list(values, known.iter().map(String::as_str));
+                return Err(Failure::usage(format!("{file} has no scenario \"+{values}\"; {hint}")));
+            }
+            Ok(chosen)
+        }
         Err(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Err(Failure::usage(format!("bad scenario file\n{}", lines.join("\n"))))
@@ -60,31 +81,58 @@ fn parse(word: &str, file: &str, text: String) -> Result<Chosen, Failure> {
     }
 }
 
+/// A part of a scenario file.
+fn read_part(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|error| Failure::io(format!("failed to read scenario file {}: {error}", path.display())))
 }
 
-/// A scenario by name, or by the path of its file.
-pub(super) fn one(word: &str) -> Result<Chosen, Failure> {
-    let path = Path::new(word);
-    if path.extension().is_some_and(|extension| extension == "toml") || word.contains(std::path::MAIN_SEPARATOR) {
-        return parse(word, word, read(path)?);
+/// The scenarios of a name, or of a file by its path: several, where there is a matrix. With values (`NAME+conflate+100`) one of them.
+pub(super) fn many(word: &str) -> Result<Vec<Chosen>, Failure> {
+    let (base, values) = match word.split_once(".toml+") {
+        Some((path, values)) => (&word[..path.len() + ".toml".len()], Some(values)),
+        None if word.ends_with(".toml") || word.contains(std::path::MAIN_SEPARATOR) => (word, None),
+        None => word.split_once('+').map_or((word, None), |(name, values)| (name, Some(values))),
+    };
+    let path = Path::new(base);
+    if path.extension().is_some_and(|extension| extension == "toml") || base.contains(std::path::MAIN_SEPARATOR) {
+        return parse(base, values, &read(path)?, &read_part);
     }
-    match catalogue::find(word) {
-        Ok(entry) => parse(word, &entry.file(), entry.text.to_owned()),
+    match catalogue::find(base) {
+        Ok(entry) => parse(&entry.file(), values, entry.text, &catalogue::part),
         Err(unknown) => {
             Err(Failure::usage(format!("{unknown}; see `windtunnel list`, or give the path of a .toml file")))
         }
     }
 }
 
+/// The one scenario of a name or of a file.
+pub(super) fn one(word: &str) -> Result<Chosen, Failure> {
+    let mut chosen = many(word)?;
+    match (chosen.pop(), chosen.as_slice()) {
+        (Some(one), []) => Ok(one),
+        (last, others) => {
+            let words: Vec<&str> = others.iter().chain(&last).map(|chosen| chosen.word.as_str()).collect();
+            Err(Failure::usage(format!("{word} has a [matrix]: name one of {}", words.join(", "))))
+        }
+    }
+}
+
+/// Of several words, the scenarios of each.
+fn of_all<'w>(words: impl Iterator<Item = &'w str>) -> Result<Vec<Chosen>, Failure> {
+    Ok(words.map(many).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
 /// The scenarios and seeds asked for. In a world that cannot express everything, "all" means those that name it.
 pub(super) fn choose(args: &SelectArgs, engine: Engine) -> Result<(Vec<Chosen>, Seeds), Failure> {
     let mut chosen = if args.scenarios.is_empty() {
-        catalogue::all().iter().map(|entry| one(entry.name)).collect::<Result<Vec<_>, _>>()?
+        of_all(catalogue::all().iter().map(|entry| entry.name))?
     } else {
-        args.scenarios.iter().map(|word| one(word)).collect::<Result<Vec<_>, _>>()?
+        of_all(args.scenarios.iter().map(String::as_str))?
     };
     if let Some(tag) = &args.tag {
         chosen.retain(|chosen| chosen.scenario.tags.contains(tag));
@@ -131,7 +179,7 @@ fn headline(text: &str) -> String {
 }
 
 pub(super) fn list(json: bool) -> Result<u8, Failure> {
-    let chosen = catalogue::all().iter().map(|entry| one(entry.name)).collect::<Result<Vec<_>, _>>()?;
+    let chosen = of_all(catalogue::all().iter().map(|entry| entry.name))?;
     if json {
         let rows: Vec<serde_json::Value> = chosen
             .iter()
@@ -171,7 +219,10 @@ pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
                 continue;
             }
         };
-        match crate::parse::parse(&shown, &content) {
+        match crate::parse::parse_all(&shown, &content, &read_part) {
+            Ok(variants) if variants.len() > 1 => {
+                let _ = writeln!(text, "{shown}: good, {} scenarios", variants.len());
+            }
             Ok(_) => {
                 let _ = writeln!(text, "{shown}: good");
             }
@@ -188,14 +239,20 @@ pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
 }
 
 pub(super) fn explain(word: &str, calibration: Option<&Path>, toml: bool) -> Result<u8, Failure> {
-    let mut scenario = one(word)?.scenario;
-    if let Some(path) = calibration {
-        scenario.service_time = Some(service_time(path, Engine::Sim)?);
+    // Two files in one would be none.
+    let chosen = if toml { vec![one(word)?] } else { many(word)? };
+    let mut pages = Vec::new();
+    for Chosen { mut scenario, .. } in chosen {
+        if let Some(path) = calibration {
+            scenario.service_time = Some(service_time(path, Engine::Sim)?);
+        }
+        pages.push(if toml {
+            scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))?
+        } else {
+            crate::explain::explain(&scenario)
+        });
     }
-    if toml {
-        return print(&scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))?);
-    }
-    print(&crate::explain::explain(&scenario))
+    print(&pages.join("\n\n"))
 }
 
 /// What work costs, from a calibration file.

@@ -17,6 +17,7 @@ fn sample(kind: &Kind, nth: usize) -> Toml {
         Kind::Cost(low, _) => Toml::String(crate::cost::Cost::from_nanos(*low).to_string()),
         Kind::Pair(kind) => Toml::Array(vec![sample(kind, 0), sample(kind, 0)]),
         Kind::List(kind) => Toml::Array(vec![sample(kind, nth)]),
+        Kind::Map(_) | Kind::Any => panic!("of the file, not of the scenario"),
         Kind::Table(table) => Toml::Table(full(table)),
         Kind::OneOf(choices) => {
             let choice = &choices[nth % choices.len()];
@@ -194,7 +195,20 @@ fn fits(schema: &Value, value: &Toml) -> bool {
     if schema.get("not").is_some_and(|not| any_stands_together(not, value)) {
         return false;
     }
-    if let Some(any) = schema.get("anyOf") {
+    if schema.as_object().unwrap().is_empty() {
+        return true;
+    }
+    let has = |schema: &Value| {
+        let keys = schema["required"].as_array().unwrap().iter();
+        keys.clone().all(|key| value.as_table().is_some_and(|table| table.contains_key(key.as_str().unwrap())))
+    };
+    if schema.get("type").is_some()
+        && let Some(any) = schema.get("anyOf")
+        && !any.as_array().unwrap().iter().any(has)
+    {
+        return false;
+    }
+    if let Some(any) = schema.get("anyOf").filter(|_| schema.get("type").is_none()) {
         return any.as_array().unwrap().iter().any(|schema| fits(schema, value));
     }
     if let Some(words) = schema.get("enum") {
@@ -206,11 +220,12 @@ fn fits(schema: &Value, value: &Toml) -> bool {
     };
     match (schema["type"].as_str().unwrap(), value) {
         ("object", Toml::Table(table)) => {
-            let required = schema["required"].as_array().unwrap();
-            required.iter().all(|key| table.contains_key(key.as_str().unwrap()))
-                && table
-                    .iter()
-                    .all(|(key, value)| schema["properties"].get(key).is_some_and(|schema| fits(schema, value)))
+            let others = &schema["additionalProperties"];
+            (schema.get("required").is_none() || has(schema))
+                && table.iter().all(|(key, value)| match schema.get("properties").and_then(|known| known.get(key)) {
+                    Some(schema) => fits(schema, value),
+                    None => others.is_object() && fits(others, value),
+                })
         }
         ("array", Toml::Array(items)) => items.iter().all(|item| fits(&schema["items"], item)),
         ("integer", Toml::Integer(number)) => within(*number as f64),
@@ -237,6 +252,8 @@ fn what_json_schema_can_see_it_refuses() {
                 check = { symbol-order = {} }\n[[clients]]\nname = \"all\"\ncount = 10\n";
     let fits = |text: &str| fits(&schema, &Toml::Table(text.parse().unwrap()));
     assert!(fits(good));
+    assert!(fits(&format!("include = [\"parts/a.toml\"]\n{good}\n[matrix]\n\"sources.count\" = [1, 2]\n")));
+    assert!(fits("include = [\"parts/a.toml\"]\nname = \"x\"\n"));
     for (from, to) in [
         ("steady =", "stedy ="),
         ("steady = \"10s\"\n", ""),
@@ -254,6 +271,8 @@ fn what_json_schema_can_see_it_refuses() {
         ("count = 10", "count = 10\nsubscriptions = { uniform = 0 }"),
         ("symbol-order = {}", "symbol-order = { checked-min = 0 }"),
         ("symbol-order = {}", "symbols-order = {}"),
+        ("[[clients]]", "[matrix]\n\"sources.count\" = 2\n[[clients]]"),
+        ("schema = 1", "schema = 1\ninclude = \"parts/a.toml\""),
     ] {
         assert_eq!(good.matches(from).count(), 1, "{from}");
         assert!(!fits(&good.replacen(from, to, 1)), "{from:?} -> {to:?}");

@@ -7,6 +7,7 @@ mod packets;
 mod replay;
 mod run;
 mod service_time;
+mod several;
 mod trace;
 mod twice;
 
