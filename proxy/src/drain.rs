@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::draw::Draws;
+use wire::event::Event;
 use wire::net::Network;
 
 use crate::context::Context;
@@ -133,6 +134,7 @@ pub(crate) async fn conduct<N: Network>(context: &Context<N>) {
     drain.asked.cancelled().await;
     let config = context.config();
     let clients = context.meter.clients.get();
+    context.observer.record(|| Event::ProxyDrainStart { proxy: context.id });
     tracing::info!(
         clients, tell = ?config.drain_tell, grace = ?config.drain_grace, time = ?config.drain_time,
         deadline = ?config.drain_deadline, "draining: clients leave one after the other; a second signal stops at once"
@@ -145,11 +147,14 @@ pub(crate) async fn conduct<N: Network>(context: &Context<N>) {
         drain.leaving.cancel();
         emptied(context).await;
     };
+    let mut left = 0;
     if tokio::time::timeout(config.drain_deadline, orderly).await.is_err() {
         let clients = context.meter.clients.get();
+        left = clients;
         tracing::warn!(clients, deadline = ?config.drain_deadline, "the drain did not end in time: cutting who is left");
         drain.cut.cancel();
     }
+    context.observer.record(|| Event::ProxyDrainStop { proxy: context.id, left });
 }
 
 /// Waits until no client is left and no handshake is under way.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use wire::event::Event;
 use wire::net::Network;
 
 use crate::config::{Changed, Config, ConfigError, Frozen};
@@ -71,6 +72,8 @@ impl<N: Network> Context<N> {
         match self.exchange(new) {
             Ok(changes) => {
                 self.meter.reloads.add(1);
+                let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+                self.observer.record(|| Event::ProxyReload { proxy: self.id, changes: count });
                 for changed in &changes {
                     tracing::info!(key = changed.key, from = changed.from, to = changed.to, "configuration changed");
                 }

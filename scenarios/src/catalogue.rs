@@ -93,6 +93,10 @@ static ALL: &[Entry] = entries![
     "next-source-crashes-too",
     "crash-after-snapshot",
     "hot-twins",
+    "rolling-restart",
+    "drain-in-mid-burst",
+    "reload-in-mid-burst",
+    "reconnect-storm-after-restart",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -12,6 +12,7 @@ mod admission;
 mod client_memory;
 mod convergence;
 mod delivery_latency;
+mod drain;
 mod even_spread;
 mod facts;
 mod failover_time;
@@ -35,6 +36,7 @@ mod nothing_leaks;
 mod objectives;
 mod open_legs;
 mod payload_intact;
+mod reload;
 mod resume_all_or_nothing;
 mod seen;
 mod slow_policy;
@@ -56,9 +58,10 @@ mod upstream_dials;
 use reports::record::{Invariant, Outcome, Violation};
 use wire::event::Event;
 
-pub use self::facts::Facts;
+pub use self::facts::{Drain, Facts};
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
+pub use self::objectives::life::{Drains, Reloads};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FairTurns, FirstTick, FromPhase,
     GentleRebalance, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Share, SlowStart,

@@ -8,6 +8,7 @@
 
 mod cast;
 mod driver;
+mod reins;
 mod simulated;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use reports::metrics::{Collector, Metrics, MetricsConfig};
 use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
 use wire::event::Timed;
 
-use crate::check::Facts;
+use crate::check::{self, Facts};
 use crate::model::{Consumed, Engine};
 use crate::mutants::Mutant;
 use crate::pcap::{Packets, Pcap, Place};
@@ -183,11 +184,31 @@ fn facts(plan: &Plan) -> Facts {
         copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
         slow_client: plan.scenario.proxy.slow_client,
         moves: consumed == Some(Consumed::Sharded),
+        drain: drain(plan.scenario.proxy.drain),
+        reloads: plan
+            .faults
+            .iter()
+            .enumerate()
+            .filter_map(|(number, fault)| {
+                Some((u16::try_from(number).unwrap_or(u16::MAX), fault.changes.as_ref()?.clients_max))
+            })
+            .collect(),
         client_hosts: plan
             .client_hosts
             .iter()
             .map(|host| (host.name.clone(), host.first.0..host.first.0 + host.count))
             .collect(),
+    }
+}
+
+fn drain(said: crate::model::Drain) -> check::Drain {
+    let (tell, grace, time, deadline, code) = said.worked_out();
+    check::Drain {
+        tell_us: tell.as_micros(),
+        grace_us: grace.as_micros(),
+        time_us: time.as_micros(),
+        deadline_us: deadline.as_micros(),
+        code,
     }
 }
 

@@ -5,12 +5,14 @@
 //! meant, see [`crate::parse`].
 
 mod fault;
+mod life;
 mod load;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::fault::{Fault, FaultKind, Parameter};
+pub use self::life::{Drain, DrainCode, Reloaded};
 pub use self::load::{Arrival, Closed, Load, Open, Subscriptions, Waves, Zipf};
 pub use self::trigger::{After, Asked, EventName, Field, Since, Stamped};
 pub(crate) use self::trigger::{Subject, subject};
@@ -278,6 +280,9 @@ pub struct Proxy {
     /// Dials to one source that may come at once; none: the proxy's default.
     #[serde(default)]
     pub dials_burst: Option<u32>,
+    /// How it drains. Default: as the proxy does.
+    #[serde(default)]
+    pub drain: Drain,
     /// Shards of each proxy, 1 to 64: each has its part of the clients. Default 1. In the simulator they take turns on one core.
     #[serde(default)]
     pub shards: Option<u16>,
@@ -494,6 +499,10 @@ pub enum State {
     HostRestarted,
     /// A client was told that a subscription is denied.
     SubscriptionDenied,
+    /// A proxy's drain was over.
+    ProxyDrained,
+    /// A proxy went over to another configuration.
+    ProxyReloaded,
 }
 
 impl State {
@@ -511,6 +520,8 @@ impl State {
             State::Delivered => "delivered",
             State::HostRestarted => "host-restarted",
             State::SubscriptionDenied => "subscription-denied",
+            State::ProxyDrained => "proxy-drained",
+            State::ProxyReloaded => "proxy-reloaded",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
 
 mod answers;
+mod life;
 pub mod proof;
 mod queues;
 mod rules;
@@ -613,6 +614,69 @@ const ALL: &[Mutant] = &[
         may: &["delivery-latency", "convergence", "no-client-close", "isolation"],
         order: 0,
         plant: rules::lets_everyone_in,
+    },
+    Mutant {
+        name: "drains-all-at-once",
+        about: "A drain closes everyone in the same instant: they all come back in the next.",
+        scenario: "rolling-restart",
+        must: &["drain"],
+        may: &[],
+        order: 0,
+        plant: life::drains_all_at_once,
+    },
+    Mutant {
+        name: "keeps-its-doors-open",
+        about: "A proxy that drains lets everyone in who comes, for half a second longer than it may.",
+        scenario: "drain-in-mid-burst",
+        must: &["drain"],
+        may: &[],
+        order: 0,
+        plant: life::keeps_its_doors_open,
+    },
+    Mutant {
+        name: "says-another-code",
+        about: "Who is sent away by a drain is told that the proxy goes for good.",
+        scenario: "drain-in-mid-burst",
+        must: &["drain"],
+        may: &[],
+        order: 0,
+        plant: life::says_another_code,
+    },
+    Mutant {
+        name: "cuts-instead-of-closing",
+        about: "A drain cuts the connections of whoever is still there when its grace is over.",
+        scenario: "drain-in-mid-burst",
+        must: &["drain"],
+        may: &[],
+        order: 0,
+        plant: life::cuts_instead_of_closing,
+    },
+    Mutant {
+        name: "leaves-what-waits",
+        about: "Who is sent away by a drain does not get what its queue holds.",
+        scenario: "drain-in-mid-burst",
+        must: &["drain"],
+        may: &["convergence", "no-silent-gap"],
+        order: 0,
+        plant: queues::waits_for_company,
+    },
+    Mutant {
+        name: "keeps-the-old-limit",
+        about: "A reload says yes, and who comes next meets the limit with which the proxy was started.",
+        scenario: "reload-in-mid-burst",
+        must: &["reload"],
+        may: &[],
+        order: 0,
+        plant: life::keeps_the_old_limit,
+    },
+    Mutant {
+        name: "closes-clients-at-reload",
+        about: "A reload closes who is inside, for the new configuration is for new clients: what proxies do that start anew.",
+        scenario: "reload-in-mid-burst",
+        must: &["reload"],
+        may: &["no-client-close", "no-silent-gap"],
+        order: 0,
+        plant: life::closes_clients_at_reload,
     },
     Mutant {
         name: "panics",

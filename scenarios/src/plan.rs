@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wire::id::{ClientId, ProxyId, SourceId, Symbol};
 
-use crate::model::{After, Asked, Clients, Engine, EventName, Fault, FaultKind, Reader, Scenario, Stamped};
+use crate::model::{After, Asked, Clients, Engine, EventName, Fault, FaultKind, Reader, Reloaded, Scenario, Stamped};
 
 pub use self::links::Shape;
 pub(crate) use self::links::pairs;
@@ -72,6 +72,10 @@ pub struct Planned {
     pub start: Start,
     /// How long it lasts; None: to the end of the run, or it is over at once.
     pub lasts: Option<Duration>,
+    /// How much later it begins than `start` says: each of several targets in its turn.
+    pub late: Duration,
+    /// What a reload changes.
+    pub changes: Option<Reloaded>,
 }
 
 /// When a fault begins.
@@ -222,6 +226,10 @@ impl Plan {
     /// The first thing of this scenario that turmoil cannot do.
     fn turmoil_lacks(&self) -> Option<String> {
         let fault = self.faults.iter().find_map(|fault| {
+            if fault.kind == FaultKind::Drain && fault.lasts.is_some() {
+                let lack = sim::turmoil::expressible(&sim::FaultKind::Restart, &fault.target.parse().ok()?).err()?;
+                return Some(format!("the return of {} after a drain: turmoil does not have {}", fault.target, lack.0));
+            }
             let lack = sim::turmoil::expressible(fault.simulated.as_ref()?, &fault.target.parse().ok()?).err()?;
             Some(format!("{} of {}: turmoil does not have {}", fault.kind.word(), fault.target, lack.0))
         });
@@ -249,9 +257,18 @@ impl Plan {
 /// A fault of the scenario on each of its targets.
 fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
     let lasts = fault.lasts.map(crate::span::Span::as_duration);
-    let one = |target| Planned { kind: fault.kind, simulated: fault.simulated(), target, start, lasts };
+    let apart = fault.stagger.unwrap_or_default().as_duration();
+    let one = |(place, target): (usize, String)| {
+        let late = apart.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
+        let (start, late) = match start {
+            Start::At(at) => (Start::At(at.saturating_add(late)), Duration::ZERO),
+            Start::After(trigger) => (Start::After(trigger), late),
+        };
+        let changes = fault.set.clone();
+        Planned { kind: fault.kind, simulated: fault.simulated(), target, start, lasts, late, changes }
+    };
     // A target that names nobody was refused before, or the file was not checked: then nothing happens.
-    names.expand(&fault.target).unwrap_or_default().into_iter().map(one).collect()
+    names.expand(&fault.target).unwrap_or_default().into_iter().enumerate().map(one).collect()
 }
 
 /// What a fault waits for, worked out.

@@ -171,7 +171,7 @@ struct SourceState {
 
 impl States {
     fn new(sources: u16) -> Self {
-        const ALL: [State; 10] = [
+        const ALL: [State; 12] = [
             State::FaultOnActiveSource,
             State::Failover,
             State::ClientShed,
@@ -182,6 +182,8 @@ impl States {
             State::Delivered,
             State::HostRestarted,
             State::SubscriptionDenied,
+            State::ProxyDrained,
+            State::ProxyReloaded,
         ];
         Self {
             counts: ALL.iter().map(|state| (*state, 0)).collect(),
@@ -231,6 +233,8 @@ impl States {
             Event::ClientAnswer { accepted: false, .. } => self.bump(State::SubscriptionDenied),
             Event::ProxyShed { .. } => self.bump(State::ClientShed),
             Event::ProxyDrop { .. } => self.bump(State::MessageDropped),
+            Event::ProxyDrainStop { .. } => self.bump(State::ProxyDrained),
+            Event::ProxyReload { changes: 1.., .. } => self.bump(State::ProxyReloaded),
             Event::ProxyClientClose { why: wire::event::Why::Slow | wire::event::Why::Overflow, .. } => {
                 self.bump(State::SlowClientClosed);
             }

@@ -326,6 +326,25 @@ pub enum Event {
         /// Whether it may be used.
         healthy: bool,
     },
+    /// The proxy was told to drain: from now on it leaves.
+    ProxyDrainStart {
+        /// Which proxy.
+        proxy: ProxyId,
+    },
+    /// The proxy's drain is over: nobody is left, or its deadline came.
+    ProxyDrainStop {
+        /// Which proxy.
+        proxy: ProxyId,
+        /// Clients that were still there, and are cut.
+        left: u64,
+    },
+    /// The proxy went over to another configuration.
+    ProxyReload {
+        /// Which proxy.
+        proxy: ProxyId,
+        /// Keys that changed.
+        changes: u32,
+    },
     /// What the proxy holds, sampled at a steady interval.
     ProxyGauge {
         /// Which proxy.

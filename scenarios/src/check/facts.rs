@@ -23,8 +23,27 @@ pub struct Facts {
     pub moves: bool,
     /// What becomes of a client whose queue is full, where the scenario says so.
     pub slow_client: Option<SlowClient>,
+    /// How a proxy drains.
+    pub drain: Drain,
+    /// The faults that are reloads, by their numbers, with the limit on clients that each sets.
+    pub reloads: Vec<(u16, Option<u32>)>,
     /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
     pub client_hosts: Vec<(String, Range<u32>)>,
+}
+
+/// How a proxy drains, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// From its beginning to the end of accepting.
+    pub tell_us: u64,
+    /// Then clients may go by themselves.
+    pub grace_us: u64,
+    /// Then they are closed.
+    pub time_us: u64,
+    /// From its beginning to its end.
+    pub deadline_us: u64,
+    /// The close code.
+    pub code: u16,
 }
 
 impl Facts {

@@ -1,12 +1,16 @@
 //! The `[check]` table of a scenario: which invariants must hold, and their bounds.
 
+pub(super) mod life;
+
 use serde::{Deserialize, Serialize};
 use wire::event::Phase;
 
+use self::life::{Drains, Reloads};
 use super::admission::AdmissionLimit;
 use super::client_memory::ClientQueues;
 use super::convergence::Converged;
 use super::delivery_latency::Delivery;
+use super::drain::Leaves;
 use super::even_spread::Spread;
 use super::failover_time::Failover;
 use super::fair_turns::Turns;
@@ -22,6 +26,7 @@ use super::no_loss::Complete;
 use super::no_silent_gap::Accounted;
 use super::nothing_leaks::Leaks;
 use super::payload_intact::Intact;
+use super::reload::Stays;
 use super::resume_all_or_nothing::AllOrNothing;
 use super::slow_policy::Policy;
 use super::slow_start::Gentle;
@@ -101,6 +106,10 @@ pub struct Objectives {
     pub convergence: Option<Convergence>,
     /// The limit on sessions holds, and those inside do not pay.
     pub admission: Option<Admission>,
+    /// A drain loses nothing, tells everyone, and ends.
+    pub drain: Option<Drains>,
+    /// A reload closes nobody, and counts.
+    pub reload: Option<Reloads>,
 }
 
 /// An invariant without a bound.
@@ -584,6 +593,12 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.admission {
         bench.add("admission", bound.checked_min, Box::new(AdmissionLimit::new(bound)));
+    }
+    if let Some(bound) = objectives.drain {
+        bench.add("drain", bound.checked_min, Box::new(Leaves::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.reload {
+        bench.add("reload", bound.checked_min, Box::new(Stays::new(bound, facts)));
     }
     bench
 }

@@ -53,6 +53,14 @@ impl Tape {
             copies: 1,
             moves: false,
             slow_client: None,
+            drain: super::Drain {
+                tell_us: 0,
+                grace_us: 0,
+                time_us: 4_000_000,
+                deadline_us: 6_000_000,
+                code: wire::close::SERVICE_RESTART,
+            },
+            reloads: Vec::new(),
             client_hosts: vec![("c-0".to_owned(), 0..10)],
         };
         let objectives = toml::from_str(objectives).expect("the objective parses");

@@ -12,6 +12,7 @@ use wire::id::{ProxyId, SourceId, Symbol};
 use wire::net::SocketOptions;
 
 use super::driver;
+use super::reins::Reins;
 use crate::engine::Options;
 use crate::model::{self, Consumed, Engine, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, proxy_host, source_host};
@@ -20,6 +21,15 @@ use crate::span::Span;
 
 /// Who was put into a world, by name.
 pub(super) type Hosts = BTreeMap<String, HostId>;
+
+/// A proxy could not serve.
+#[derive(Debug, thiserror::Error)]
+enum NoProxy {
+    #[error("the plan has no proxy {0}")]
+    Unknown(u16),
+    #[error(transparent)]
+    Serve(#[from] proxy::ServeError),
+}
 
 /// Puts everyone into a world, the driver last.
 pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, recorder: &Arc<Recorder>) -> Hosts {
@@ -39,19 +49,23 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         });
         hosts.insert(source_host(index), id);
     }
+    let reins = reins(plan, options);
     for index in 0..plan.scenario.proxy.count {
-        let config = proxy(plan, index);
         let observer = observer.clone();
-        let mutant = options.mutant;
+        let (mutant, reins) = (options.mutant, reins.clone());
         let id = world.host(&proxy_host(index), move |net| {
-            let (config, observer) = (config.clone(), observer.clone());
+            let (reins, observer) = (reins.clone(), observer.clone());
             async move {
+                let config = reins.config(index).ok_or(NoProxy::Unknown(index))?;
                 let mut policies = proxy::Policies::default();
                 let config = match mutant {
                     Some(mutant) => (mutant.plant)(&mut policies, config),
                     None => config,
                 };
-                proxy::serve_with(config, policies, net, CancellationToken::new(), observer).await
+                let server = proxy::Server::bind(config, policies, net, observer).await?;
+                let _held = reins.hold(index, server.handle());
+                server.run(CancellationToken::new()).await;
+                Ok::<(), NoProxy>(())
             }
         });
         hosts.insert(proxy_host(index), id);
@@ -66,7 +80,7 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         hosts.insert(host.name.clone(), id);
     }
     let (plan, recorder, control) = (plan.clone(), Arc::clone(recorder), world.control());
-    world.foreground("driver", move |_net| driver::drive(plan.clone(), Arc::clone(&recorder), control));
+    world.foreground("driver", move |_net| driver::drive(plan.clone(), Arc::clone(&recorder), control, reins.clone()));
     hosts
 }
 
@@ -123,17 +137,24 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
     mock_upstream::Script { steps: own.filter_map(step).collect() }
 }
 
-fn proxy(plan: &Plan, index: u16) -> proxy::Config {
-    let scenario = &plan.scenario;
-    let said = &scenario.proxy;
+/// The proxies under the driver's hand. A bug that is planted in a configuration is planted in each that a reload brings, too.
+fn reins(plan: &Plan, options: Options) -> Reins {
+    let protocol = protocol(plan.scenario.sources.mode);
+    let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
+    Reins::new(plan.scenario.proxy.count, &plan.scenario.proxy, move |index, said| {
+        proxy(said, index, &upstreams, protocol)
+    })
+    .planting(options.mutant)
+}
+
+fn proxy(said: &model::Proxy, index: u16, upstreams: &[String], protocol: wire::feed::Protocol) -> proxy::Config {
     let mode = match said.mode {
         ProxyMode::Fanout => proxy::Mode::Fanout,
         ProxyMode::Relay => proxy::Mode::Relay,
     };
-    let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
     let mut config = proxy::Config::new(([0, 0, 0, 0], PROXY_PORT).into(), mode, upstreams);
     config.id = ProxyId(index);
-    config = config.with_protocol(protocol(scenario.sources.mode));
+    config = config.with_protocol(protocol);
     if let Some(consumed) = said.sources {
         config.sources = match consumed {
             Consumed::Active => proxy::Sources::Active,
@@ -167,6 +188,7 @@ fn proxy(plan: &Plan, index: u16) -> proxy::Config {
     limits.pending_timeout = said.pending_timeout.map_or(limits.pending_timeout, |longest| longest.as_duration());
     limits.dials_per_second_max = said.dials_per_second_max.unwrap_or(limits.dials_per_second_max);
     limits.dials_burst = said.dials_burst.unwrap_or(limits.dials_burst);
+    said.drain.apply(&mut config);
     config
 }
 

@@ -9,7 +9,9 @@ use sim::{FaultError, FaultId, Faults};
 use tokio::time::Instant;
 use wire::event::{Event, Phase, Sink};
 
-use crate::plan::{Plan, SOURCE_ACTIVE, Start, source_host};
+use super::reins::Reins;
+use crate::model::FaultKind;
+use crate::plan::{Plan, Planned, SOURCE_ACTIVE, Start, number as numbered, source_host};
 use crate::recorder::Recorder;
 
 /// One thing to do. At one instant: what ends, then the phase that begins, then the faults that begin.
@@ -48,12 +50,10 @@ impl Agenda {
 
     /// What a fault waited for came at `now`: it begins after the delay and ends as it was to last, both within the steady phase.
     fn due(&mut self, plan: &Plan, trigger: usize, now: Duration) {
-        let at = now + plan.triggers[trigger].delay;
-        if at >= plan.recovery_at {
-            return;
-        }
+        let first = now + plan.triggers[trigger].delay;
         for (fault, planned) in plan.faults.iter().enumerate() {
-            if planned.start == Start::After(trigger) {
+            let at = first + planned.late;
+            if planned.start == Start::After(trigger) && at < plan.recovery_at {
                 self.0.insert((at, Move::Begin(fault)));
                 if let Some(lasts) = planned.lasts {
                     self.0.insert(((at + lasts).min(plan.recovery_at), Move::End(fault)));
@@ -64,7 +64,12 @@ impl Agenda {
 }
 
 /// Sleeps to each move, or until an event has come that a fault waits for; records the move, carries it out; ends the run.
-pub(super) async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, control: F) -> Result<(), FaultError> {
+pub(super) async fn drive<F: Faults>(
+    plan: Plan,
+    recorder: Arc<Recorder>,
+    control: F,
+    reins: Reins,
+) -> Result<(), DriveError> {
     let begin = Instant::now();
     if !plan.triggers.is_empty() {
         // Between an event and its fault nobody else moves.
@@ -93,9 +98,14 @@ pub(super) async fn drive<F: Faults>(plan: Plan, recorder: Arc<Recorder>, contro
                     break;
                 }
             }
-            Move::Begin(fault) => hits[fault] = strike(&plan, fault, &recorder, control)?,
+            Move::Begin(fault) => hits[fault] = strike(&plan, fault, &recorder, control, &reins)?,
             Move::End(fault) => {
                 hits[fault].take().into_iter().for_each(|id| control.lift(id));
+                let planned = &plan.faults[fault];
+                if planned.kind == FaultKind::Drain {
+                    // It has left by now, or is made to.
+                    control.inject(&sim::FaultKind::Restart, &planned.target.parse()?)?;
+                }
                 recorder.record(Event::FaultStop { fault: number(fault) });
             }
         }
@@ -111,7 +121,8 @@ fn strike<F: Faults>(
     fault: usize,
     recorder: &Recorder,
     control: F,
-) -> Result<Option<FaultId>, FaultError> {
+    reins: &Reins,
+) -> Result<Option<FaultId>, DriveError> {
     let planned = &plan.faults[fault];
     let target = resolve(&planned.target, recorder);
     recorder.record(Event::FaultStart {
@@ -121,12 +132,48 @@ fn strike<F: Faults>(
     });
     let hit = match &planned.simulated {
         Some(kind) => Some(control.inject(kind, &target.parse()?)?),
-        None => None,
+        None => {
+            operate(planned, reins)?;
+            None
+        }
     };
     if planned.kind.is_instant() {
         recorder.record(Event::FaultStop { fault: number(fault) });
     }
     Ok(hit)
+}
+
+/// What an operator does to a proxy, through the program's own door.
+fn operate(planned: &Planned, reins: &Reins) -> Result<(), DriveError> {
+    let Some(proxy) = numbered(Some(&planned.target), "proxy-") else { return Ok(()) };
+    match planned.kind {
+        FaultKind::Drain => reins.drain(proxy),
+        FaultKind::Reload => {
+            if let Some(changes) = &planned.changes {
+                reins
+                    .reload(proxy, changes)
+                    .map_err(|refused| DriveError::Reload { proxy: planned.target.clone(), refused })?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Why a fault could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DriveError {
+    /// The engine cannot do it: ours.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// A proxy does not take what the scenario has it reload: the scenario's.
+    #[error("{proxy} refuses the new configuration: {refused}")]
+    Reload {
+        /// Which.
+        proxy: String,
+        /// Its own words.
+        refused: proxy::ReloadError,
+    },
 }
 
 /// A fault's number in the record.

@@ -1,5 +1,7 @@
 //! The parts of a scenario in words.
 
+mod life;
+
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::cost::Cost;
 use crate::model::{
@@ -108,6 +110,7 @@ fn proxy(scenario: &Scenario) -> String {
     if let Some(burst) = proxy.dials_burst {
         text += &format!(", {burst} dials at once");
     }
+    text += &life::drain(proxy.drain);
     if let Some(shards) = proxy.shards.filter(|shards| *shards > 1) {
         text += &format!(", {shards} shards");
     }
@@ -212,7 +215,10 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
                 Some(after) => format!("after the {after}"),
                 None => format!("at {}", crate::span::Span::from_micros(scenario.warmup.as_micros() + at.as_micros())),
             };
-            let (what, end) = fault_words(fault);
+            let (mut what, end) = fault_words(fault);
+            if let Some(apart) = fault.stagger {
+                what += &format!(", one every {apart}");
+            }
             match (fault.lasts, end) {
                 (_, "") => format!("{begins} {what}"),
                 (Some(lasts), end) => format!("{begins} {what}; {lasts} later {end}"),
@@ -291,6 +297,11 @@ fn fault_words(fault: &Fault) -> (String, &'static str) {
         FaultKind::HalfOpen => (format!("{target} forgets its connections without a word"), ""),
         FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
         FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
+        FaultKind::Drain => (format!("{target} drains"), "its program starts again"),
+        FaultKind::Reload => {
+            let keys = fault.set.as_ref().map(crate::model::Reloaded::keys).unwrap_or_default().join(", ");
+            (format!("{target} is told another {keys}"), "")
+        }
     }
 }
 
@@ -324,6 +335,7 @@ pub(super) fn objectives(scenario: &Scenario) -> Vec<String> {
     ];
     let mut lines: Vec<String> = plain.iter().filter(|(asked, _)| *asked).map(|(_, line)| (*line).to_owned()).collect();
     lines.extend(bounds(check));
+    lines.extend(life::objectives(check));
     lines
 }
 

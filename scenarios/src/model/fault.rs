@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{After, Latency};
+use super::{After, Latency, Reloaded};
 use crate::span::Span;
 
 /// One fault: what, where, from when, for how long. Which parameters belong to which kind: [`FaultKind::parameters`].
@@ -25,6 +25,12 @@ pub struct Fault {
     /// A host (`source-1`), a link (`proxy-0/source-1`) or one way of it (`source-1>proxy-0`); `*` at the end of a name, a group of clients and
     /// `clients` stand for several hosts. `source-active` is the source that carries a proxy's legs when the fault starts.
     pub target: String,
+    /// Of several targets, each is hit so much later than the one before; none: all at once.
+    #[serde(default)]
+    pub stagger: Option<Span>,
+    /// What a reload changes.
+    #[serde(default)]
+    pub set: Option<Reloaded>,
     /// What a segment's delay grows by.
     #[serde(default)]
     pub latency: Option<Latency>,
@@ -173,6 +179,10 @@ kinds! {
     Mute "mute" [];
     /// A source finishes each new handshake and closes the connection at once.
     Slam "slam" [];
+    /// A proxy leaves in order, as it is told by an operator. With `for`, its program starts again afterwards.
+    Drain "drain" [];
+    /// A proxy goes over to another configuration.
+    Reload "reload" ["set" true];
 }
 
 impl FaultKind {
@@ -180,6 +190,12 @@ impl FaultKind {
     #[must_use]
     pub fn is_scripted(self) -> bool {
         matches!(self, FaultKind::Mute | FaultKind::Slam)
+    }
+
+    /// Whether it is what an operator does to a proxy.
+    #[must_use]
+    pub fn is_operated(self) -> bool {
+        matches!(self, FaultKind::Drain | FaultKind::Reload)
     }
 
     /// Whether connections of the process end with it.
@@ -192,6 +208,7 @@ impl FaultKind {
     #[must_use]
     pub fn is_of_host(self) -> bool {
         self.is_scripted()
+            || self.is_operated()
             || self.ends_process()
             || matches!(
                 self,
@@ -207,7 +224,7 @@ impl FaultKind {
     /// Whether it is over as soon as it has begun.
     #[must_use]
     pub fn is_instant(self) -> bool {
-        matches!(self, FaultKind::Restart | FaultKind::HalfOpen)
+        matches!(self, FaultKind::Restart | FaultKind::HalfOpen | FaultKind::Reload)
     }
 }
 
@@ -216,6 +233,7 @@ impl Fault {
     #[must_use]
     pub fn given(&self) -> Vec<&'static str> {
         [
+            ("set", self.set.is_some()),
             ("latency", self.latency.is_some()),
             ("jitter", self.jitter.is_some()),
             ("bandwidth", self.bandwidth.is_some()),
@@ -241,13 +259,13 @@ impl Fault {
         .collect()
     }
 
-    /// As the simulator does it; None for what a source does by its script. What is missing of a file that was not checked counts as nothing.
+    /// As the simulator does it; None for what a source does by its script, and an operator to a proxy. What is missing of a file that was not checked counts as nothing.
     #[must_use]
     pub fn simulated(&self) -> Option<sim::FaultKind> {
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, Span::as_duration);
         let delay = span(self.delay);
         Some(match self.kind {
-            FaultKind::Mute | FaultKind::Slam => return None,
+            FaultKind::Mute | FaultKind::Slam | FaultKind::Drain | FaultKind::Reload => return None,
             FaultKind::Kill => sim::FaultKind::Kill,
             FaultKind::PowerOff => sim::FaultKind::PowerOff,
             FaultKind::Restart => sim::FaultKind::Restart,
@@ -336,12 +354,15 @@ mod tests {
             HalfOpen,
             Mute,
             Slam,
+            Drain,
+            Reload,
         ];
         let value = |key: &str| match key {
             "delay" | "good" | "bad" => "\"1s\"",
             "times" => "2.0",
             "ppm" => "-3.0",
             "loss" => "0.5",
+            "set" => "{ clients-max = 5 }",
             _ => "7",
         };
         let fault = |kind: FaultKind| {
@@ -358,7 +379,7 @@ mod tests {
         for fault in all() {
             let kind = fault.kind;
             let Some(simulated) = fault.simulated() else {
-                assert!(kind.is_scripted(), "{kind:?}");
+                assert!(kind.is_scripted() || kind.is_operated(), "{kind:?}");
                 continue;
             };
             assert_eq!(simulated.word(), kind.word());

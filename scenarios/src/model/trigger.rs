@@ -236,6 +236,9 @@ events! {
     ProxyLegUp "proxy_leg_up" [Proxy, Source];
     ProxyLegDown "proxy_leg_down" [Proxy, Source];
     ProxyHealth "proxy_health" [Proxy, Source];
+    ProxyDrainStart "proxy_drain_start" [Proxy];
+    ProxyDrainStop "proxy_drain_stop" [Proxy];
+    ProxyReload "proxy_reload" [Proxy];
     FaultStart "fault_start" [];
     FaultStop "fault_stop" [];
 }
@@ -276,9 +279,12 @@ pub(crate) fn subject(event: &Event) -> Subject {
         Event::ClientDeliver { client, symbol, stamp, .. } => {
             Subject { client: Some(client), symbol: Some(symbol), kind: stamp.map(|stamp| stamp.kind), ..none }
         }
-        Event::ProxyAdmit { proxy, .. } | Event::ProxyShed { proxy, .. } | Event::ProxyClientClose { proxy, .. } => {
-            Subject { proxy: Some(proxy), ..none }
-        }
+        Event::ProxyAdmit { proxy, .. }
+        | Event::ProxyShed { proxy, .. }
+        | Event::ProxyClientClose { proxy, .. }
+        | Event::ProxyDrainStart { proxy }
+        | Event::ProxyDrainStop { proxy, .. }
+        | Event::ProxyReload { proxy, .. } => Subject { proxy: Some(proxy), ..none },
         Event::ProxyDrop { proxy, symbol, .. } => Subject { proxy: Some(proxy), symbol: Some(symbol), ..none },
         Event::ProxyDial { proxy, source }
         | Event::ProxyLegUp { proxy, source, .. }
@@ -346,6 +352,9 @@ impl Asked<'_> {
             EventName::ProxyLegUp => format!("leg to {source} up at {proxy}"),
             EventName::ProxyLegDown => format!("leg to {source} down at {proxy}"),
             EventName::ProxyHealth => format!("change of {proxy}'s opinion of {source}"),
+            EventName::ProxyDrainStart => format!("drain begun by {proxy}"),
+            EventName::ProxyDrainStop => format!("drain ended by {proxy}"),
+            EventName::ProxyReload => format!("reload of {proxy}"),
             EventName::FaultStart => "fault begun".to_owned(),
             EventName::FaultStop => "fault ended".to_owned(),
         }

@@ -12,7 +12,7 @@ use wire::tick::{Schedule, Tick};
 use wire::ws::Message;
 
 /// What comes to a queue, and the right queue that it should go to.
-struct Coming<'q> {
+pub(super) struct Coming<'q> {
     right: &'q mut dyn Queue,
     delivery: Arc<Delivery>,
     pressure: Pressure,
@@ -21,7 +21,7 @@ struct Coming<'q> {
 
 impl Coming<'_> {
     /// Does what is right with it.
-    fn pass(self) -> Pushed {
+    pub(super) fn pass(self) -> Pushed {
         self.right.push(self.delivery, self.pressure, self.dropped)
     }
 
@@ -32,7 +32,7 @@ impl Coming<'_> {
 }
 
 /// What a wrong queue does otherwise than the right one.
-trait Tamper: Send + 'static {
+pub(super) trait Tamper: Send + 'static {
     fn push(&mut self, coming: Coming<'_>) -> Pushed {
         coming.pass()
     }
@@ -84,7 +84,11 @@ impl<T: Tamper> Queue for Wrong<T> {
     }
 }
 
-fn plant<T: Tamper>(policies: &mut Policies, config: Config, make: impl Fn() -> T + Send + Sync + 'static) -> Config {
+pub(super) fn plant<T: Tamper>(
+    policies: &mut Policies,
+    config: Config,
+    make: impl Fn() -> T + Send + Sync + 'static,
+) -> Config {
     let right = Arc::clone(&policies.queue);
     policies.queue = Arc::new(move |config| Box::new(Wrong { right: right(config), waiting: 0, tamper: make() }));
     config

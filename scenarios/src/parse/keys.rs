@@ -1,6 +1,7 @@
 //! Every key of a scenario file.
 
 mod faults;
+mod life;
 
 use super::format::{Choice, Key, Kind, Table, Without};
 
@@ -294,6 +295,12 @@ static PROXY: Table = Table {
             "Dials of one proxy to one source that may come at once.",
         ),
         key(
+            "drain",
+            Kind::Table(&life::DRAIN),
+            Without::Means("the proxy's defaults"),
+            "How it drains, see [Faults](#faults).",
+        ),
+        key(
             "shards",
             Kind::Whole(1, 64),
             Without::Means("1"),
@@ -573,4 +580,6 @@ const STATE: &[Choice] = &[
     word("delivered", "A message was delivered, or an echo came back."),
     word("host-restarted", "A killed or dark host came back."),
     word("subscription-denied", "A client was told that a subscription is denied."),
+    word("proxy-drained", "A drain of a proxy was over."),
+    word("proxy-reloaded", "A proxy went over to another configuration."),
 ];

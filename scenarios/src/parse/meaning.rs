@@ -1,6 +1,7 @@
 //! The second pass: values held against one another.
 
 mod faults;
+mod life;
 pub(super) mod load;
 pub(super) mod reach;
 mod triggers;
@@ -95,6 +96,7 @@ pub(super) fn check(
         load::amount(&mut rules);
     }
     faults::check(&mut rules);
+    life::check(&mut rules);
     super::objectives::check(&mut rules);
     reach::check(&mut rules);
     if values_right {

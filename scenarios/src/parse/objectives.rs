@@ -1,6 +1,8 @@
 //! The `[check]` table: its keys, and which objectives a scenario can check at all. One that cannot be checked would never be more than inconclusive, and
 //! one that cannot fail would be green for nothing.
 
+mod life;
+
 use super::format::{Choice, Key, Kind, Table, Without};
 use super::meaning::Rules;
 use super::meaning::reach::{has_slow, hits_source};
@@ -94,6 +96,8 @@ pub static CHECK: Table = Table {
         objective("isolation", &ISOLATION),
         objective("convergence", &CONVERGENCE),
         objective("admission", &ADMISSION),
+        objective("drain", &life::DRAIN),
+        objective("reload", &life::RELOAD),
     ],
 };
 
@@ -410,6 +414,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     faults(rules);
     clients(rules);
     caps(rules);
+    life::check(rules);
 }
 
 /// The key of an objective is wrong, and this would do.

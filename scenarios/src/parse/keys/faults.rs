@@ -40,6 +40,13 @@ pub(super) static FAULT: Table = Table {
              source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute` and `slam` take a source by its \
              number.",
         ),
+        key(
+            "stagger",
+            Kind::Span(1, DAY),
+            Without::Means("all at once"),
+            "Where the target stands for several: each is hit so much later than the one before.",
+        ),
+        only("set", Kind::Table(&super::life::RELOADED), "no such fault", "`reload`: the keys of `proxy` that change."),
         only(
             "latency",
             Kind::OneOf(LATENCY),
@@ -197,6 +204,9 @@ const EVENT: &[Choice] = &[
     word("proxy_leg_up", "The proxy's leg to a source is up."),
     word("proxy_leg_down", "The proxy's leg to a source ended, or a dial failed."),
     word("proxy_health", "The proxy's opinion of a source changed."),
+    word("proxy_drain_start", "The proxy begins to drain."),
+    word("proxy_drain_stop", "The proxy's drain is over."),
+    word("proxy_reload", "The proxy went over to another configuration."),
     word("fault_start", "Another fault begins."),
     word("fault_stop", "Another fault ends."),
 ];
@@ -236,4 +246,9 @@ const FAULT_KIND: &[Choice] = &[
     word("half-open", "The host (of `a>b`: a) forgets its connections without a word. Takes no `for`."),
     word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
     word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
+    word(
+        "drain",
+        "A proxy leaves in order, as after `POST /drain`, with the times of `proxy.drain`. With `for`, its program starts again so long after it was told.",
+    ),
+    word("reload", "A proxy goes over to another configuration, and stays. Takes no `for`."),
 ];

@@ -47,6 +47,8 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::HostRestarted => back,
         State::ClientShed => scenario.proxy.clients_max.or(scenario.proxy.pending_max).is_some(),
         State::SubscriptionDenied => !scenario.sources.denied.is_empty(),
+        State::ProxyDrained => faults.iter().any(|fault| fault.kind == FaultKind::Drain),
+        State::ProxyReloaded => faults.iter().any(|fault| fault.kind == FaultKind::Reload),
         State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
         State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
         State::GapTold => {
@@ -61,6 +63,8 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         }
         State::ClientShed => "neither proxy.clients-max nor proxy.pending-max is set",
         State::SubscriptionDenied => "no source denies anything",
+        State::ProxyDrained => "no fault is a \"drain\"",
+        State::ProxyReloaded => "no fault is a \"reload\"",
         State::MessageDropped => "it takes slow readers and proxy.slow-client = \"drop-oldest\"",
         State::SlowClientClosed => "it takes slow readers and proxy.slow-client = \"disconnect\"",
         State::GapTold => "no group has strong clients",

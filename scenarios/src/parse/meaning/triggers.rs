@@ -1,7 +1,7 @@
 //! What faults wait for: an event that can happen here, narrowed down by what it says of itself, to someone who is there.
 
 use super::Rules;
-use crate::model::{Asked, EventName, Fault, Field, ProxyMode, Scenario, SourceMode, Stamped};
+use crate::model::{Asked, EventName, Fault, FaultKind, Field, ProxyMode, Scenario, SourceMode, Stamped};
 use crate::parse::place::Step;
 use crate::plan::Plan;
 
@@ -144,6 +144,10 @@ fn lacks(scenario: &Scenario, asked: &Asked<'_>) -> Option<&'static str> {
         EventName::ClientDeliver if asked.kind == Some(Stamped::Replay) && !groups().any(|group| group.resume) => {
             Some("no such client resumes")
         }
+        EventName::ProxyDrainStart | EventName::ProxyDrainStop if !has(scenario, FaultKind::Drain) => {
+            Some("no fault is a \"drain\"")
+        }
+        EventName::ProxyReload if !has(scenario, FaultKind::Reload) => Some("no fault is a \"reload\""),
         EventName::FaultStart if scenario.faults.len() < 2 => Some("there is no other fault"),
         EventName::FaultStop
             if !scenario.faults.iter().any(|fault| fault.lasts.is_some() || fault.kind.is_instant()) =>
@@ -152,4 +156,8 @@ fn lacks(scenario: &Scenario, asked: &Asked<'_>) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+fn has(scenario: &Scenario, kind: FaultKind) -> bool {
+    scenario.faults.iter().any(|fault| fault.kind == kind)
 }

@@ -65,7 +65,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
         &[
-            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
+            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"stagger\", \"set\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
         ],
     );
 }
@@ -80,7 +80,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\" or \"slam\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"drain\" or \"reload\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -191,7 +191,7 @@ fn a_word_that_is_not_known_suggests_one_that_is() {
         "",
         "[[reach]]\nstate = \"fail-over\"\n",
         &[
-            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\", \"host-restarted\" or \"subscription-denied\", not \"fail-over\"; did you mean \"failover\"?",
+            "19:9: reach[0].state must be \"fault-on-active-source\", \"failover\", \"client-shed\", \"message-dropped\", \"slow-client-closed\", \"gap-told\", \"client-opened\", \"delivered\", \"host-restarted\", \"subscription-denied\", \"proxy-drained\" or \"proxy-reloaded\", not \"fail-over\"; did you mean \"failover\"?",
         ],
     );
 }
@@ -573,10 +573,10 @@ fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
 }
 
 /// The events as messages list them.
-const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"fault_start\" or \"fault_stop\"";
+const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"proxy_drain_start\", \"proxy_drain_stop\", \"proxy_reload\", \"fault_start\" or \"fault_stop\"";
 
 /// The kinds as messages list them.
-const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\" or \"slam\"";
+const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"drain\" or \"reload\"";
 
 #[test]
 fn a_state_that_cannot_be_reached_is_refused() {
@@ -910,6 +910,42 @@ fn only_v2_denies_and_only_what_is_there() {
         "subscription-answers = {}\n",
         &[
             "17:24: \"subscription-answers\" cannot be checked: only v2 answers subscriptions; write sources.mode = \"v2\"",
+        ],
+    );
+}
+
+#[test]
+fn a_proxy_leaves_and_changes_in_ways_that_can_be_kept() {
+    let fault = |lines: &str, expect: &[&str]| check("", &format!("[[faults]]\nat = \"1s\"\n{lines}"), expect);
+    fault("kind = \"drain\"\ntarget = \"proxy-0\"\n", &[]);
+    fault("kind = \"reload\"\ntarget = \"proxy-*\"\nset = { clients-max = 50, slow-client = \"conflate\" }\n", &[]);
+    fault("kind = \"reload\"\ntarget = \"proxy-0\"\n", &["20:8: \"reload\" lacks its \"set\""]);
+    fault(
+        "kind = \"reload\"\ntarget = \"proxy-0\"\nset = {}\n",
+        &["22:7: the reload changes nothing; write set = { clients-max = 50 }"],
+    );
+    fault(
+        "kind = \"drain\"\ntarget = \"source-0\"\n",
+        &[
+            "21:10: \"drain\" is what an operator does to a proxy, not to \"source-0\"; name a proxy: \"proxy-0\", or all of them: \"proxy-*\"",
+        ],
+    );
+    fault(
+        "kind = \"drain\"\ntarget = \"proxy-0\"\nfor = \"5s\"\n",
+        &[
+            "22:7: the program starts again after 5s, before its drain is over; a longer for, or shorter times in proxy.drain",
+        ],
+    );
+    fault(
+        "kind = \"freeze\"\ntarget = \"proxy-0\"\nfor = \"1s\"\nstagger = \"1s\"\n",
+        &[
+            "23:11: \"proxy-0\" is one target, with none to come after it; name several, as \"proxy-*\", or leave it out",
+        ],
+    );
+    fault(
+        "kind = \"freeze\"\ntarget = \"source-*\"\nfor = \"1s\"\nstagger = \"1min\"\n",
+        &[
+            "23:11: the last of 2 targets is hit to 62s, after the steady phase of 10s; a shorter stagger, or a longer steady",
         ],
     );
 }

@@ -1,0 +1,356 @@
+//! `drain`: a proxy that is told to leave loses nothing, tells everyone, spreads the closes, and is gone by its deadline.
+//!
+//! ```text
+//!   told --- tell ---> shut --- grace ---> leaving --- time ---> empty          deadline
+//!            clients   nobody    nobody     each at its slot, with the code,    nobody is
+//!            come in   comes in  is closed  and has what was sent before it     left
+//! ```
+//!
+//! What a client was to have: the newest tick of each of its symbols that was sent `settle` before its Close arrived; a slow reader, whose queue is full, what was sent before the first
+//! slot. A gap that is told after the last tick answers for what is missing. While another fault is in force, or was in the last second, ticks and times are not judged.
+
+use std::collections::VecDeque;
+
+use wire::event::{Event, Phase, Side};
+use wire::id::SessionId;
+
+use super::objectives::life::Drains;
+use super::{At, Checker, Facts, Findings, NONE};
+
+/// Ticks of a symbol that are remembered: at least 300 ms of them at one every 5 ms.
+const SENT_MAX: usize = 64;
+/// Faults are felt for so long after they end.
+const ECHO_US: u64 = 1_000_000;
+/// A window that may hold its share of the closes, as a part of the drain time.
+const WINDOWS: u64 = 4;
+
+/// The checker. A check is a client that a drain closes.
+pub(super) struct Leaves {
+    settle_us: u64,
+    facts: Facts,
+    /// By symbol: when ticks were sent first, and their numbers.
+    sent: Vec<VecDeque<(u64, u64)>>,
+    /// By client: the proxy of its open session, and the opening event.
+    sessions: Vec<Option<Open>>,
+    /// By (client, symbol): what the newest session has.
+    pairs: Vec<Option<Has>>,
+    /// By client: its pairs.
+    pairs_of: Vec<Vec<(u32, u32)>>,
+    /// By proxy.
+    drains: Vec<Option<Draining>>,
+    /// Other faults: how many last, and when one ended last.
+    others: (u32, Option<u64>),
+    /// Which faults are drains.
+    told: Vec<u16>,
+    worst_share: f64,
+    over: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Open {
+    proxy: usize,
+    event: u64,
+    client: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Has {
+    session: SessionId,
+    since_us: u64,
+    n: Option<u64>,
+    told: bool,
+}
+
+struct Draining {
+    fault: u16,
+    at_us: u64,
+    event: u64,
+    /// Once the first slot has come: how many were there, and the newest tick of each symbol.
+    leaving: Option<(u64, Vec<Option<u64>>)>,
+    /// When readers that keep up were closed, in the last window.
+    closes: VecDeque<u64>,
+    judged: bool,
+}
+
+impl Leaves {
+    pub(super) fn new(bound: Drains, facts: &Facts) -> Self {
+        Self {
+            settle_us: bound.settle.as_micros(),
+            facts: facts.clone(),
+            sent: Vec::new(),
+            sessions: Vec::new(),
+            pairs: Vec::new(),
+            pairs_of: Vec::new(),
+            drains: (0..facts.proxies).map(|_| None).collect(),
+            others: (0, None),
+            told: Vec::new(),
+            worst_share: 0.0,
+            over: false,
+        }
+    }
+
+    fn disturbed(&self, us: u64) -> bool {
+        self.others.0 > 0 || self.others.1.is_some_and(|ended| ended + ECHO_US >= us)
+    }
+
+    /// The newest tick of a symbol that was sent at `us` or before, as far as is remembered.
+    fn newest(&self, symbol: u32, us: u64) -> Option<u64> {
+        let sent = self.sent.get(symbol as usize)?;
+        sent.iter().rev().find(|(at, _)| *at <= us).map(|(_, n)| *n)
+    }
+
+    /// Time has come to `at`: slots begin, deadlines pass.
+    fn go_on(&mut self, at: At, findings: &mut Findings) {
+        for proxy in 0..self.drains.len() {
+            let Some(drain) = &self.drains[proxy] else { continue };
+            let bound = &self.facts.drain;
+            let first_slot = drain.at_us + bound.tell_us + bound.grace_us;
+            if drain.leaving.is_none() && at.us >= first_slot {
+                let here = self.sessions.iter().flatten().filter(|open| open.proxy == proxy).count() as u64;
+                let newest = (0..self.sent.len()).map(|symbol| self.newest(symbol as u32, first_slot)).collect();
+                if let Some(drain) = &mut self.drains[proxy] {
+                    drain.leaving = Some((here, newest));
+                }
+            }
+            self.judge_rest(proxy, at, findings);
+        }
+    }
+
+    /// After the deadline nobody is left.
+    fn judge_rest(&mut self, proxy: usize, at: At, findings: &mut Findings) {
+        let Some(drain) = &mut self.drains[proxy] else { return };
+        if drain.judged || at.us <= drain.at_us + self.facts.drain.deadline_us + self.settle_us {
+            return;
+        }
+        drain.judged = true;
+        let (event, fault) = (drain.event, drain.fault);
+        // A client that does not read does not see that it was cut.
+        let left: Vec<Open> = self
+            .sessions
+            .iter()
+            .flatten()
+            .filter(|open| open.proxy == proxy && !self.facts.is_slow(open.client))
+            .copied()
+            .collect();
+        if let Some(first) = left.first() {
+            findings.violation(at, &[event, first.event], || {
+                format!(
+                    "{} clients are still there after the deadline of the drain of proxy-{proxy} (fault {fault})",
+                    left.len()
+                )
+            });
+        }
+    }
+
+    fn closed(&mut self, at: At, client: u32, by: Side, code: Option<u16>, findings: &mut Findings) {
+        let Some(open) = self.sessions.get_mut(at.client as usize).and_then(Option::take) else { return };
+        let disturbed = self.disturbed(at.us);
+        let slow = self.facts.is_slow(client);
+        let bound = self.facts.drain;
+        let Some(drain) = self.drains.get(open.proxy).and_then(Option::as_ref) else { return };
+        if by == Side::Own || self.over {
+            return;
+        }
+        findings.check();
+        let evidence = [drain.event, open.event];
+        let (drain_us, proxy) = (drain.at_us, open.proxy);
+        let since_us = at.us.saturating_sub(drain_us);
+        let from_us = bound.tell_us + bound.grace_us;
+        let cut = slow && code.is_none();
+        if code != Some(bound.code) && !cut && !disturbed {
+            findings.violation(at, &evidence, || {
+                let how = code.map_or_else(|| "without a Close frame".to_owned(), |code| format!("with {code}"));
+                format!("the drain of proxy-{proxy} ends the session of c{client} {how}, and not with {}", bound.code)
+            });
+        }
+        if since_us < from_us && !disturbed {
+            findings.violation(at, &evidence, || {
+                format!("c{client} is closed {since_us} us after proxy-{proxy} was told to drain: before its first slot at {from_us} us")
+            });
+        }
+        let last_us = from_us + bound.time_us + self.settle_us;
+        if !slow && since_us > last_us && !disturbed {
+            findings.violation(at, &evidence, || {
+                format!("c{client} is closed {since_us} us after proxy-{proxy} was told to drain: the last slot is at {last_us} us")
+            });
+        }
+        if !slow {
+            self.spread(at, open.proxy, findings);
+        }
+        // Who is cut is not told: the proxy's account says what it lost.
+        if !disturbed && !cut {
+            self.complete(at, client, open, slow, findings);
+        }
+    }
+
+    /// No window has more than its share of the closes.
+    fn spread(&mut self, at: At, proxy: usize, findings: &mut Findings) {
+        let window_us = self.facts.drain.time_us / WINDOWS;
+        let Some(drain) = self.drains.get_mut(proxy).and_then(Option::as_mut) else { return };
+        drain.closes.push_back(at.us);
+        while drain.closes.front().is_some_and(|first| first + window_us <= at.us) {
+            drain.closes.pop_front();
+        }
+        let (count, event) = (drain.closes.len() as u64, drain.event);
+        let here = drain.leaving.as_ref().map_or(0, |(here, _)| *here);
+        let share = here.div_ceil(WINDOWS);
+        // Slots are evenly spaced; what the network adds moves a few over the rim.
+        let most = share + share.div_ceil(3) + 2;
+        self.worst_share = self.worst_share.max(count as f64 / here.max(1) as f64);
+        if window_us > 0 && count > most {
+            findings.violation(at, &[event], || {
+                format!("{count} of {here} clients leave proxy-{proxy} within {window_us} us: their share is {share}")
+            });
+        }
+    }
+
+    /// What was sent before its Close has reached it, or it was told.
+    fn complete(&mut self, at: At, client: u32, open: Open, slow: bool, findings: &mut Findings) {
+        let Some(pairs) = self.pairs_of.get(at.client as usize) else { return };
+        let Some(Some(drain)) = self.drains.get(open.proxy) else { return };
+        for &(pair, symbol) in pairs {
+            let Some(Some(has)) = self.pairs.get(pair as usize) else { continue };
+            let until_us = at.us.saturating_sub(self.settle_us);
+            let owed = if slow {
+                drain.leaving.as_ref().and_then(|(_, newest)| newest.get(symbol as usize).copied().flatten())
+            } else {
+                self.newest(symbol, until_us)
+            };
+            // A subscription that is younger than a moment may have had nothing yet.
+            if has.told || has.since_us + ECHO_US > until_us {
+                continue;
+            }
+            if let (Some(owed), Some(n)) = (owed, has.n)
+                && n < owed
+            {
+                findings.violation(at, &[drain.event, open.event], || {
+                    format!("c{client} has tick {n} of a symbol when it is sent away, and {owed} was sent before: the rest is lost and not told")
+                });
+                return;
+            }
+        }
+    }
+
+    fn pair(&mut self, at: At, session: SessionId) -> Option<&mut Has> {
+        if at.pair == NONE {
+            return None;
+        }
+        let pair = at.pair as usize;
+        if self.pairs.len() <= pair {
+            self.pairs.resize(pair + 1, None);
+        }
+        let client = at.client as usize;
+        if self.pairs_of.len() <= client {
+            self.pairs_of.resize(client + 1, Vec::new());
+        }
+        if self.pairs[pair].is_none() {
+            self.pairs_of[client].push((at.pair, at.symbol));
+        }
+        let new = Has { session, since_us: at.us, n: None, told: false };
+        let has = self.pairs[pair].get_or_insert(new);
+        if has.session != session {
+            *has = new;
+        }
+        Some(has)
+    }
+}
+
+impl Checker for Leaves {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        if !self.told.is_empty() && !self.over {
+            self.go_on(at, findings);
+        }
+        match event {
+            Event::SourceSend { n, .. } => {
+                let symbol = at.symbol as usize;
+                if self.sent.len() <= symbol {
+                    self.sent.resize(symbol + 1, VecDeque::new());
+                }
+                let sent = &mut self.sent[symbol];
+                if sent.back().is_none_or(|(_, newest)| newest < n) {
+                    sent.push_back((at.us, *n));
+                    if sent.len() > SENT_MAX {
+                        sent.pop_front();
+                    }
+                }
+            }
+            Event::ClientDeliver { session, n, .. } => {
+                if let Some(has) = self.pair(at, *session) {
+                    has.n = Some(has.n.map_or(*n, |before| before.max(*n)));
+                    has.told = false;
+                }
+            }
+            Event::ClientGap { session, .. } => {
+                if let Some(has) = self.pair(at, *session) {
+                    has.told = true;
+                }
+            }
+            Event::ClientOpen { client, target, .. } => {
+                let slot = at.client as usize;
+                if self.sessions.len() <= slot {
+                    self.sessions.resize(slot + 1, None);
+                }
+                let proxy = usize::from(*target);
+                self.sessions[slot] = Some(Open { proxy, event: at.event, client: client.0 });
+                if let Some(Some(drain)) = self.drains.get(proxy)
+                    && at.us > drain.at_us + self.facts.drain.tell_us + self.settle_us
+                {
+                    let since_us = at.us - drain.at_us;
+                    findings.violation(at, &[drain.event], || {
+                        format!("{client} is let in {since_us} us after proxy-{proxy} was told to drain")
+                    });
+                }
+            }
+            Event::ClientClose { client, by, code, .. } => self.closed(at, client.0, *by, *code, findings),
+            Event::FaultStart { fault, kind, target } => {
+                let proxy = target.strip_prefix("proxy-").and_then(|number| number.parse::<usize>().ok());
+                match proxy.and_then(|proxy| self.drains.get_mut(proxy)) {
+                    Some(place) if &**kind == "drain" => {
+                        self.told.push(*fault);
+                        *place = Some(Draining {
+                            fault: *fault,
+                            at_us: at.us,
+                            event: at.event,
+                            leaving: None,
+                            closes: VecDeque::new(),
+                            judged: false,
+                        });
+                    }
+                    _ if &**kind == "reload" => {}
+                    _ => self.others.0 += 1,
+                }
+            }
+            Event::FaultStop { fault } => {
+                if !self.told.contains(fault) {
+                    if self.others.0 > 0 {
+                        self.others = (self.others.0 - 1, Some(at.us));
+                    }
+                    return;
+                }
+                for place in &mut self.drains {
+                    if place.as_ref().is_some_and(|drain| drain.fault == *fault) {
+                        // Another life begins.
+                        *place = None;
+                    }
+                }
+            }
+            Event::Phase { phase: Phase::End } => self.over = true,
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, end: At, findings: &mut Findings) -> String {
+        if !self.over {
+            self.go_on(end, findings);
+        }
+        format!(
+            "{} clients sent away by {} drains; at most {:.0}% of them within a quarter of the time",
+            findings.checked(),
+            self.told.len(),
+            self.worst_share * 100.0
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

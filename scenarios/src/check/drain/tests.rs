@@ -1,0 +1,88 @@
+use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+use super::super::testing::{Tape, check};
+
+/// Two clients with a symbol, a leg that sends it, and a drain of four seconds that begins two seconds later.
+fn tape() -> Tape {
+    let tape = Tape::new("drain = {}").leg(0, 0).open(0, 0).open(1, 0);
+    let tape = tape.send(0, 0, 0, 1).deliver(0, 0, 1).deliver(1, 0, 1).after(2_000_000);
+    tape.fault(0, "drain", "proxy-0")
+}
+
+#[test]
+fn one_after_the_other_with_the_code_passes() {
+    check(tape().after(1_000).close_by_peer(0, Some(1012)).after(2_000_000).close_by_peer(1, Some(1012)), Pass, 2);
+    check(tape().after(1_000).close_own(0), Inconclusive, 0);
+}
+
+#[test]
+fn another_code_and_none_fail() {
+    for code in [Some(1001), Some(1000), None] {
+        check(tape().after(1_000).close_by_peer(0, code), Fail, 1);
+    }
+}
+
+#[test]
+fn before_the_first_slot_and_after_the_last_fail() {
+    let late = |facts: &mut super::super::Facts| facts.drain.grace_us = 500_000;
+    check(tape().facts(late).after(400_000).close_by_peer(0, Some(1012)), Fail, 1);
+    check(tape().facts(late).after(600_000).close_by_peer(0, Some(1012)), Pass, 1);
+    check(tape().after(4_050_000).close_by_peer(0, Some(1012)), Pass, 1);
+    check(tape().after(4_200_000).close_by_peer(0, Some(1012)), Fail, 1);
+}
+
+#[test]
+fn who_is_let_in_after_the_doors_are_shut_is_a_violation() {
+    let tell = |facts: &mut super::super::Facts| facts.drain.tell_us = 500_000;
+    check(tape().facts(tell).after(400_000).open(2, 0).after(300_000).close_by_peer(2, Some(1012)), Pass, 1);
+    check(tape().facts(tell).after(700_000).open(2, 0).close_by_peer(2, Some(1012)), Fail, 1);
+    // The next life lets in whom it likes.
+    check(tape().after(1_000).close_by_peer(0, Some(1012)).heal(0).open(0, 1), Pass, 1);
+}
+
+#[test]
+fn too_many_in_one_window_fail() {
+    let mut crowd = Tape::new("drain = {}");
+    for client in 0..9 {
+        crowd = crowd.open(client, 0);
+    }
+    crowd = crowd.after(1_000_000).fault(0, "drain", "proxy-0").after(1_000);
+    let mut spread = crowd.clone();
+    for client in 0..9 {
+        (crowd, spread) = (crowd.close_by_peer(client, Some(1012)), spread.close_by_peer(client, Some(1012)));
+        spread = spread.after(440_000);
+    }
+    check(spread, Pass, 9);
+    check(crowd, Fail, 9);
+}
+
+#[test]
+fn what_was_sent_before_the_close_is_delivered_or_told() {
+    let sent = tape().send(0, 0, 0, 2).after(200_000);
+    check(sent.clone().close_by_peer(0, Some(1012)), Fail, 1);
+    check(sent.clone().deliver(0, 0, 2).close_by_peer(0, Some(1012)), Pass, 1);
+    check(sent.clone().gap(0, 0, 1, 2, Some(2)).close_by_peer(0, Some(1012)), Pass, 1);
+    // What was sent a moment ago is on its way.
+    check(tape().send(0, 0, 0, 2).after(50_000).close_by_peer(0, Some(1012)), Pass, 1);
+    // While something else goes wrong, nothing is said of ticks.
+    check(sent.fault(1, "stall", "source-0").close_by_peer(0, Some(1012)), Pass, 1);
+}
+
+#[test]
+fn a_slow_reader_is_owed_what_was_sent_before_the_first_slot() {
+    let slow = Tape::new("drain = {}").leg(0, 0).open(9, 0).send(0, 0, 0, 1).deliver(9, 0, 1).after(2_000_000);
+    let sent_before = slow.clone().send(0, 0, 0, 2).fault(0, "drain", "proxy-0").after(3_000_000);
+    check(sent_before.clone().close_by_peer(9, Some(1012)), Fail, 1);
+    check(sent_before.deliver(9, 0, 2).close_by_peer(9, Some(1012)), Pass, 1);
+    let sent_after = slow.fault(0, "drain", "proxy-0").after(1_000).send(0, 0, 0, 2).after(3_000_000);
+    check(sent_after.clone().close_by_peer(9, Some(1012)), Pass, 1);
+    check(sent_after.after(3_000_000).close_by_peer(9, None), Pass, 1);
+}
+
+#[test]
+fn who_is_there_after_the_deadline_is_a_violation() {
+    let gone = tape().after(1_000).close_by_peer(0, Some(1012));
+    check(gone.clone().after(5_000_000).send(0, 0, 0, 2), Pass, 1);
+    check(gone.clone().after(6_200_000).send(0, 0, 0, 2), Fail, 1);
+    check(gone.after(1_000).close_by_peer(1, Some(1012)).after(6_200_000).send(0, 0, 0, 2), Pass, 2);
+}

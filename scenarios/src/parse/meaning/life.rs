@@ -1,0 +1,75 @@
+//! Drains and reloads: of proxies, with times that can be kept, and with something that changes.
+
+use super::Rules;
+use crate::model::{Fault, FaultKind, Reloaded};
+use crate::plan::Names;
+use crate::span::Span;
+
+pub(super) fn check(rules: &mut Rules<'_>) {
+    drain(rules);
+    let names = Names::new(rules.scenario);
+    for (index, fault) in rules.scenario.faults.iter().enumerate() {
+        stagger(rules, index, fault, &names);
+        if fault.kind.is_operated() {
+            operated(rules, index, fault, &names);
+        }
+    }
+}
+
+/// The proxy takes no deadline that comes before the last client's turn.
+fn drain(rules: &mut Rules<'_>) {
+    let said = rules.scenario.proxy.drain;
+    let (tell, grace, time, deadline, _) = said.worked_out();
+    let sum = Span::from_micros(tell.as_micros() + grace.as_micros() + time.as_micros());
+    if deadline < sum {
+        let key = if said.deadline.is_some() { "deadline" } else { "time" };
+        let message = format!("proxy.drain.deadline, {deadline}, comes before tell, grace and time are over, {sum}");
+        rules.wrong_but(
+            &["proxy".into(), "drain".into(), key.into()],
+            message,
+            format!("write deadline = \"{sum}\" or more"),
+        );
+    }
+}
+
+fn stagger(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) {
+    let Some(apart) = fault.stagger else { return };
+    let path = ["faults".into(), index.into(), "stagger".into()];
+    let targets = names.expand(&fault.target).map_or(0, |targets| targets.len()) as u64;
+    if targets == 1 {
+        let message = format!("\"{}\" is one target, with none to come after it", fault.target);
+        return rules.wrong_but(&path, message, "name several, as \"proxy-*\", or leave it out");
+    }
+    let last = apart.as_micros().saturating_mul(targets.saturating_sub(1));
+    let begins = fault.at.unwrap_or_default().as_micros().saturating_add(last);
+    let ends = begins.saturating_add(fault.lasts.unwrap_or_default().as_micros());
+    let steady = rules.scenario.steady;
+    if fault.after.is_none() && ends > steady.as_micros() {
+        let message = format!(
+            "the last of {targets} targets is hit to {}, after the steady phase of {steady}",
+            Span::from_micros(ends)
+        );
+        rules.wrong_but(&path, message, "a shorter stagger, or a longer steady");
+    }
+}
+
+fn operated(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) {
+    let word = fault.kind.word();
+    let at = |key: &'static str| ["faults".into(), index.into(), key.into()];
+    let hosts = names.hosts(&fault.target);
+    if !hosts.is_empty() && hosts.iter().any(|host| !host.starts_with("proxy-")) {
+        let message = format!("\"{word}\" is what an operator does to a proxy, not to \"{}\"", fault.target);
+        rules.wrong_but(&at("target"), message, "name a proxy: \"proxy-0\", or all of them: \"proxy-*\"");
+    }
+    let (tell, grace, time, _, _) = rules.scenario.proxy.drain.worked_out();
+    if fault.kind == FaultKind::Drain
+        && let Some(lasts) = fault.lasts
+        && lasts.as_micros() <= tell.as_micros() + grace.as_micros() + time.as_micros()
+    {
+        let message = format!("the program starts again after {lasts}, before its drain is over");
+        rules.wrong_but(&at("for"), message, "a longer for, or shorter times in proxy.drain");
+    }
+    if fault.kind == FaultKind::Reload && fault.set.as_ref().is_some_and(|set| *set == Reloaded::default()) {
+        rules.wrong_but(&at("set"), "the reload changes nothing", "write set = { clients-max = 50 }");
+    }
+}
