@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 use crate::figure;
 use crate::gate::{self, Change, Comparison, Difference};
 use crate::record::{Invariant, Outcome, Verdict};
-use crate::summary::{RunSummary, SummaryMeta, groups, worst};
+use crate::summary::{Canary, RunSummary, SummaryMeta, groups, worst};
 
 /// The file's text. Suites and cases stand in the order of the runs; times are those on the wall.
 ///
@@ -35,7 +35,24 @@ pub fn xml(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, SerializeE
         }
         report.add_test_suite(suite);
     }
+    if let Some(canary) = &meta.canary {
+        report.add_test_suite(of_canary(canary));
+    }
     report.to_string()
+}
+
+/// A suite of its own: its one case passes where the planted bug was seen.
+fn of_canary(canary: &Canary) -> TestSuite {
+    let status = if canary.rang {
+        TestCaseStatus::success()
+    } else {
+        non_success(NonSuccessKind::Error, "silent", &canary.message, &canary.message)
+    };
+    let mut case = TestCase::new("the alarm works", status);
+    case.set_classname("canary").set_system_out(canary.words());
+    let mut suite = TestSuite::new("canary");
+    suite.add_test_case(case);
+    suite
 }
 
 fn of_invariant(title: &str, run: &RunSummary, invariant: &Invariant) -> TestCase {

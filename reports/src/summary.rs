@@ -37,10 +37,14 @@ pub struct SummaryMeta {
     pub profile: String,
     /// Length of the campaign on the wall.
     pub wall_seconds: f64,
-    /// Runs that were asked for, but not begun before the time budget was over. They are named, and make the whole inconclusive.
-    pub runs_left_out: u64,
     /// What the runs reached of the marks in the programs; None where that was not looked at.
     pub marks: Option<Marks>,
+    /// How many runs each scenario got, in the order of the runs. Fewer than its minimum make the whole inconclusive.
+    pub shares: Vec<Share>,
+    /// The word that seeds were taken from, if they were.
+    pub seeds_from: Option<String>,
+    /// The run that had to fail, if there was one.
+    pub canary: Option<Canary>,
     /// How the runs compare with earlier ones, if that was asked for.
     pub gate: Option<Gate>,
 }
@@ -70,6 +74,64 @@ impl Marks {
     #[must_use]
     pub fn count(&self) -> String {
         format!("{} of {}", self.all.saturating_sub(self.missed.len() as u64), self.all)
+    }
+}
+
+/// How many runs of a scenario are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// Its name.
+    pub scenario: String,
+    /// Runs that are done.
+    pub done: u64,
+    /// Runs that it had to finish.
+    pub minimum: u64,
+}
+
+impl Share {
+    /// Runs that are missing.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.minimum.saturating_sub(self.done)
+    }
+}
+
+/// A run with a planted bug that must fail: the proof that the alarm works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Canary {
+    /// Whether it failed as it must.
+    pub rang: bool,
+    /// The invariant that must be broken.
+    pub invariant: String,
+    /// What was seen, or what it means that nothing was.
+    pub message: String,
+}
+
+impl Canary {
+    /// In a line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.rang {
+            format!("canary: the alarm works ({} fails where it must)", self.invariant)
+        } else {
+            format!("CANARY: {}", self.message)
+        }
+    }
+}
+
+impl SummaryMeta {
+    /// Runs that are missing to the minimum of some scenario.
+    #[must_use]
+    pub fn runs_left_out(&self) -> u64 {
+        self.shares.iter().map(Share::missing).sum()
+    }
+
+    /// Which they are, in a line for each scenario.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = String> {
+        self.shares
+            .iter()
+            .filter(|share| share.missing() > 0)
+            .map(|share| format!("{}: {} runs done, at least {} are needed", share.scenario, share.done, share.minimum))
     }
 }
 
@@ -130,6 +192,8 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
     let counts = Counts::of(runs);
     Index {
         badge: Badge::overall(overall(runs, meta)),
+        left_out: meta.left_out().collect(),
+        canary: meta.canary.as_ref().map(|canary| (canary.rang, canary.words())),
         gate: meta.gate.as_ref().map(|gate| (gate.headline(), gate.table())),
         counts,
         meta,
@@ -143,7 +207,7 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
 /// reached, or where something could not be compared.
 #[must_use]
 pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Overall {
-    let weak = runs.is_empty() || meta.runs_left_out > 0;
+    let weak = runs.is_empty() || meta.runs_left_out() > 0 || meta.canary.as_ref().is_some_and(|canary| !canary.rang);
     let weak = weak || meta.gate.as_ref().is_some_and(|gate| gate.incomparable().next().is_some());
     let missed = meta.marks.as_ref().is_some_and(|marks| marks.required && !marks.missed.is_empty());
     let worse = meta.gate.as_ref().is_some_and(|gate| gate.worse().next().is_some());
@@ -168,6 +232,11 @@ struct Summary<'a> {
     runs_left_out: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     marks: Option<&'a Marks>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seeds_from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<&'a Canary>,
+    shares: &'a [Share],
     counts: Counts,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline: Option<&'a Gate>,
@@ -238,7 +307,10 @@ impl<'a> Summary<'a> {
             version: &meta.version,
             profile: &meta.profile,
             wall_seconds: meta.wall_seconds,
-            runs_left_out: meta.runs_left_out,
+            runs_left_out: meta.runs_left_out(),
+            seeds_from: meta.seeds_from.as_deref(),
+            canary: meta.canary.as_ref(),
+            shares: &meta.shares,
             marks: meta.marks.as_ref(),
             counts: Counts::of(runs),
             baseline: meta.gate.as_ref(),
@@ -359,6 +431,8 @@ struct Index<'a> {
     counts: Counts,
     meta: &'a SummaryMeta,
     wall: String,
+    left_out: Vec<String>,
+    canary: Option<(bool, String)>,
     gate: Option<(String, String)>,
     rows: Vec<Row<'a>>,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::agenda::{Agenda, Place};
 use crate::engine::{self, EngineError, Options, Run};
 use crate::model::{Scenario, ServiceTime};
 use crate::pcap::Pcap;
@@ -60,33 +61,84 @@ pub enum News {
 
 /// Runs all jobs and calls `each` on this thread as they are done (not in order). A failed run is run once more with its events kept: a deterministic run
 /// may be looked at as often as one likes. Gives the number of jobs left out because the budget was over.
+pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
+    let next = AtomicUsize::new(0);
+    let skipped = AtomicUsize::new(0);
+    let next = |elapsed: Duration| {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= jobs.len() {
+                return None;
+            }
+            if bounds.budget.is_none_or(|budget| elapsed <= budget) {
+                return Some(index);
+            }
+            skipped.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let bounds = Bounds { threads: bounds.threads.min(jobs.len()), ..bounds };
+    drive(bounds, &next, &|index: usize| jobs[index].clone(), &|_, _| {}, |step| {
+        each(match step {
+            Step::Done(index, result) => News::Done(Box::new(Done { index, result: *result })),
+            Step::Hangs(index) => News::Hangs(index),
+        });
+    });
+    skipped.into_inner()
+}
+
+/// News from an agenda.
+#[derive(Debug)]
+pub enum Step<K> {
+    /// This run is done.
+    Done(K, Box<Result<Run, EngineError>>),
+    /// This run hangs, see [`News::Hangs`].
+    Hangs(K),
+}
+
+/// Runs what an agenda says, each place as the job that `job` makes of it; as [`run`] otherwise. The agenda keeps its own budget.
+pub fn spread(
+    agenda: &Mutex<Agenda>,
+    bounds: Bounds,
+    job: impl Fn(Place) -> Job + Sync,
+    each: impl FnMut(Step<Place>),
+) {
+    let agenda = || agenda.lock().unwrap_or_else(PoisonError::into_inner);
+    drive(
+        bounds,
+        &|elapsed| agenda().next(elapsed),
+        &job,
+        &|place: Place, took| agenda().done(place.scenario, took),
+        each,
+    );
+}
+
+/// The threads: each asks for the next run, does it, tells how long it took, and hands over what it came to.
 #[expect(
     clippy::disallowed_methods,
     reason = "the campaign stands outside all runs: it measures the wall and spreads runs over threads"
 )]
-pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
-    let next = AtomicUsize::new(0);
-    let skipped = AtomicUsize::new(0);
+fn drive<K: Copy + Ord + Send>(
+    bounds: Bounds,
+    next: &(impl Fn(Duration) -> Option<K> + Sync),
+    job: &(impl Fn(K) -> Job + Sync),
+    done: &(impl Fn(K, Duration) + Sync),
+    mut each: impl FnMut(Step<K>),
+) {
     let began = Instant::now();
-    let under_way: Mutex<BTreeMap<usize, Instant>> = Mutex::default();
+    let under_way: Mutex<BTreeMap<K, Instant>> = Mutex::default();
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..bounds.threads.clamp(1, jobs.len().max(1)) {
-            let sender = sender.clone();
-            let (next, skipped, under_way) = (&next, &skipped, &under_way);
+        for _ in 0..bounds.threads.max(1) {
+            let (sender, under_way) = (sender.clone(), &under_way);
             scope.spawn(move || {
                 let clock = || under_way.lock().unwrap_or_else(PoisonError::into_inner);
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(index) else { return };
-                    if bounds.budget.is_some_and(|budget| began.elapsed() > budget) {
-                        skipped.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                    clock().insert(index, Instant::now());
-                    let result = one(job);
-                    clock().remove(&index);
-                    if sender.send(Done { index, result }).is_err() {
+                while let Some(key) = next(began.elapsed()) {
+                    let since = Instant::now();
+                    clock().insert(key, since);
+                    let result = one(&job(key));
+                    clock().remove(&key);
+                    done(key, since.elapsed());
+                    if sender.send((key, Box::new(result))).is_err() {
                         return;
                     }
                 }
@@ -95,19 +147,18 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
         drop(sender);
         loop {
             match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok(done) => each(News::Done(Box::new(done))),
+                Ok((key, result)) => each(Step::Done(key, result)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     let hanging = under_way.iter().find(|(_, since)| since.elapsed() > bounds.watchdog);
-                    if let Some((index, _)) = hanging {
-                        each(News::Hangs(*index));
+                    if let Some((key, _)) = hanging {
+                        each(Step::Hangs(*key));
                     }
                 }
             }
         }
     });
-    skipped.into_inner()
 }
 
 /// Runs one job and measures it on the wall.

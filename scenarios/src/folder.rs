@@ -1,5 +1,6 @@
 //! The run folder: what a campaign leaves on disk.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use reports::record::Verdict;
 use reports::summary::{self, RunSummary, SummaryMeta};
 use wire::event::Timed;
 
+use crate::agenda::Place;
 use crate::campaign::Job;
 use crate::capsule::{Capsule, profile};
 use crate::engine::Run;
@@ -26,8 +28,8 @@ const AROUND: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// What was added, by the place of its job.
-    runs: Vec<Option<RunSummary>>,
+    /// What was added, by its place in the agenda.
+    runs: BTreeMap<Place, RunSummary>,
 }
 
 /// What is wanted of a run besides its figures.
@@ -40,8 +42,8 @@ pub(crate) struct Wanted {
 }
 
 impl Folder {
-    /// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it, for so many jobs.
-    pub(crate) fn create(out: Option<&Path>, name: &str, jobs: usize) -> Result<Self, WriteError> {
+    /// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it.
+    pub(crate) fn create(out: Option<&Path>, name: &str) -> Result<Self, WriteError> {
         let path = match out {
             Some(path) => {
                 std::fs::create_dir_all(path).map_err(|source| WriteError::Folder { path: path.to_owned(), source })?;
@@ -53,7 +55,7 @@ impl Folder {
             // A convenience: where links cannot be made, the folder is there all the same.
             let _ = link_latest(&path);
         }
-        Ok(Self { path, runs: vec![None; jobs] })
+        Ok(Self { path, runs: BTreeMap::new() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -63,7 +65,7 @@ impl Folder {
     /// Writes one run. Gives how its trace was cut short, if it was.
     pub(crate) fn add(
         &mut self,
-        index: usize,
+        place: Place,
         job: &Job,
         run: Run,
         wanted: Wanted,
@@ -98,20 +100,18 @@ impl Folder {
             },
         )?;
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
-        if let Some(place) = self.runs.get_mut(index) {
-            *place = Some(RunSummary { verdict: run.verdict, report, replay_command });
-        }
+        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command });
         Ok(cut)
     }
 
     /// The verdicts of the runs added so far.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = &Verdict> + Clone {
-        self.runs.iter().flatten().map(|run| &run.verdict)
+        self.runs.values().map(|run| &run.verdict)
     }
 
-    /// Writes the summary over all runs added so far, and gives them in the order of their jobs.
+    /// Writes the summary over all runs added so far, and gives them in the order of the agenda.
     pub(crate) fn finish(&mut self, meta: &SummaryMeta) -> Result<Vec<RunSummary>, WriteError> {
-        let runs: Vec<RunSummary> = self.runs.iter().flatten().cloned().collect();
+        let runs: Vec<RunSummary> = self.runs.values().cloned().collect();
         summary::write_summary(&self.path, &runs, meta)?;
         Ok(runs)
     }

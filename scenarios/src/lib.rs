@@ -5,19 +5,21 @@
 //!                          |          |                  |                        |
 //!                       schema     explain            mutants                  folder --> target/windtunnel/...
 //!
-//!   campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
+//!   agenda --> campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `allocator`: the one that programs with many worlds choose.
+//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
 
+pub mod agenda;
 pub mod allocator;
 pub mod builder;
 pub mod calibration;
 pub mod campaign;
+pub mod canary;
 pub mod capsule;
 pub mod catalogue;
 pub mod check;

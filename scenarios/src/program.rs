@@ -184,15 +184,20 @@ struct SelectArgs {
     /// One seed
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Seeds from A to B, both included
-    #[arg(long, value_parser = select::seeds, default_value = "1..3")]
-    seeds: select::Seeds,
+    /// Seeds from A to B, both included [default: 1..3]
+    #[arg(long, value_parser = select::seeds)]
+    seeds: Option<select::Seeds>,
     /// Orders in which tasks that are ready at one instant take their turns, from A to B: 0 is first come, first served, each other one is drawn
     #[arg(long, value_parser = select::seeds, default_value = "0..0")]
     orders: select::Seeds,
 }
 
 impl SelectArgs {
+    /// The seeds that were asked for in so many words.
+    fn asked(&self) -> Option<select::Seeds> {
+        self.seed.map(|seed| select::Seeds { first: seed, last: seed }).or(self.seeds)
+    }
+
     /// Each seed with each order.
     fn runs(&self, seeds: select::Seeds) -> impl Iterator<Item = (u64, u64)> + use<> {
         let orders = self.orders;
@@ -210,9 +215,13 @@ struct RunArgs {
     /// Runs at the same time; default: one for each core
     #[arg(long)]
     jobs: Option<usize>,
-    /// Begin no further run after this long (runs left out make the result inconclusive)
+    /// Run for this long: each scenario its first three seeds, then more where they tell most for what they cost. Fewer than three make the result inconclusive
     #[arg(long, value_parser = humantime::parse_duration)]
     time_budget: Option<Duration>,
+    /// Seeds that follow from WORD (the hash of a commit; `random`: a new one, which is printed) and each scenario's name: varied, and the same again with
+    /// the same word. With --baseline those of the baseline come first
+    #[arg(long, value_name = "WORD", conflicts_with_all = ["seed", "seeds"])]
+    seeds_from: Option<String>,
     /// A run that takes longer than this on the wall is a bug in the harness
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
     watchdog: Duration,

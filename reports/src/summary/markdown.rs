@@ -9,6 +9,8 @@ const FAILURES_MAX: usize = 5;
 const MARKS_MAX: usize = 20;
 /// Rows of the table; the worst come first when there are more.
 const ROWS_MAX: usize = 500;
+/// Scenarios with too few runs that are named.
+const LEFT_OUT_MAX: usize = 50;
 /// Bytes of the table of differences; the worst come first.
 const TABLE_BYTES_MAX: usize = 40_000;
 
@@ -22,8 +24,14 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         counts.inconclusive,
         figure::seconds(meta.wall_seconds)
     );
-    if meta.runs_left_out > 0 {
-        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out));
+    if meta.runs_left_out() > 0 {
+        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out()));
+        for line in meta.left_out().take(LEFT_OUT_MAX) {
+            text.push_str(&format!("- {}\n", escaped(&line)));
+        }
+    }
+    if let Some(canary) = &meta.canary {
+        text.push_str(&format!("\n{}\n", escaped(&canary.words())));
     }
     if let Some(marks) = &meta.marks {
         text.push_str(&format!("\nMarks reached: {}.", marks.count()));

@@ -3,7 +3,7 @@
 use reports::folder::{RunReport, WriteError, write_events, write_run};
 use reports::gate::{Change, Comparison, Difference, Gate};
 use reports::record::{Outcome, Verdict};
-use reports::summary::{MarkMissed, Marks, Overall, RunSummary, SummaryMeta, overall, write_summary};
+use reports::summary::{Canary, MarkMissed, Marks, Overall, RunSummary, Share, SummaryMeta, overall, write_summary};
 use reports::{chart, junit, page, summary, text};
 
 use crate::synthetic;
@@ -98,8 +98,52 @@ fn a_mark_that_was_required_and_missed_is_named_everywhere_and_does_not_pass() {
 fn a_campaign_with_runs_left_out_does_not_pass() {
     let passed = runs().split_off(1).swap_remove(0);
     assert_eq!(overall(std::slice::from_ref(&passed), &meta()), Overall::Pass);
-    assert_eq!(overall(&[passed], &SummaryMeta { runs_left_out: 1, ..meta() }), Overall::Inconclusive);
+    assert_eq!(overall(&[passed], &SummaryMeta { shares: vec![share(2)], ..meta() }), Overall::Inconclusive);
     assert_eq!(overall(&[], &meta()), Overall::Inconclusive);
+}
+
+/// One of which so many runs of three are done.
+fn share(done: u64) -> Share {
+    Share { scenario: "upstream-crash-mid-fanout".to_owned(), done, minimum: 3 }
+}
+
+fn canary(rang: bool) -> Canary {
+    let message = if rang { "tick 7 came twice" } else { "the planted bug was not seen" };
+    Canary { rang, invariant: "no-duplicates".to_owned(), message: message.to_owned() }
+}
+
+#[test]
+fn the_canary_is_shown_everywhere_and_counts_only_where_it_is_silent() {
+    let passed = &runs()[1..2];
+    for (rang, expect, words) in [
+        (true, Overall::Pass, "canary: the alarm works (no-duplicates fails where it must)"),
+        (false, Overall::Inconclusive, "CANARY: the planted bug was not seen"),
+    ] {
+        let meta = SummaryMeta { canary: Some(canary(rang)), ..meta() };
+        assert_eq!(overall(passed, &meta), expect);
+        for (what, shown) in [
+            ("text", text::table(passed, &meta, false)),
+            ("summary.md", summary::markdown(passed, &meta)),
+            ("index.html", summary::index(passed, &meta).unwrap()),
+            ("junit.xml", junit::xml(passed, &meta).unwrap()),
+        ] {
+            assert!(shown.contains(words), "{what}: {shown}");
+        }
+        assert_eq!(junit::xml(passed, &meta).unwrap().contains("<error"), !rang);
+    }
+}
+
+#[test]
+fn scenarios_with_too_few_runs_are_named_everywhere() {
+    let passed = &runs()[1..2];
+    let meta = SummaryMeta { shares: vec![share(3), Share { scenario: "short".to_owned(), ..share(1) }], ..meta() };
+    assert_eq!(meta.runs_left_out(), 2);
+    for shown in
+        [text::table(passed, &meta, false), summary::markdown(passed, &meta), summary::index(passed, &meta).unwrap()]
+    {
+        assert!(shown.contains("short: 1 runs done, at least 3 are needed"), "{shown}");
+        assert!(shown.contains("2 runs were left out") && !shown.contains("mid-fanout: 3"), "{shown}");
+    }
 }
 
 fn gate(change: Option<Change>, incomparable: Option<&str>) -> Gate {

@@ -2,21 +2,26 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::gate::{Change, Gate};
 use reports::measures::Measures;
 use reports::record::{Outcome, Verdict};
-use reports::summary::{self, Overall, RunSummary, SummaryMeta};
+use reports::summary::{self, Overall, RunSummary, Share, SummaryMeta};
 use reports::text;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::select::{Chosen, DEFAULT, SEEDS_MAX};
 use super::{CaptureArgs, Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
-use crate::campaign::{self, Bounds, Job, News};
+use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Wish};
+use crate::campaign::{self, Bounds, Job, Step};
+use crate::canary;
 use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
-use crate::gate::{Against, BaselineError};
+use crate::gate::{self, Against, BaselineError};
 use crate::marks;
 use crate::model::{Engine, ServiceTime};
 use crate::mutants::{self, Mutant};
@@ -35,64 +40,76 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     {
         args.select.scenarios.push(mutant.scenario.to_owned());
     }
-    let (mut chosen, seeds) = select::choose(&args.select, engine)?;
+    // A planted failure beside the whole catalogue: see `canary`.
+    let whole = args.select.scenarios.is_empty() && args.select.tag.is_none();
+    let (mut chosen, _) = select::choose(&args.select, engine)?;
     let service_time = args.service_time.as_deref().map(|path| select::service_time(path, engine)).transpose()?;
     for chosen in &mut chosen {
         chosen.scenario.service_time = service_time.or(chosen.scenario.service_time);
     }
-    let pcap = args.captures.pcap();
-    for chosen in &chosen {
-        able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seeds.first), engine)?;
-    }
     let mut against = args.baseline.as_deref().map(|dir| baselines(dir, &chosen, engine, service_time)).transpose()?;
-    let jobs: Vec<Job> = chosen
-        .iter()
-        .flat_map(|chosen| {
-            args.select.runs(seeds).map(|(seed, order)| Job {
-                scenario: chosen.scenario.clone(),
-                text: chosen.text.clone(),
-                seed,
-                options: Options { engine, mutant, order, keep_events: args.events },
-                service_time,
-                pcap: pcap.clone(),
-                trace: args.captures.trace,
-            })
-        })
-        .collect();
-    let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let word = args.seeds_from.as_deref().map(word);
+    let wishes: Vec<Wish> =
+        chosen.iter().map(|chosen| wish(&args, &chosen.scenario.name, word.as_deref(), against.as_ref())).collect();
+    let pcap = args.captures.pcap();
+    for (chosen, wish) in chosen.iter().zip(&wishes) {
+        let seed = wish.seeds.nth(&chosen.scenario.name, 0).unwrap_or_default();
+        able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seed), engine)?;
+    }
+    let job = |place: Place| {
+        let Chosen { scenario, text, .. } = &chosen[place.scenario];
+        Job {
+            scenario: scenario.clone(),
+            text: text.clone(),
+            seed: place.seed,
+            options: Options { engine, mutant, order: place.order, keep_events: args.events },
+            service_time,
+            pcap: pcap.clone(),
+            trace: args.captures.trace,
+        }
+    };
     let name = match chosen.as_slice() {
         [one] => one.scenario.name.clone(),
         _ => "catalogue".to_owned(),
     };
-    let mut folder = Folder::create(args.out.as_deref(), &name, jobs.len())
-        .map_err(|error| Failure::io(format!("failed to {error}")))?;
-    let progress = progress(&args, jobs.len());
+    let mut folder =
+        Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(format!("failed to {error}")))?;
     let began = Instant::now();
-    let meta = |left_out: usize| SummaryMeta {
-        command: command(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        profile: crate::capsule::profile().to_owned(),
-        wall_seconds: began.elapsed().as_secs_f64(),
-        runs_left_out: left_out as u64,
-        marks: None,
-        gate: None,
+    let canary = if whole { Some(canary::run(engine).map_err(|error| Failure::engine(&error))?) } else { None };
+    let names = chosen.iter().map(|chosen| chosen.scenario.name.clone());
+    let agenda = Mutex::new(Agenda::new(names.zip(wishes), args.time_budget));
+    let progress = progress(&args, unlocked(&agenda).total());
+    let meta = || {
+        let share =
+            |(scenario, done, minimum): (&str, u64, u64)| Share { scenario: scenario.to_owned(), done, minimum };
+        let shares = unlocked(&agenda).shares().map(share).collect();
+        SummaryMeta {
+            command: command(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: crate::capsule::profile().to_owned(),
+            wall_seconds: began.elapsed().as_secs_f64(),
+            shares,
+            seeds_from: word.clone(),
+            canary: canary.clone(),
+            marks: None,
+            gate: None,
+        }
     };
     let mut trouble: Option<Failure> = None;
-    let bounds = Bounds { threads, budget: args.time_budget, watchdog: args.watchdog };
-    let left_out = campaign::run(&jobs, bounds, |news| {
-        let done = match news {
-            News::Done(done) => done,
-            News::Hangs(index) => hang(&jobs[index], &mut folder, &meta(0)),
+    let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
+    campaign::spread(&agenda, bounds, job, |step| {
+        let (place, result) = match step {
+            Step::Done(place, result) => (place, result),
+            Step::Hangs(place) => hang(&job(place), &mut folder, &meta()),
         };
-        let job = &jobs[done.index];
-        let result = done.result.map_err(|error| Failure::engine(&error)).and_then(|run| {
+        let job = job(place);
+        let result = result.map_err(|error| Failure::engine(&error)).and_then(|run| {
             let failed = run.verdict.verdict != Outcome::Pass;
             let wanted = Wanted {
                 page: match args.reports {
                     ReportsArg::All => true,
-                    ReportsArg::First => {
-                        failed || job.seed == seeds.first && job.options.order == args.select.orders.first
-                    }
+                    ReportsArg::First => failed || place.nth == 0,
                     ReportsArg::Failed => failed,
                     ReportsArg::None => false,
                 },
@@ -100,13 +117,13 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
                 events: run.events.is_some() && (args.events || run.verdict.verdict == Outcome::Fail),
             };
             progress.done(&run.verdict);
-            if job.options.order == 0
+            if place.order == 0
                 && let Some(against) = &mut against
             {
                 against.note(&run.verdict.scenario, run.verdict.seed, &Measures::of(&run.metrics));
             }
             let name = format!("{} seed {}", run.verdict.scenario, run.verdict.label());
-            let cut = folder.add(done.index, job, run, wanted);
+            let cut = folder.add(place, &job, run, wanted);
             cut.map_err(|error| Failure::io(format!("failed to {error}"))).map(|cut| cut.map(|cut| (name, cut)))
         });
         let result = result.map(|cut| {
@@ -122,7 +139,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     progress.finish();
     let reached = marks::over(folder.verdicts(), args.require_reached);
     let gate = against.map(|against| against.compare());
-    let meta = SummaryMeta { marks: Some(reached), gate, ..meta(left_out) };
+    let meta = SummaryMeta { marks: Some(reached), gate, ..meta() };
     let runs = folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
         let path = folder.path().join("summary.json");
@@ -135,7 +152,15 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     if let Some(failure) = trouble {
         return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
     }
-    Ok(match summary::overall(&runs, &meta) {
+    code(&runs, &meta)
+}
+
+/// The exit code that a summary comes to.
+fn code(runs: &[RunSummary], meta: &SummaryMeta) -> Result<u8, Failure> {
+    if let Some(silent) = meta.canary.as_ref().filter(|canary| !canary.rang) {
+        return Err(Failure::harness(format!("canary: {}", silent.message)));
+    }
+    Ok(match summary::overall(runs, meta) {
         Overall::Fail => exit::BROKEN,
         Overall::Worse => exit::WORSE,
         Overall::Inconclusive => exit::INCONCLUSIVE,
@@ -143,10 +168,46 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     })
 }
 
+/// What is asked of one scenario.
+fn wish(args: &RunArgs, scenario: &str, word: Option<&str>, against: Option<&Against>) -> Wish {
+    let many = |few: u64| if args.time_budget.is_some() { SEEDS_MAX } else { few };
+    let (seeds, minimum) = match (word, args.select.asked()) {
+        (Some(word), _) => {
+            // What is compared is run in any case; then at least one seed that nobody has seen.
+            let given = against.map_or(&[][..], |against| match against.seeds(scenario) {
+                [] => &gate::SEEDS,
+                seeds => seeds,
+            });
+            let fresh = if given.is_empty() { MINIMUM } else { 1 };
+            let minimum = given.len() as u64 + fresh;
+            (Seeds::From { given: given.to_vec(), word: word.to_owned(), count: many(MINIMUM) }, minimum)
+        }
+        (None, Some(asked)) => (Seeds::Range(asked.first, asked.last), MINIMUM),
+        (None, None) => (Seeds::Range(DEFAULT.first, many(DEFAULT.last)), MINIMUM),
+    };
+    let select::Seeds { first, last } = args.select.orders;
+    let minimum = minimum.min(seeds.count()).saturating_mul(last - first + 1);
+    Wish { seeds, orders: (first, last), minimum, shard: None }
+}
+
+/// Where seeds come from: the word itself, or for `random` one that nobody chose.
+#[expect(clippy::disallowed_methods, reason = "outside all runs, and printed: the word makes it the same again")]
+fn word(text: &str) -> String {
+    if text != "random" {
+        return text.to_owned();
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{:016x}", xxh3_64(format!("{} {}", now.as_nanos(), std::process::id()).as_bytes()))
+}
+
+fn unlocked(agenda: &Mutex<Agenda>) -> std::sync::MutexGuard<'_, Agenda> {
+    agenda.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// The baselines of the chosen scenarios.
 fn baselines(
     dir: &Path,
-    chosen: &[select::Chosen],
+    chosen: &[Chosen],
     engine: Engine,
     service_time: Option<ServiceTime>,
 ) -> Result<Against, Failure> {
@@ -163,7 +224,7 @@ fn baselines(
         )));
     }
     let mut against = Against::new(dir);
-    for select::Chosen { scenario, text, .. } in chosen {
+    for Chosen { scenario, text, .. } in chosen {
         against.expect(&scenario.name, text, service_time).map_err(|error| baseline_failure(&error))?;
     }
     Ok(against)
@@ -227,6 +288,9 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
             text.extend(advice(gate, folder.path()));
         }
     }
+    if let Some(word) = &meta.seeds_from {
+        text.push_str(&format!("seeds from {word}: the same again with --seeds-from {word}\n"));
+    }
     if !args.quiet {
         let simulated: f64 = runs.iter().map(|run| run.verdict.sim_seconds).sum();
         let wall: f64 = runs.iter().map(|run| run.verdict.wall_seconds).sum();
@@ -287,15 +351,19 @@ enum Progress {
     Silent,
 }
 
-fn progress(args: &RunArgs, jobs: usize) -> Progress {
+fn progress(args: &RunArgs, jobs: Option<u64>) -> Progress {
     if args.quiet || args.json {
         return Progress::Silent;
     }
     if !std::io::stderr().is_terminal() {
         return Progress::Lines;
     }
-    let bar = ProgressBar::with_draw_target(Some(jobs as u64), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} runs  {wide_msg}") {
+    let bar = ProgressBar::with_draw_target(jobs, ProgressDrawTarget::stderr());
+    let template = match jobs {
+        Some(_) => "{bar:24} {pos}/{len} runs  {wide_msg}",
+        None => "{elapsed} {pos} runs  {wide_msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.tick();

@@ -21,13 +21,16 @@ pub(super) struct Seeds {
 }
 
 /// The most seeds of one command.
-const SEEDS_MAX: u64 = 1_000_000;
+pub(super) const SEEDS_MAX: u64 = 1_000_000;
 
 impl Seeds {
     pub(super) fn count(self) -> u64 {
         (self.last - self.first).saturating_add(1)
     }
 }
+
+/// What is run where nothing else is asked for.
+pub(super) const DEFAULT: Seeds = Seeds { first: 1, last: 3 };
 
 /// Reads `A..B`.
 pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
@@ -154,7 +157,7 @@ pub(super) fn choose(args: &SelectArgs, engine: Engine) -> Result<(Vec<Chosen>, 
             return Err(Failure::usage(format!("the scenario {:?} is asked for twice", scenario.name)));
         }
     }
-    let seeds = args.seed.map_or(args.seeds, |seed| Seeds { first: seed, last: seed });
+    let seeds = args.asked().unwrap_or(DEFAULT);
     if engine != Engine::Sim && args.orders.last > 0 {
         return Err(Failure::usage(format!(
             "engine {} has one order of ready tasks only: leave out --orders",

@@ -271,14 +271,78 @@ fn marks_are_counted_and_one_that_is_required_and_missed_is_named_with_its_line(
 }
 
 #[test]
-fn a_budget_that_is_over_leaves_runs_out_and_is_inconclusive() {
+fn a_budget_too_short_for_the_minimum_is_inconclusive_and_names_the_scenario() {
     let place = Place::with_small();
     let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..5", "--out", "out", "--time-budget", "0s"]);
-    let said = said.exits(2).outputs("5 runs were left out: the time budget was over");
+    let said = said.exits(2).outputs("3 runs were left out: the time budget was over");
+    let said = said.outputs("small: 0 runs done, at least 3 are needed");
     assert!(said.out.contains("inconclusive: 0 passed"), "{}", said.out);
     let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
-    assert_eq!(summary["runs_left_out"], 5);
+    assert_eq!(summary["runs_left_out"], 3);
+    assert_eq!(summary["shares"], serde_json::json!([{"scenario": "small", "done": 0, "minimum": 3}]));
     assert_eq!(summary["verdict"], "inconclusive");
+}
+
+#[test]
+fn a_budget_runs_more_than_the_minimum_and_always_a_beginning_of_the_sequence() {
+    let place = Place::with_small();
+    place.write("other.toml", &SMALL.replace("\"small\"", "\"other\"").replace("count = 6", "count = 60"));
+    let run = ["run", "small.toml", "other.toml", "--out", "out", "--reports", "none", "--time-budget", "6s"];
+    place.windtunnel(&run).exits(0);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    let seeds = |name: &str| -> Vec<u64> {
+        let runs = summary["runs"].as_array().expect("a list").iter().filter(|run| run["scenario"] == name);
+        runs.map(|run| run["seed"].as_u64().expect("a seed")).collect()
+    };
+    let (small, other) = (seeds("small"), seeds("other"));
+    // The cheap one gets more; each runs 1, 2, 3 and so on.
+    assert!(small.len() > other.len() && other.len() >= 3, "{} {}", small.len(), other.len());
+    for seeds in [small, other] {
+        assert!(seeds.iter().copied().eq(1..=seeds.len() as u64), "{seeds:?}");
+    }
+}
+
+#[test]
+fn seeds_from_a_word_are_varied_and_the_same_again() {
+    let place = Place::with_small();
+    let seeds = |word: &str, more: &[&str]| -> (Vec<u64>, String) {
+        let run = ["run", "small.toml", "--out", "out", "--reports", "none", "--seeds-from", word];
+        let said = place.windtunnel(&[&run[..], more].concat()).exits(0);
+        let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+        let runs = summary["runs"].as_array().expect("a list");
+        let word = summary["seeds_from"].as_str().expect("a word").to_owned();
+        assert!(said.out.contains(&format!("--seeds-from {word}")), "{}", said.out);
+        (runs.iter().map(|run| run["seed"].as_u64().expect("a seed")).collect(), word)
+    };
+    let (one, word) = seeds("4f1c2aa", &[]);
+    assert_eq!((one.len(), word.as_str()), (3, "4f1c2aa"));
+    assert_eq!(seeds("4f1c2aa", &[]).0, one);
+    assert_ne!(seeds("4f1c2ab", &[]).0, one);
+    let (chance, word) = seeds("random", &["--quiet"]);
+    assert_ne!(word, "random");
+    assert_eq!(seeds(&word, &[]).0, chance);
+    // With a baseline its own seeds come first, so that it can be compared.
+    place.windtunnel(&["run", "small.toml", "--out", "run", "--reports", "none"]).exits(0);
+    place.windtunnel(&["bless", "run", "--baseline", "base", "--reason", "as it is"]).exits(0);
+    let (with, _) = seeds("4f1c2aa", &["--baseline", "base"]);
+    assert_eq!(with, [&[1, 2, 3], &one[..]].concat());
+    place.windtunnel(&["run", "small.toml", "--seeds-from", "x", "--seeds", "1..3"]).exits(64);
+}
+
+#[test]
+fn the_canary_sings_beside_the_whole_catalogue_only() {
+    let place = Place::with_small();
+    // Nobody has to wait for the catalogue: a budget that is over at once.
+    let said = place.windtunnel(&["run", "--out", "out", "--time-budget", "0s"]).exits(2);
+    let said = said.outputs("canary: the alarm works (no-duplicates fails where it must)");
+    assert!(said.out.contains("steady-fanout: 0 runs done, at least 3 are needed"), "{}", said.out);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    assert_eq!((&summary["canary"]["rang"], &summary["counts"]["fail"]), (&true.into(), &0.into()));
+    assert!(place.read("out/junit.xml").contains("the alarm works"));
+    for some in [&["small.toml"][..], &["--tag", "failover"]] {
+        let said = place.windtunnel(&[&["run", "--out", "some", "--time-budget", "0s"][..], some].concat()).exits(2);
+        assert!(!said.out.contains("canary"), "{}", said.out);
+    }
 }
 
 #[test]
