@@ -10,13 +10,14 @@
 //!   captured packets (elsewhere) -------> pcapng --------+             packets.pcapng, for Wireshark
 //!   all events, kept -------------------> perfetto ------+             trace.json, for ui.perfetto.dev
 //!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
-//!                                                                      +--> junit    junit.xml
+//!                                                                      +--> junit    junit.xml; annotations: remarks on files
 //!                                                                      +--> text     a table for the terminal
 //! ```
 //!
 //! This crate never judges: verdicts come from outside and are shown as they are. It reads no clock and draws no random numbers, so what it writes is the
 //! same, byte for byte, for the same run (fields named `wall_*` aside). What others wrote (messages, names, logs) is text, never markup.
 
+pub mod annotations;
 pub mod chart;
 pub mod folder;
 pub mod gate;

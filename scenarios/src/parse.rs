@@ -206,6 +206,18 @@ fn read_one(file: &str, mut root: Spanned<DeTable<'_>>, problems: &mut Problems)
     }
 }
 
+/// The line of a scenario file that asks for an invariant, or that of a key of the whole file; that of its name where neither is there.
+pub(crate) fn line_of_check(text: &str, name: &str) -> usize {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let root = root.get_ref();
+    let key = |table: &DeTable<'_>, name: &str| {
+        table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, _)| key.span().start)
+    };
+    let check = place::get(root, "check").and_then(|check| key(check.get_ref().as_table()?, name));
+    let at = check.or_else(|| key(root, name)).or_else(|| key(root, "name")).unwrap_or_default();
+    place::Lines::new(text).position(at).0
+}
+
 /// What was found so far, by byte offset.
 #[derive(Debug, Default)]
 struct Problems {

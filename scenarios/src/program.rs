@@ -1,5 +1,6 @@
 //! The program `windtunnel`: the command line and its exit codes.
 
+mod annotations;
 mod bless;
 mod diff;
 mod difference;
@@ -248,6 +249,9 @@ struct RunArgs {
     events: bool,
     #[command(flatten)]
     captures: CaptureArgs,
+    /// Print annotations for GitHub's pages, too (of itself where GITHUB_ACTIONS is set): at most ten
+    #[arg(long, conflicts_with = "json")]
+    annotations: bool,
     /// Print the verdict line only
     #[arg(long, conflicts_with = "json")]
     quiet: bool,

@@ -1,14 +1,16 @@
 //! `summary.md`: what a CI job shows on its page.
 
-use super::{Counts, Outcome, Overall, RunSummary, SummaryMeta, groups, overall, worst};
+use super::{Counts, Group, Outcome, Overall, RunSummary, SummaryMeta, Worst, groups, overall};
 use crate::figure;
 
-/// Failures shown in full; the others are counted.
-const FAILURES_MAX: usize = 5;
 /// Marks never reached that are named.
 const MARKS_MAX: usize = 20;
-/// Rows of the table; the worst come first when there are more.
-const ROWS_MAX: usize = 500;
+/// Failing scenarios shown in full, one run of each; the others are counted.
+const FAILURES_MAX: usize = 20;
+/// Bytes of the failures shown in full.
+const FAILURES_BYTES_MAX: usize = 60_000;
+/// Bytes of the table of scenarios.
+const ROWS_BYTES_MAX: usize = 90_000;
 /// Scenarios with too few runs that are named.
 const LEFT_OUT_MAX: usize = 50;
 /// Bytes of the table of differences; the worst come first.
@@ -25,13 +27,13 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         figure::seconds(meta.wall_seconds)
     );
     if meta.runs_left_out() > 0 {
-        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out()));
+        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n\n", meta.runs_left_out()));
         for line in meta.left_out().take(LEFT_OUT_MAX) {
-            text.push_str(&format!("- {}\n", escaped(&line)));
+            text.push_str(&format!("- {}\n", escaped(&figure::cut(&line, 200))));
         }
     }
     if let Some(canary) = &meta.canary {
-        text.push_str(&format!("\n{}\n", escaped(&canary.words())));
+        text.push_str(&format!("\n{}\n", escaped(&figure::cut(&canary.words(), 1000))));
     }
     if let Some(marks) = &meta.marks {
         text.push_str(&format!("\nMarks reached: {}.", marks.count()));
@@ -49,53 +51,66 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         }
     }
     let mut groups = groups(runs);
-    if groups.len() > ROWS_MAX {
-        groups.sort_by_key(|group| std::cmp::Reverse(group.verdict()));
+    // The worst first; those that came out alike stay in their order.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.verdict()));
+    let failing = || groups.iter().filter(|group| group.verdict() == Outcome::Fail);
+    let end = text.len() + FAILURES_BYTES_MAX;
+    let mut shown = 0;
+    for (run, worst) in failing().take(FAILURES_MAX).filter_map(|group| group.worst()) {
+        let before = text.len();
+        failure(&mut text, run, &worst);
+        if text.len() > end {
+            text.truncate(before);
+            break;
+        }
+        shown += 1;
+    }
+    let hidden = counts.fail - shown;
+    if hidden > 0 && shown > 0 {
+        text.push_str(&format!("\n{hidden} more failed runs are in `index.html`.\n"));
+    }
+    if let Some(gate) = &meta.gate {
+        text.push_str(&format!("\n### Against the baseline\n\n{}\n", escaped(&figure::cut(&gate.headline(), 1000))));
+        block(&mut text, &gate.table(), TABLE_BYTES_MAX);
     }
     if !groups.is_empty() {
         text.push_str("\n| Scenario | Verdict | Seeds passed | Checks | Simulated | Speed | Worst |\n");
         text.push_str("|---|---|--:|--:|--:|--:|---|\n");
     }
-    for group in groups.iter().take(ROWS_MAX) {
-        let worst = group.worst().map_or_else(String::new, |(run, worst)| {
-            format!("{} (seed {}): {}", worst.invariant, run.verdict.label(), figure::cut(&worst.message, 200))
-        });
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {} | {} |\n",
-            escaped(&group.title()),
-            word(group.verdict().into()),
-            group.seeds(),
-            figure::count(group.checked()),
-            figure::seconds(group.sim_seconds()),
-            figure::speed(group.sim_seconds(), group.wall_seconds()),
-            escaped(&worst)
-        ));
-    }
-    if groups.len() > ROWS_MAX {
-        text.push_str(&format!("\n{} more scenarios are in `index.html`.\n", groups.len() - ROWS_MAX));
-    }
-    if let Some(gate) = &meta.gate {
-        text.push_str(&format!("\n### Against the baseline\n\n{}\n", escaped(&gate.headline())));
-        block(&mut text, &gate.table(), TABLE_BYTES_MAX);
-    }
-    let failed: Vec<_> = runs.iter().filter(|run| run.verdict.verdict == Outcome::Fail).collect();
-    for run in failed.iter().take(FAILURES_MAX) {
-        failure(&mut text, run);
-    }
-    if failed.len() > FAILURES_MAX {
-        text.push_str(&format!("\n{} more failed runs are in `index.html`.\n", failed.len() - FAILURES_MAX));
+    let end = text.len() + ROWS_BYTES_MAX;
+    for (place, group) in groups.iter().enumerate() {
+        let row = row(group);
+        if text.len() + row.len() > end {
+            text.push_str(&format!("\n{} more scenarios are in `index.html`.\n", groups.len() - place));
+            break;
+        }
+        text.push_str(&row);
     }
     text
 }
 
-fn failure(text: &mut String, run: &RunSummary) {
+fn row(group: &Group<'_>) -> String {
+    let worst = group.worst().map_or_else(String::new, |(run, worst)| {
+        format!("{} (seed {}): {}", worst.invariant, run.verdict.label(), figure::cut(&worst.message, 200))
+    });
+    format!(
+        "| {} | {} | {} | {} | {} | {} | {} |\n",
+        escaped(&figure::cut(&group.title(), 200)),
+        word(group.verdict().into()),
+        group.seeds(),
+        figure::count(group.checked()),
+        figure::seconds(group.sim_seconds()),
+        figure::speed(group.sim_seconds(), group.wall_seconds()),
+        escaped(&worst)
+    )
+}
+
+fn failure(text: &mut String, run: &RunSummary, worst: &Worst) {
     let verdict = &run.verdict;
-    text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&verdict.scenario), verdict.label()));
-    if let Some(worst) = worst(verdict) {
-        let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
-        let message = figure::cut(&worst.message, 1000);
-        text.push_str(&format!("**{}**{at}: {}\n\n", escaped(&worst.invariant), escaped(&message)));
-    }
+    text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&figure::cut(&verdict.scenario, 200)), verdict.label()));
+    let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
+    let message = figure::cut(&worst.message, 1000);
+    text.push_str(&format!("**{}**{at}: {}\n\n", escaped(&worst.invariant), escaped(&message)));
     text.push_str("Run it again:\n");
     block(text, &run.replay_command, usize::MAX);
 }

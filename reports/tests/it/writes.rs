@@ -72,6 +72,119 @@ fn junit_counts_weak_evidence_as_an_error() {
     insta::assert_snapshot!(junit::xml(&runs(), &meta()).unwrap());
 }
 
+/// Ten thousand scenarios that fail, each with a long message.
+fn ten_thousand(scenarios: usize) -> Vec<RunSummary> {
+    let one = runs().swap_remove(0);
+    (0..10_000)
+        .map(|n| {
+            let mut run = one.clone();
+            run.verdict.scenario = format!("scenario-{:05}-{}", n % scenarios, "long-".repeat(20));
+            run.verdict.seed = n as u64;
+            for invariant in &mut run.verdict.invariants {
+                for violation in &mut invariant.violations {
+                    violation.message = format!("|{n}| {}", "<&*_`".repeat(400));
+                }
+            }
+            run
+        })
+        .collect()
+}
+
+#[test]
+fn the_jobs_summary_stays_below_200_kb_whatever_fails() {
+    for scenarios in [1, 300, 10_000] {
+        let runs = ten_thousand(scenarios);
+        let differences: Vec<Comparison> = (0..10_000)
+            .map(|n| Comparison { scenario: format!("s-{n}"), ..gate(Some(Change::Worse), None).scenarios.remove(0) })
+            .collect();
+        let meta = SummaryMeta {
+            gate: Some(Gate { against: "x".repeat(10_000), scenarios: differences }),
+            shares: (0..10_000).map(|n| Share { scenario: format!("s-{n}"), done: 0, minimum: 3 }).collect(),
+            canary: Some(Canary { message: "x".repeat(100_000), ..canary(false) }),
+            ..meta()
+        };
+        let text = summary::markdown(&runs, &meta);
+        assert!(text.len() < 200_000, "{scenarios}: {}", text.len());
+        // The way back is there, and what is not shown is counted.
+        assert!(text.contains("    cargo windtunnel run upstream-crash-mid-fanout --seed 7"), "{scenarios}");
+        assert!(text.contains("more failed runs are in `index.html`"), "{scenarios}");
+    }
+}
+
+#[test]
+fn the_worst_scenarios_stand_first_in_the_jobs_summary() {
+    let mut runs = runs();
+    runs.reverse();
+    let text = summary::markdown(&runs, &meta());
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not in {text}"));
+    assert!(at("### upstream-crash-mid-fanout, seed 7") < at("| upstream-crash-mid-fanout with"));
+    assert!(at("| upstream-crash-mid-fanout with") < at("| upstream-crash-mid-fanout |"));
+}
+
+/// Elements, their attributes, and what may stand in them: `junit-10.xsd` of Jenkins' xUnit plugin, as far as we write it.
+const SCHEMA: &[(&str, &[&str], &[&str])] = &[
+    ("testsuites", &["testsuite"], &["name", "time", "tests", "failures", "errors"]),
+    ("testsuite", &["testcase"], &["name", "tests", "failures", "errors", "skipped", "time"]),
+    ("testcase", &["failure", "error", "system-out"], &["name", "classname", "time"]),
+    ("failure", &[], &["message", "type"]),
+    ("error", &[], &["message", "type"]),
+    ("system-out", &[], &[]),
+];
+
+#[test]
+fn junit_holds_to_the_schema_of_its_readers() {
+    let meta = SummaryMeta { gate: Some(gate(Some(Change::Worse), None)), canary: Some(canary(false)), ..meta() };
+    let text = junit::xml(&runs(), &meta).unwrap();
+    let mut open: Vec<&str> = Vec::new();
+    let mut elements = 0;
+    for tag in text.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
+        if tag.starts_with('?') {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+            continue;
+        }
+        let name = tag.split([' ', '/']).next().unwrap();
+        let (name, _, attributes) =
+            SCHEMA.iter().find(|(known, ..)| *known == name).unwrap_or_else(|| panic!("<{name}> is not in the schema"));
+        if let Some(parent) = open.last() {
+            let (_, children, _) = SCHEMA.iter().find(|(known, ..)| known == parent).unwrap();
+            assert!(children.contains(name), "<{name}> in <{parent}>");
+        }
+        for attribute in tag
+            .split("=\"")
+            .filter_map(|part| part.rsplit(['"', ' ']).next())
+            .filter(|word| tag.contains(&format!(" {word}=\"")))
+        {
+            assert!(attributes.contains(&attribute), "<{name} {attribute}=...>");
+        }
+        if *name == "testsuite" {
+            for needed in ["name", "tests", "failures", "errors"] {
+                assert!(tag.contains(&format!(" {needed}=\"")), "<{tag}> lacks {needed}");
+            }
+        }
+        elements += 1;
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty() && elements > 20, "{elements}");
+}
+
+#[test]
+fn junit_names_do_not_depend_on_seeds() {
+    let names = |seed: u64| -> Vec<String> {
+        let mut runs = runs();
+        runs.iter_mut().for_each(|run| run.verdict.seed += seed);
+        let text = junit::xml(&runs, &meta()).unwrap();
+        let cases = text.split("<testcase ").skip(1).map(|case| case[..case.find('>').unwrap()].to_owned());
+        cases.collect()
+    };
+    assert_eq!(names(0), names(1_000));
+    assert!(names(0)[0].contains("name=\"symbol-order\" classname=\"upstream-crash-mid-fanout with no-isolation\""));
+}
+
 #[test]
 fn a_mark_that_was_required_and_missed_is_named_everywhere_and_does_not_pass() {
     let passed = runs().split_off(1).swap_remove(0);

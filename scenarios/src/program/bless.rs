@@ -145,12 +145,15 @@ fn one(name: &str, measured: &Measured, folder: &Path, args: &BlessArgs) -> Resu
 
 /// Baselines of scenarios that are not in the catalogue (any more).
 fn strays(folder: &Path) -> Vec<PathBuf> {
-    let known: BTreeSet<PathBuf> = catalogue::all().iter().map(|entry| Baseline::path(folder, entry.name)).collect();
+    let known: BTreeSet<&str> = catalogue::all().iter().map(|entry| entry.name).collect();
+    let stray = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // A scenario of a matrix bears its values behind a plus.
+        let file = name.split_once('+').map_or(&*name, |(file, _)| file);
+        path.extension().is_some_and(|extension| extension == "json") && !known.contains(file)
+    };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut strays: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json") && !known.contains(path))
-        .collect();
+    let mut strays: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(stray).collect();
     strays.sort();
     strays
 }

@@ -14,7 +14,7 @@ use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::select::{Chosen, DEFAULT, SEEDS_MAX};
-use super::{CaptureArgs, Failure, ReportsArg, RunArgs, exit, print, say, select, twice};
+use super::{CaptureArgs, Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, twice};
 use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
@@ -148,7 +148,12 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         print(&json)?;
     } else {
         print(&words(&args, &runs, &meta, mutant, &folder))?;
+        if args.annotations || annotations::on_github() {
+            let found = annotations::annotations(&runs, meta.gate.as_ref(), &annotations::files(&chosen));
+            print(&reports::annotations::lines(&found))?;
+        }
     }
+    annotations::job_summary(folder.path());
     if let Some(failure) = trouble {
         return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
     }

@@ -1,5 +1,6 @@
 //! The program `windtunnel` as people and CI use it: arguments in; text, files and an exit code out.
 
+mod annotations;
 mod closed_pipe;
 mod gate;
 mod looks;
@@ -85,12 +86,19 @@ impl Place {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
-        command.args(args).current_dir(self.path()).env_remove("NO_COLOR").env_remove("RUST_BACKTRACE");
+        command.args(args).current_dir(self.path());
+        for name in ["NO_COLOR", "RUST_BACKTRACE", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"] {
+            command.env_remove(name);
+        }
         command
     }
 
     fn windtunnel(&self, args: &[&str]) -> Said {
-        let Output { status, stdout, stderr } = self.command(args).output().expect("the program starts");
+        Self::said(&mut self.command(args))
+    }
+
+    fn said(command: &mut Command) -> Said {
+        let Output { status, stdout, stderr } = command.output().expect("the program starts");
         Said {
             code: status.code().expect("no signal ends the program"),
             out: String::from_utf8(stdout).expect("text"),
