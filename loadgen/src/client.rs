@@ -17,6 +17,7 @@ use wire::ws::{self, Ask, ConnectError, SUBPROTOCOL};
 
 use crate::backoff::Backoff;
 use crate::config::{Config, Load};
+use crate::mouth::Mouth;
 use crate::order::Book;
 use crate::run::Target;
 use crate::session::{Ended, Talk};
@@ -182,8 +183,9 @@ impl<N: Network> Dial<'_, N> {
         if config.is_strong(self.client) {
             ask.subprotocols.push(SUBPROTOCOL.to_owned());
         }
-        let stream = Throttled::new(stream, config.reader);
-        let connected = ws::connect(stream, &ask, config.limits).await.map_err(|error| match error {
+        ask.origin.clone_from(&config.behaviour.origin);
+        let stream = Throttled::new(stream, config.reader).speaking(Mouth::new(&config.behaviour));
+        let mut connected = ws::connect(stream, &ask, config.limits).await.map_err(|error| match error {
             ConnectError::Refused { status, .. } => {
                 (status, if matches!(status, 429 | 503) { Why::Admission } else { Why::Protocol })
             }
@@ -191,6 +193,7 @@ impl<N: Network> Dial<'_, N> {
             ConnectError::NotWebSocket { .. } => (0, Why::Protocol),
             ConnectError::BadRequest { .. } => (0, Why::Internal),
         })?;
+        connected.session.get_mut().opened();
         Ok((connected, local))
     }
 }

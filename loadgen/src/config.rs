@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::behaviour::Behaviour;
 use wire::feed::Protocol;
 use wire::id::{ClientId, Symbol};
 use wire::net::SocketOptions;
@@ -47,6 +48,8 @@ pub struct Config {
     pub reconnect: Option<Reconnect>,
     /// Length of each request to an echo, in bytes; at least 20 (the request's number). Default 64.
     pub request_bytes: usize,
+    /// What clients do beside listening. Default [`Behaviour::default`].
+    pub behaviour: Behaviour,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
     pub socket: SocketOptions,
     /// Name lookup, TCP connect and WebSocket handshake together. Default 10 s.
@@ -78,6 +81,7 @@ impl Config {
             reader: Reader::Full,
             reconnect: None,
             request_bytes: 64,
+            behaviour: Behaviour::default(),
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),

@@ -6,6 +6,8 @@
 //!   subscriptions   which symbols a client wants (pure)
 //!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
 //!   backoff     when to try again (pure)
+//!   behaviour   what a client does beside listening: pings, asks, changes its mind, breaks the protocol (pure)
+//!   mouth       a handshake of a given speed, and pongs left out
 //!   throttle    a reader of a given speed: real back-pressure on the TCP connection
 //!   client      one virtual client: dial, session, end, again          session: one connection's talk
 //!   run         all of them, added up in a Summary
@@ -19,8 +21,10 @@
 
 mod arrival;
 mod backoff;
+mod behaviour;
 mod client;
 mod config;
+mod mouth;
 mod order;
 pub mod program;
 mod requests;
@@ -31,6 +35,7 @@ mod summary;
 mod throttle;
 
 pub use self::arrival::Arrival;
+pub use self::behaviour::{Behaviour, Handshake, Offence};
 pub use self::config::{Config, Load, Reader, Reconnect, RunError};
 pub use self::run::run;
 pub use self::subscriptions::Subscriptions;

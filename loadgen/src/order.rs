@@ -162,6 +162,13 @@ impl Book {
         self.rows.len() - 1
     }
 
+    /// A symbol is taken up again within a session: what came before does not count.
+    pub(crate) fn forget(&mut self, symbol: Symbol) {
+        if let Some(row) = self.row(symbol) {
+            (row.numbers, row.stamps) = (Numbers::default(), Stamps::default());
+        }
+    }
+
     /// A new session begins: numbers start anew, and so do stamps, except for those that it goes on from: where `resume`, the positions (symbol, epoch, seq) of
     /// the symbols asked for.
     pub(crate) fn begin(&mut self, resume: bool) -> Vec<(Symbol, u64, u64)> {

@@ -78,6 +78,13 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
     if config.load.asks() && config.request_bytes > config.limits.message_max {
         return out("requests", "a request must fit a message");
     }
+    if config.behaviour.asks_per_s.is_some_and(|per_s| !(per_s.is_finite() && per_s > 0.0)) {
+        return out("asks", "asks per second must be above 0");
+    }
+    let every = [config.behaviour.pings_every, config.behaviour.resubscribe_every];
+    if every.into_iter().flatten().any(|every| every.is_zero()) {
+        return out("behaviour", "intervals must be above 0");
+    }
     config.targets.iter().map(|text| Target::parse(text)).collect()
 }
 

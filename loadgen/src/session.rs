@@ -1,5 +1,6 @@
 //! One open connection of one client: reads, checks, sends requests, and ends.
 
+mod act;
 mod hear;
 
 use std::future::poll_fn;
@@ -16,6 +17,7 @@ use wire::id::{ClientId, SessionId, Symbol};
 use wire::net::Network;
 use wire::ws::{self, CloseFrame, Error, Message};
 
+use crate::behaviour::Deeds;
 use crate::client::entity;
 use crate::config::{Config, Load};
 use crate::order::Book;
@@ -63,6 +65,12 @@ pub(crate) struct Talk<'a, N: Network> {
     /// What to subscribe to once the login is answered (v2).
     after_login: Vec<Symbol>,
     requests: Option<Requests>,
+    /// What it does beside listening; None: nothing.
+    deeds: Option<Box<Deeds>>,
+    /// What it is subscribed to now, where that changes.
+    wanted: Vec<Symbol>,
+    /// Requests that it said since its first.
+    asks: u64,
 }
 
 enum Io {
@@ -110,6 +118,9 @@ impl<'a, N: Network> Talk<'a, N> {
             unflushed: false,
             after_login: Vec::new(),
             requests,
+            deeds: Deeds::new(&config.behaviour, Instant::now(), net.draws("deeds", u64::from(client.0))).map(Box::new),
+            wanted: Vec::new(),
+            asks: 0,
         }
     }
 
@@ -150,16 +161,26 @@ impl<'a, N: Network> Talk<'a, N> {
         tokio::pin!(timer);
         let leaving = sleep_until(enough.unwrap_or_else(Instant::now));
         tokio::pin!(leaving);
+        let acting = sleep_until(Instant::now());
+        tokio::pin!(acting);
         loop {
             let due = self.requests.as_ref().filter(|_| !self.unflushed).and_then(Requests::due);
             let sending = due.is_some();
             if let Some(due) = due {
                 timer.as_mut().reset(due);
             }
+            // One thing after the other: what it said last is on its way.
+            let deed_at = self.deeds.as_ref().filter(|_| !self.unflushed).and_then(|deeds| deeds.next());
+            if let Some(at) = deed_at {
+                acting.as_mut().reset(at);
+            }
             wire::select! {
                 () = &mut over => return Ended::Over,
                 () = &mut leaving, if enough.is_some() => return Ended::Enough,
                 () = &mut timer, if sending => if let Err(error) = self.send_due() {
+                    return self.lost(&error);
+                },
+                () = &mut acting, if deed_at.is_some() => if let Err(error) = self.act(symbols).await {
                     return self.lost(&error);
                 },
                 io = self.turn() => match io {
@@ -276,7 +297,11 @@ impl<'a, N: Network> Talk<'a, N> {
             Message::Close(frame) => {
                 Some(Ended::PeerClosed(frame.as_ref().map_or(close::NO_STATUS, |frame| frame.code.into())))
             }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
+            Message::Pong(payload) => {
+                self.hear_pong(payload);
+                None
+            }
+            Message::Ping(_) | Message::Frame(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::Reader;
+use crate::mouth::{Mouth, Says};
 
 /// What may be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,19 +77,34 @@ impl Gate {
     }
 }
 
-/// A stream that is read through a gate. Writes pass.
+/// A stream that is read through a gate, and written to as its client speaks.
 #[derive(Debug)]
 pub(crate) struct Throttled<S> {
     inner: S,
     /// None: full speed, at no cost.
     gate: Option<(Gate, Pin<Box<Sleep>>)>,
+    /// None: all is written as it comes, at no cost.
+    mouth: Option<Box<Mouth>>,
 }
 
 impl<S> Throttled<S> {
     pub(crate) fn new(inner: S, reader: Reader) -> Self {
         let now = Instant::now();
         let gate = (reader != Reader::Full).then(|| (Gate::new(reader, now), Box::pin(sleep_until(now))));
-        Self { inner, gate }
+        Self { inner, gate, mouth: None }
+    }
+
+    /// And whose writes go through this.
+    pub(crate) fn speaking(mut self, mouth: Option<Box<Mouth>>) -> Self {
+        self.mouth = mouth;
+        self
+    }
+
+    /// The handshake is over.
+    pub(crate) fn opened(&mut self) {
+        if let Some(mouth) = &mut self.mouth {
+            mouth.opened();
+        }
     }
 }
 
@@ -117,9 +133,34 @@ impl<S: AsyncRead + Unpin> AsyncRead for Throttled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+/// Waits for the peer to end the connection; what it says before is lost on who does not listen.
+fn poll_end<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Error> {
+    loop {
+        let mut chunk = [0; 64];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut chunk)) {
+            Ok(()) if chunk.filled().is_empty() => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+            Ok(()) => {}
+            Err(error) => return Poll::Ready(error),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let Some(mouth) = this.mouth.as_mut().filter(|_| !buf.is_empty()) else {
+            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        };
+        let Poll::Ready(says) = mouth.poll(cx, buf) else {
+            return if mouth.is_stuck() { poll_end(&mut this.inner, cx).map(Err) } else { Poll::Pending };
+        };
+        let written = match says {
+            Says::Bytes(bytes) => ready!(Pin::new(&mut this.inner).poll_write(cx, &buf[..bytes]))?,
+            Says::Swallows(bytes) => bytes,
+        };
+        mouth.said(&buf[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -127,6 +168,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.mouth.is_some() {
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
+            return self.poll_write(cx, first);
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 

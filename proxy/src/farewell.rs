@@ -93,7 +93,10 @@ pub(crate) async fn carry_out<N: Network, S: ByteStream>(
                 context.client_closed(peer, None, why);
                 false
             }
-            Farewell::Close { frame, why } => {
+            Farewell::Close { mut frame, why } => {
+                if let Some(frame) = &mut frame {
+                    frame.code = (context.policies.close_code)(why, frame.code.into()).into();
+                }
                 context.client_closed(peer, frame.as_ref().map(|frame| frame.code.into()), why);
                 session.send(Message::Close(frame)).await.is_ok()
                     && drain(&mut session).await

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use wire::event::Why;
 use wire::feed::Protocol;
 use wire::id::SourceId;
 
@@ -50,6 +51,8 @@ pub struct Policies {
     pub queue: Make<dyn Queue>,
     /// Who is let in. One is made.
     pub admission: Make<dyn Admission>,
+    /// The code of a Close frame that a client gets, by why its session ends and by the code that this calls for.
+    pub close_code: Arc<dyn Fn(Why, u16) -> u16 + Send + Sync>,
 }
 
 impl Default for Policies {
@@ -73,6 +76,7 @@ impl Default for Policies {
                 _ => Box::new(Bounded::new(&config.limits)),
             }),
             admission: Arc::new(|config| Box::new(Caps::new(&config.limits))),
+            close_code: Arc::new(|_, code| code),
         }
     }
 }

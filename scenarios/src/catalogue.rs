@@ -97,6 +97,16 @@ static ALL: &[Entry] = entries![
     "drain-in-mid-burst",
     "reload-in-mid-burst",
     "reconnect-storm-after-restart",
+    "thundering-subscription",
+    "resubscribing-in-a-loop",
+    "clients-that-never-pong",
+    "malformed-frames",
+    "oversized-messages",
+    "wrong-keys",
+    "origin-refused",
+    "slow-handshakes",
+    "asks-too-often",
+    "relay-close-codes",
 ];
 
 /// The whole catalogue, in the order in which it runs.

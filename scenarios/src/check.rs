@@ -10,6 +10,7 @@
 
 mod admission;
 mod client_memory;
+mod close_codes;
 mod convergence;
 mod delivery_latency;
 mod drain;
@@ -19,6 +20,7 @@ mod failover_time;
 mod fair_turns;
 mod first_tick;
 mod gentle_rebalance;
+mod handshake_bounds;
 mod health;
 mod homes;
 mod isolation;
@@ -36,6 +38,8 @@ mod nothing_leaks;
 mod objectives;
 mod open_legs;
 mod payload_intact;
+mod ping_pong;
+mod quota;
 mod reload;
 mod resume_all_or_nothing;
 mod seen;
@@ -45,6 +49,7 @@ mod snapshot_then_live;
 #[cfg(test)]
 mod speed;
 mod staleness;
+mod strictness;
 mod subscription_answers;
 mod subscription_dedup;
 mod symbol_order;
@@ -58,10 +63,10 @@ mod upstream_dials;
 use reports::record::{Invariant, Outcome, Violation};
 use wire::event::Event;
 
-pub use self::facts::{Drain, Facts};
+pub use self::facts::{Drain, Facts, Offender};
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
-pub use self::objectives::life::{Drains, Reloads};
+pub use self::objectives::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Quota, Reloads, Strictness};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FairTurns, FirstTick, FromPhase,
     GentleRebalance, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Share, SlowStart,

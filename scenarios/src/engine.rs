@@ -17,8 +17,8 @@ use reports::metrics::{Collector, Metrics, MetricsConfig};
 use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
 use wire::event::Timed;
 
-use crate::check::{self, Facts};
-use crate::model::{Consumed, Engine};
+use crate::check::{self, Facts, Offender};
+use crate::model::{Clients, Consumed, Engine, Handshake};
 use crate::mutants::Mutant;
 use crate::pcap::{Packets, Pcap, Place};
 use crate::plan::{Plan, Planned, Trigger};
@@ -175,6 +175,7 @@ fn facts(plan: &Plan) -> Facts {
     /// The proxy's default.
     const HOT_LEGS: u16 = 2;
     let consumed = plan.scenario.proxy.sources;
+    let limits = plan.limits();
     Facts {
         sources: plan.scenario.sources.count,
         proxies: plan.scenario.proxy.count,
@@ -184,6 +185,15 @@ fn facts(plan: &Plan) -> Facts {
         copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
         slow_client: plan.scenario.proxy.slow_client,
         moves: consumed == Some(Consumed::Sharded),
+        hostile: plan.clients_of(|group| plan.scenario.proxy.finds_hostile(&group.behaviour)),
+        offenders: offenders(plan),
+        wrong_keys: plan.clients_of(|group| !plan.scenario.proxy.knows_key_of(&group.behaviour)),
+        silent: plan.clients_of(|group| !group.behaviour.pongs),
+        pings: (micros(limits.client_ping_interval), micros(limits.client_pong_timeout)),
+        dawdlers: plan.clients_of(|group| group.behaviour.handshake != Handshake::Whole),
+        handshake_us: micros(limits.handshake_timeout),
+        handshakes_max: limits.handshakes_max,
+        quota: quota(&limits),
         drain: drain(plan.scenario.proxy.drain),
         reloads: plan
             .faults
@@ -199,6 +209,41 @@ fn facts(plan: &Plan) -> Facts {
             .map(|host| (host.name.clone(), host.first.0..host.first.0 + host.count))
             .collect(),
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Requests of a session: in a second, and at once.
+fn quota(limits: &proxy::Limits) -> (f64, f64) {
+    match limits.client_requests_per_second_max {
+        0 => (f64::INFINITY, f64::INFINITY),
+        per_s => (f64::from(per_s), f64::from(limits.client_requests_burst.max(1))),
+    }
+}
+
+/// What is to become of those who break the protocol or are not let in.
+fn offenders(plan: &Plan) -> Vec<(std::ops::Range<u32>, Offender)> {
+    let proxy = &plan.scenario.proxy;
+    let message_max = plan.limits().client_message_max;
+    let outcome = |group: &Clients| {
+        let behaviour = &group.behaviour;
+        if !proxy.lets_origin_of(behaviour) {
+            Some(Offender::Refused)
+        } else if !proxy.knows_key_of(behaviour) {
+            Some(Offender::Closed(wire::close::POLICY_VIOLATION))
+        } else {
+            behaviour.offends.map(|offence| Offender::Closed(offence.done(message_max).code()))
+        }
+    };
+    let mut first = 0;
+    let mut found = Vec::new();
+    for group in &plan.scenario.clients {
+        found.extend(outcome(group).map(|outcome| (first..first + group.count, outcome)));
+        first += group.count;
+    }
+    found
 }
 
 fn drain(said: crate::model::Drain) -> check::Drain {

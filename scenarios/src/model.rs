@@ -4,6 +4,7 @@
 //! programs, faults in order of time, all numbers fixed) -> a run. Unknown keys and impossible values are errors with line, column and what was probably
 //! meant, see [`crate::parse`].
 
+mod behaviour;
 mod fault;
 mod life;
 mod load;
@@ -11,6 +12,7 @@ mod trigger;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::behaviour::{Behaviour, Guard, Handshake, Offence};
 pub use self::fault::{Fault, FaultKind, Parameter};
 pub use self::life::{Drain, DrainCode, Reloaded};
 pub use self::load::{Arrival, Closed, Load, Open, Subscriptions, Waves, Zipf};
@@ -280,6 +282,9 @@ pub struct Proxy {
     /// Dials to one source that may come at once; none: the proxy's default.
     #[serde(default)]
     pub dials_burst: Option<u32>,
+    /// What it has against clients that do not behave. Default: as the proxy.
+    #[serde(default)]
+    pub guard: Guard,
     /// How it drains. Default: as the proxy does.
     #[serde(default)]
     pub drain: Drain,
@@ -358,6 +363,9 @@ pub struct Clients {
     /// Whether they come again after a loss or a refusal (exponential backoff from 500 ms to 30 s with full jitter). Default true.
     #[serde(default = "default_true")]
     pub reconnect: bool,
+    /// What they do beside listening. Default: nothing.
+    #[serde(default)]
+    pub behaviour: Behaviour,
     /// Hosts that the group is spread over. Default: one for each 250 clients.
     #[serde(default)]
     pub hosts: Option<u16>,

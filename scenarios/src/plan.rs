@@ -76,6 +76,8 @@ pub struct Planned {
     pub late: Duration,
     /// What a reload changes.
     pub changes: Option<Reloaded>,
+    /// The code with which a source closes.
+    pub code: Option<u16>,
 }
 
 /// When a fault begins.
@@ -191,6 +193,25 @@ impl Plan {
         here.filter_map(|denied| Symbol::new(&denied.symbol).ok()).collect()
     }
 
+    /// The limits with which the proxies start, defaults and all.
+    #[must_use]
+    pub(crate) fn limits(&self) -> proxy::Limits {
+        self.scenario.proxy.limits()
+    }
+
+    /// The clients of groups of some kind, as half-open ranges.
+    pub(crate) fn clients_of(&self, is: impl Fn(&Clients) -> bool) -> Vec<std::ops::Range<u32>> {
+        let mut first = 0;
+        let mut found = Vec::new();
+        for group in &self.scenario.clients {
+            if is(group) {
+                found.push(first..first + group.count);
+            }
+            first += group.count;
+        }
+        found
+    }
+
     /// The clients that read slowly, as half-open ranges.
     #[must_use]
     pub fn slow_clients(&self) -> Vec<std::ops::Range<u32>> {
@@ -265,7 +286,16 @@ fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
             Start::After(trigger) => (Start::After(trigger), late),
         };
         let changes = fault.set.clone();
-        Planned { kind: fault.kind, simulated: fault.simulated(), target, start, lasts, late, changes }
+        Planned {
+            kind: fault.kind,
+            simulated: fault.simulated(),
+            target,
+            start,
+            lasts,
+            late,
+            changes,
+            code: fault.code,
+        }
     };
     // A target that names nobody was refused before, or the file was not checked: then nothing happens.
     names.expand(&fault.target).unwrap_or_default().into_iter().enumerate().map(one).collect()

@@ -130,6 +130,49 @@ pub enum Event {
         /// The symbol.
         symbol: Symbol,
     },
+    /// A client gave up a symbol, in the session that subscribed to it.
+    ClientUnsubscribe {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The symbol.
+        symbol: Symbol,
+    },
+    /// A client said another request: for other symbols, or again for what it has.
+    ClientAsk {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The how-manieth time, from 0 in each session.
+        n: u64,
+    },
+    /// A client sent a ping.
+    ClientPing {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The ping's number, its payload, from 0 in each session.
+        n: u64,
+    },
+    /// A pong came back with the payload of a ping.
+    ClientPong {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+        /// The ping's number.
+        n: u64,
+    },
+    /// A hostile client breaks the protocol now.
+    ClientOffend {
+        /// Which client.
+        client: ClientId,
+        /// Its connection.
+        session: SessionId,
+    },
     /// A client was told what became of its subscription to a symbol (v2).
     ClientAnswer {
         /// Which client.

@@ -9,6 +9,7 @@ use wire::feed::Protocol;
 use wire::id::ClientId;
 
 use crate::arrival::Arrival;
+use crate::behaviour::{Behaviour, Handshake, Offence};
 use crate::config::{Config, Load, Reader, Reconnect};
 use crate::subscriptions::Subscriptions;
 
@@ -82,6 +83,27 @@ pub(super) struct Args {
     /// Read at most so many bytes per second and client.
     #[arg(long, value_name = "BYTES_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
     read_rate: Option<u64>,
+    /// Ping the target so often.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pings_every: Option<Duration>,
+    /// Answer no ping.
+    #[arg(long)]
+    no_pongs: bool,
+    /// Change the subscription so often: half of the symbols, then the other half.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["rate", "raw"])]
+    resubscribe_every: Option<Duration>,
+    /// Ask again for the same so many times a second.
+    #[arg(long, value_name = "R", value_parser = rate, conflicts_with_all = ["rate", "raw"])]
+    asks_per_s: Option<f64>,
+    /// The Origin of the handshakes.
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
+    /// Say the handshakes a byte at a time, with this pause between.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    slow_handshake: Option<Duration>,
+    /// Break the protocol a second after each session opened: to see what the target does about it.
+    #[arg(long, value_name = "HOW", value_parser = offence)]
+    offend: Option<Offence>,
     /// Write summary.json into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
@@ -121,6 +143,15 @@ impl Args {
         config.resume = self.resume;
         config.reader = self.read_rate.map_or(Reader::Full, Reader::BytesPerSecond);
         config.user_key.clone_from(&self.user_key);
+        config.behaviour = Behaviour {
+            pings_every: self.pings_every,
+            pongs: !self.no_pongs,
+            resubscribe_every: self.resubscribe_every,
+            asks_per_s: self.asks_per_s,
+            origin: self.origin.clone(),
+            handshake: self.slow_handshake.map_or(Handshake::Whole, |pause| Handshake::Slow { pause }),
+            offence: self.offend.map(|offence| (offence, OFFENDS_AFTER)),
+        };
         config
     }
 
@@ -142,6 +173,13 @@ fn waves(text: &str) -> Result<(u32, Duration), String> {
     let (each, every) = text.split_once('/').ok_or_else(|| "must be like 100/5s".to_owned())?;
     let each = each.parse().ok().filter(|each| *each > 0).ok_or_else(|| format!("{each:?} is no number of clients"))?;
     Ok((each, duration(every)?))
+}
+
+/// From the opening of a session to its offence.
+const OFFENDS_AFTER: Duration = Duration::from_secs(1);
+
+fn offence(text: &str) -> Result<Offence, String> {
+    Offence::named(text).ok_or_else(|| format!("must be one of {}", Offence::WORDS.join(", ")))
 }
 
 fn share(text: &str) -> Result<f64, String> {

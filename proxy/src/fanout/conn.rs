@@ -246,7 +246,7 @@ impl<S: ByteStream> Conn<S> {
             inner.owed = false;
             return Poll::Ready(Turn::Owed(inner.awaited.take().into_iter().flatten().collect()));
         }
-        if inner.blocked && inner.out.bytes() > ANSWERS_MAX {
+        if inner.blocked && (inner.out.bytes() > ANSWERS_MAX || !inner.queue.lets_read()) {
             // It does not take the answers that it has: the next question waits in the kernel.
             return Poll::Pending;
         }

@@ -65,6 +65,10 @@ pub trait Queue: Send {
     fn lets_pass(&self, _delivery: &Delivery, _pressure: Pressure) -> bool {
         false
     }
+    /// Whether the client is read while this waits for it. It always should be: a ping is answered also where data waits.
+    fn lets_read(&self) -> bool {
+        true
+    }
     /// Whether a message may give way to a newer one of its symbol, even before it is pushed. Must not change.
     fn conflates(&self) -> bool {
         false

@@ -5,7 +5,7 @@
 //! - on every subscription older than the bound, the client has at least the newest tick that a source first sent in the recovery and more than the bound
 //!   ago: nothing older is outstanding.
 //!
-//! Slow clients are not judged.
+//! Clients that are slow or hostile on purpose are not judged.
 
 use std::collections::VecDeque;
 
@@ -86,7 +86,7 @@ impl Converged {
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
         }
-        let slow = self.facts.is_slow(client.0);
+        let slow = self.facts.is_slow(client.0) || self.facts.is_hostile(client.0);
         self.clients[number] = Some(Client { client, slow, state, event: at.event });
     }
 
@@ -183,6 +183,11 @@ impl Checker for Converged {
                 }
                 let (client, symbol, session) = (at.client, (at.symbol, *symbol), *session);
                 self.pairs[number] = Some(Pair { client, symbol, session, since_us: at.us, had: None });
+            }
+            Event::ClientUnsubscribe { .. } => {
+                if let Some(pair) = self.pairs.get_mut(at.pair as usize) {
+                    *pair = None;
+                }
             }
             Event::ClientDial { client, .. } => self.client(at, *client, State::Dialling(at.us)),
             Event::ClientOpen { client, session, .. } => self.client(at, *client, State::Open(*session)),

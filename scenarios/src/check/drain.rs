@@ -129,7 +129,9 @@ impl Leaves {
             .sessions
             .iter()
             .flatten()
-            .filter(|open| open.proxy == proxy && !self.facts.is_slow(open.client))
+            .filter(|open| {
+                open.proxy == proxy && !self.facts.is_slow(open.client) && !self.facts.is_hostile(open.client)
+            })
             .copied()
             .collect();
         if let Some(first) = left.first() {
@@ -148,7 +150,7 @@ impl Leaves {
         let slow = self.facts.is_slow(client);
         let bound = self.facts.drain;
         let Some(drain) = self.drains.get(open.proxy).and_then(Option::as_ref) else { return };
-        if by == Side::Own || self.over {
+        if by == Side::Own || self.over || self.facts.is_hostile(client) {
             return;
         }
         findings.check();

@@ -95,6 +95,12 @@ impl Checker for Served {
         match event {
             _ if self.over => {}
             Event::ClientSubscribe { client, symbol, .. } => self.wait(at, *client, *symbol),
+            Event::ClientUnsubscribe { .. } => {
+                self.judge(at, at.pair as usize, findings);
+                if let Some(waiting) = self.waiting.get_mut(at.pair as usize) {
+                    *waiting = None;
+                }
+            }
             Event::ClientDeliver { .. } => self.judge(at, at.pair as usize, findings),
             Event::ClientClose { .. } => {
                 for pair in self.pairs.get(at.client as usize).into_iter().flatten() {

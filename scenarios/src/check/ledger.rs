@@ -74,6 +74,7 @@ impl Ledger {
                 at.origin = self.sends[at.symbol as usize].origin(*n);
             }
             Event::ClientSubscribe { client, symbol, .. }
+            | Event::ClientUnsubscribe { client, symbol, .. }
             | Event::ClientAnswer { client, symbol, .. }
             | Event::ClientGap { client, symbol, .. }
             | Event::ClientResume { client, symbol, .. }
@@ -89,6 +90,10 @@ impl Ledger {
             | Event::ClientRefused { client, .. }
             | Event::ClientSend { client, .. }
             | Event::ClientEcho { client, .. }
+            | Event::ClientAsk { client, .. }
+            | Event::ClientPing { client, .. }
+            | Event::ClientPong { client, .. }
+            | Event::ClientOffend { client, .. }
             | Event::ClientGarbled { client, .. }
             | Event::ClientClose { client, .. } => at.client = self.client(*client),
             _ => {}

@@ -68,7 +68,7 @@ impl Checker for ClientsStay {
                 let Some((proxy, opened)) = self.open.get_mut(at.client as usize).and_then(Option::take) else {
                     return;
                 };
-                if *by == Side::Own || self.over {
+                if *by == Side::Own || self.over || self.facts.is_hostile(client.0) {
                     return;
                 }
                 if self.excuse(at, client.0, proxy, *code) {

@@ -1,9 +1,14 @@
 //! `no-leakage`: a client gets only what it asked for, only while its session is open, and nothing of a symbol that it was told is denied.
 
+use std::ops::Range;
+
 use wire::event::Event;
 use wire::id::SessionId;
 
-use super::{At, Checker, Findings};
+use super::{At, Checker, Facts, Findings};
+
+/// How long after a symbol was given up what was on the way may still come.
+const ON_THE_WAY_US: u64 = 250_000;
 
 /// The checker. A check is a delivery, a gap notice or an answer to a resume.
 #[derive(Default)]
@@ -16,6 +21,30 @@ pub(super) struct Private {
     denied: Vec<Option<SessionId>>,
     /// The newest session under the strong contract, by client.
     strong: Vec<Option<SessionId>>,
+    /// The session that gave the symbol up, and when, by (client, symbol).
+    given_up: Vec<Option<(SessionId, u64)>>,
+    /// Clients that read slowly: for them it may be on the way for long.
+    slow: Vec<Range<u32>>,
+}
+
+impl Private {
+    pub(super) fn new(facts: &Facts) -> Self {
+        Self { slow: facts.slow_clients.clone(), ..Self::default() }
+    }
+
+    fn give_up(&mut self, pair: u32, given_up: Option<(SessionId, u64)>) {
+        let pair = pair as usize;
+        if self.given_up.len() <= pair {
+            self.given_up.resize(pair + 1, None);
+        }
+        self.given_up[pair] = given_up;
+    }
+
+    /// When the session gave the symbol up, if it has not taken it up again.
+    fn given_up(&self, pair: u32, session: SessionId) -> Option<u64> {
+        let (by, us) = self.given_up.get(pair as usize).copied().flatten()?;
+        (by == session).then_some(us)
+    }
 }
 
 impl Checker for Private {
@@ -26,7 +55,11 @@ impl Checker for Private {
                 set(&mut self.strong, at.client, strong.then_some(*session));
             }
             Event::ClientClose { .. } => set(&mut self.open, at.client, None),
-            Event::ClientSubscribe { session, .. } => set(&mut self.subscribed, at.pair, Some(*session)),
+            Event::ClientSubscribe { session, .. } => {
+                set(&mut self.subscribed, at.pair, Some(*session));
+                self.give_up(at.pair, None);
+            }
+            Event::ClientUnsubscribe { session, .. } => self.give_up(at.pair, Some((*session, at.us))),
             Event::ClientAnswer { session, accepted, .. } => {
                 let told = !accepted && get(&self.strong, at.client) != Some(*session);
                 set(&mut self.denied, at.pair, told.then_some(*session));
@@ -39,6 +72,13 @@ impl Checker for Private {
                     findings.violation(at, &[], || format!("{client} got {symbol} in {session}, which is not open"));
                 } else if get(&self.subscribed, at.pair) != Some(*session) {
                     findings.violation(at, &[], || format!("{client} {session} got {symbol} without asking for it"));
+                } else if let Some(since_us) = self.given_up(at.pair, *session)
+                    && since_us + ON_THE_WAY_US < at.us
+                    && !self.slow.iter().any(|range| range.contains(&client.0))
+                {
+                    findings.violation(at, &[], || {
+                        format!("{client} {session} got {symbol}, which it gave up {} us before", at.us - since_us)
+                    });
                 } else if get(&self.denied, at.pair) == Some(*session) {
                     findings.violation(at, &[], || format!("{client} {session} got {symbol}, which it is denied"));
                 }
@@ -100,6 +140,14 @@ mod tests {
         let denied = tape().open(0, 0).subscribe(0, 0).answered(0, 0, false);
         check(denied.clone().deliver(0, 0, 1), Fail, 1);
         check(denied.answered(0, 0, true).deliver(0, 0, 1), Pass, 1);
+    }
+
+    #[test]
+    fn what_was_given_up_fails_unless_it_was_on_the_way_or_is_taken_up_again() {
+        let gone = tape().open(0, 0).subscribe(0, 0).unsubscribe(0, 0);
+        check(gone.clone().after(200_000).deliver(0, 0, 1), Pass, 1);
+        check(gone.clone().after(300_000).deliver(0, 0, 1), Fail, 1);
+        check(gone.after(300_000).subscribe(0, 0).deliver(0, 0, 1), Pass, 1);
     }
 
     #[test]

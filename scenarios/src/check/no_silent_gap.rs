@@ -181,6 +181,14 @@ impl Checker for Accounted {
                     }
                 }
             }
+            // A symbol that is taken up again within a session begins anew.
+            Event::ClientSubscribe { session, .. } => {
+                if let Some(pair) = self.pairs.get_mut(at.pair as usize)
+                    && pair.as_ref().is_some_and(|pair| pair.session == *session)
+                {
+                    *pair = None;
+                }
+            }
             Event::ClientResumed { session, epoch, seq, .. } => {
                 let place = at.pair as usize;
                 if self.pairs.len() <= place {

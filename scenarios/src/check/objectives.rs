@@ -5,9 +5,10 @@ pub(super) mod life;
 use serde::{Deserialize, Serialize};
 use wire::event::Phase;
 
-use self::life::{Drains, Reloads};
+use self::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Quota, Reloads, Strictness};
 use super::admission::AdmissionLimit;
 use super::client_memory::ClientQueues;
+use super::close_codes::Kept;
 use super::convergence::Converged;
 use super::delivery_latency::Delivery;
 use super::drain::Leaves;
@@ -16,6 +17,7 @@ use super::failover_time::Failover;
 use super::fair_turns::Turns;
 use super::first_tick::Served;
 use super::gentle_rebalance::Moves;
+use super::handshake_bounds::Bounded;
 use super::isolation::Isolated;
 use super::latency_fairness::FairLatency;
 use super::metrics_truth::Truth;
@@ -26,12 +28,15 @@ use super::no_loss::Complete;
 use super::no_silent_gap::Accounted;
 use super::nothing_leaks::Leaks;
 use super::payload_intact::Intact;
+use super::ping_pong::Answered as Pings;
+use super::quota::Rated;
 use super::reload::Stays;
 use super::resume_all_or_nothing::AllOrNothing;
 use super::slow_policy::Policy;
 use super::slow_start::Gentle;
 use super::snapshot_then_live::SnapshotFirst;
 use super::staleness::Fresh;
+use super::strictness::Strict;
 use super::subscription_answers::Answered;
 use super::subscription_dedup::Union;
 use super::symbol_order::Ordered;
@@ -110,6 +115,16 @@ pub struct Objectives {
     pub drain: Option<Drains>,
     /// A reload closes nobody, and counts.
     pub reload: Option<Reloads>,
+    /// Pings are answered, and who answers none is given up.
+    pub ping_pong: Option<PingPong>,
+    /// Who breaks the rules gets the outcome that they name.
+    pub strictness: Option<Strictness>,
+    /// Handshakes are bounded in time and number.
+    pub handshake_bounds: Option<HandshakeBounds>,
+    /// Who asks too often is closed with 1008.
+    pub quota: Option<Quota>,
+    /// Close codes are lawful, and cross the relay.
+    pub close_codes: Option<CloseCodes>,
 }
 
 /// An invariant without a bound.
@@ -515,7 +530,7 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
         bench.add("no-loss", plain.checked_min, Box::new(Complete::default()));
     }
     if let Some(plain) = objectives.no_leakage {
-        bench.add("no-leakage", plain.checked_min, Box::new(Private::default()));
+        bench.add("no-leakage", plain.checked_min, Box::new(Private::new(facts)));
     }
     if let Some(plain) = objectives.payload_intact {
         bench.add("payload-intact", plain.checked_min, Box::new(Intact::new(facts)));
@@ -599,6 +614,21 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.reload {
         bench.add("reload", bound.checked_min, Box::new(Stays::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.ping_pong {
+        bench.add("ping-pong", bound.checked_min, Box::new(Pings::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.strictness {
+        bench.add("strictness", bound.checked_min, Box::new(Strict::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.handshake_bounds {
+        bench.add("handshake-bounds", bound.checked_min, Box::new(Bounded::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.quota {
+        bench.add("quota", bound.checked_min, Box::new(Rated::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.close_codes {
+        bench.add("close-codes", bound.checked_min, Box::new(Kept::new(bound, facts)));
     }
     bench
 }

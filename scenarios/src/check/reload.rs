@@ -142,7 +142,12 @@ impl Checker for Stays {
                 one.open = one.open.saturating_sub(1);
                 one.ended_us = Some(at.us);
                 let Some((reload_us, reload)) = one.reload else { return };
-                if *by == Side::Own || at.us > reload_us + self.settle_us || disturbed || self.facts.is_slow(client.0) {
+                if *by == Side::Own
+                    || at.us > reload_us + self.settle_us
+                    || disturbed
+                    || self.facts.is_slow(client.0)
+                    || self.facts.is_hostile(client.0)
+                {
                     return;
                 }
                 findings.violation(at, &[opened, reload], || {

@@ -124,6 +124,19 @@ impl Union {
         }
     }
 
+    /// A client gave one symbol up.
+    fn give_up(&mut self, at: At, session: SessionId) {
+        let Some(client) = self.clients.get_mut(&at.client).filter(|client| client.session == session) else { return };
+        let Some(sure) = client.symbols.remove(&at.symbol) else { return };
+        let want = self.wants.entry((client.proxy, at.symbol)).or_default();
+        want.asked = want.asked.saturating_sub(1);
+        if sure {
+            want.sure = want.sure.saturating_sub(1);
+            want.left_us = Some(at.us);
+        }
+        want.unwanted_us = (want.asked == 0).then_some(at.us);
+    }
+
     fn subscribed(&mut self, at: At, event: &Event, findings: &mut Findings) {
         let Event::SourceSubscribe { source, leg, symbol } = event else { return };
         findings.check();
@@ -250,6 +263,7 @@ impl Checker for Union {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         match event {
             Event::ClientSubscribe { client, session, .. } => self.want(at, client.0, *session),
+            Event::ClientUnsubscribe { session, .. } => self.give_up(at, *session),
             Event::ClientDeliver { session, .. } | Event::ClientGap { session, .. } => self.sure(at, *session),
             Event::ClientOpen { local, .. } => {
                 self.leave(at.client, at.us, false);

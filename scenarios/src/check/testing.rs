@@ -61,6 +61,15 @@ impl Tape {
                 code: wire::close::SERVICE_RESTART,
             },
             reloads: Vec::new(),
+            hostile: Vec::new(),
+            offenders: Vec::new(),
+            wrong_keys: Vec::new(),
+            silent: Vec::new(),
+            pings: (30_000_000, 60_000_000),
+            dawdlers: Vec::new(),
+            handshake_us: 5_000_000,
+            handshakes_max: 512,
+            quota: (20.0, 100.0),
             client_hosts: vec![("c-0".to_owned(), 0..10)],
         };
         let objectives = toml::from_str(objectives).expect("the objective parses");
@@ -127,6 +136,46 @@ impl Tape {
     pub(super) fn subscribe(self, client: u32, symbol: u32) -> Self {
         let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
         self.push(Event::ClientSubscribe { client, session, symbol })
+    }
+
+    pub(super) fn unsubscribe(self, client: u32, symbol: u32) -> Self {
+        let (client, session, symbol) = (ClientId(client), SessionId(self.session), Symbol::numbered(symbol));
+        self.push(Event::ClientUnsubscribe { client, session, symbol })
+    }
+
+    pub(super) fn ask(self, client: u32, n: u64) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientAsk { client: ClientId(client), session, n })
+    }
+
+    pub(super) fn ping(self, client: u32, n: u64) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientPing { client: ClientId(client), session, n })
+    }
+
+    pub(super) fn pong(self, client: u32, n: u64) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientPong { client: ClientId(client), session, n })
+    }
+
+    pub(super) fn offend(self, client: u32) -> Self {
+        let session = SessionId(self.session);
+        self.push(Event::ClientOffend { client: ClientId(client), session })
+    }
+
+    /// A gauge with so many handshakes under way.
+    pub(super) fn handshakes(self, handshakes: u64) -> Self {
+        self.push(Event::ProxyGauge {
+            proxy: ProxyId(0),
+            clients: 0,
+            handshakes,
+            legs: 1,
+            queue_bytes: 0,
+            queue_bytes_max: 0,
+            received: 0,
+            forwarded: 0,
+            dropped: 0,
+        })
     }
 
     pub(super) fn resume(self, client: u32, symbol: u32, (epoch, seq): (u64, u64)) -> Self {

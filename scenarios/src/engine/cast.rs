@@ -129,6 +129,7 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
         let Start::At(at) = fault.start else { return None };
         let for_ = fault.lasts.unwrap_or(plan.end_at);
         let action = match fault.kind {
+            FaultKind::CloseAll => mock_upstream::Action::CloseAll { code: fault.code },
             FaultKind::Slam => mock_upstream::Action::Slam { for_ },
             _ => mock_upstream::Action::Silence { symbol: None, for_ },
         };
@@ -188,6 +189,7 @@ fn proxy(said: &model::Proxy, index: u16, upstreams: &[String], protocol: wire::
     limits.pending_timeout = said.pending_timeout.map_or(limits.pending_timeout, |longest| longest.as_duration());
     limits.dials_per_second_max = said.dials_per_second_max.unwrap_or(limits.dials_per_second_max);
     limits.dials_burst = said.dials_burst.unwrap_or(limits.dials_burst);
+    said.guard.apply(&mut config);
     said.drain.apply(&mut config);
     config
 }
@@ -255,6 +257,31 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
     };
     config.reconnect = group.reconnect.then(Reconnect::default);
+    let behaviour = &group.behaviour;
+    let guard = &plan.scenario.proxy.guard;
+    config.user_key = behaviour.user_key.as_ref().or(guard.keys.first()).cloned().unwrap_or(config.user_key);
+    config.behaviour = does(behaviour, plan);
     config.socket = SocketOptions { recv_buffer: group.recv_buffer, nodelay: Some(true), ..SocketOptions::default() };
     config
+}
+
+/// What clients do beside listening.
+fn does(said: &model::Behaviour, plan: &Plan) -> loadgen::Behaviour {
+    const OFFENDS_AFTER: Duration = Duration::from_secs(1);
+    loadgen::Behaviour {
+        pings_every: said.pings_every.map(|every| every.as_duration()),
+        pongs: said.pongs,
+        resubscribe_every: said.resubscribe_every.map(|every| every.as_duration()),
+        asks_per_s: said.asks_per_s,
+        origin: said.origin.clone(),
+        handshake: match said.handshake {
+            model::Handshake::Whole => loadgen::Handshake::Whole,
+            model::Handshake::Slow(pause) => loadgen::Handshake::Slow { pause: pause.as_duration() },
+            model::Handshake::Unfinished(bytes) => loadgen::Handshake::Unfinished { bytes: bytes as _ },
+        },
+        offence: said.offends.map(|offence| {
+            let after = said.offends_after.map_or(OFFENDS_AFTER, |after| after.as_duration());
+            (offence.done(plan.limits().client_message_max), after)
+        }),
+    }
 }

@@ -110,6 +110,7 @@ fn proxy(scenario: &Scenario) -> String {
     if let Some(burst) = proxy.dials_burst {
         text += &format!(", {burst} dials at once");
     }
+    text += &life::guard(&proxy.guard);
     text += &life::drain(proxy.drain);
     if let Some(shards) = proxy.shards.filter(|shards| *shards > 1) {
         text += &format!(", {shards} shards");
@@ -197,6 +198,7 @@ fn clients(group: &Clients) -> String {
             text += ", held at that number";
         }
     }
+    text += &life::behaviour(&group.behaviour);
     if !group.reconnect {
         text += ", not coming again";
     }
@@ -297,6 +299,7 @@ fn fault_words(fault: &Fault) -> (String, &'static str) {
         FaultKind::HalfOpen => (format!("{target} forgets its connections without a word"), ""),
         FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
         FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
+        FaultKind::CloseAll => (format!("{target} closes its connections with {}", fault.code.unwrap_or_default()), ""),
         FaultKind::Drain => (format!("{target} drains"), "its program starts again"),
         FaultKind::Reload => {
             let keys = fault.set.as_ref().map(crate::model::Reloaded::keys).unwrap_or_default().join(", ");

@@ -28,6 +28,9 @@ pub struct Fault {
     /// Of several targets, each is hit so much later than the one before; none: all at once.
     #[serde(default)]
     pub stagger: Option<Span>,
+    /// The code with which connections are closed.
+    #[serde(default)]
+    pub code: Option<u16>,
     /// What a reload changes.
     #[serde(default)]
     pub set: Option<Reloaded>,
@@ -179,6 +182,8 @@ kinds! {
     Mute "mute" [];
     /// A source finishes each new handshake and closes the connection at once.
     Slam "slam" [];
+    /// A source closes every connection, once, with this code.
+    CloseAll "close-all" ["code" true];
     /// A proxy leaves in order, as it is told by an operator. With `for`, its program starts again afterwards.
     Drain "drain" [];
     /// A proxy goes over to another configuration.
@@ -189,7 +194,7 @@ impl FaultKind {
     /// Whether a source does it by its script, so that it is known beforehand which source.
     #[must_use]
     pub fn is_scripted(self) -> bool {
-        matches!(self, FaultKind::Mute | FaultKind::Slam)
+        matches!(self, FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll)
     }
 
     /// Whether it is what an operator does to a proxy.
@@ -224,7 +229,7 @@ impl FaultKind {
     /// Whether it is over as soon as it has begun.
     #[must_use]
     pub fn is_instant(self) -> bool {
-        matches!(self, FaultKind::Restart | FaultKind::HalfOpen | FaultKind::Reload)
+        matches!(self, FaultKind::Restart | FaultKind::HalfOpen | FaultKind::Reload | FaultKind::CloseAll)
     }
 }
 
@@ -233,6 +238,7 @@ impl Fault {
     #[must_use]
     pub fn given(&self) -> Vec<&'static str> {
         [
+            ("code", self.code.is_some()),
             ("set", self.set.is_some()),
             ("latency", self.latency.is_some()),
             ("jitter", self.jitter.is_some()),
@@ -265,7 +271,9 @@ impl Fault {
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, Span::as_duration);
         let delay = span(self.delay);
         Some(match self.kind {
-            FaultKind::Mute | FaultKind::Slam | FaultKind::Drain | FaultKind::Reload => return None,
+            FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll | FaultKind::Drain | FaultKind::Reload => {
+                return None;
+            }
             FaultKind::Kill => sim::FaultKind::Kill,
             FaultKind::PowerOff => sim::FaultKind::PowerOff,
             FaultKind::Restart => sim::FaultKind::Restart,
@@ -354,6 +362,7 @@ mod tests {
             HalfOpen,
             Mute,
             Slam,
+            CloseAll,
             Drain,
             Reload,
         ];
@@ -362,6 +371,7 @@ mod tests {
             "times" => "2.0",
             "ppm" => "-3.0",
             "loss" => "0.5",
+            "code" => "4001",
             "set" => "{ clients-max = 5 }",
             _ => "7",
         };

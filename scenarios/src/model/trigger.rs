@@ -219,6 +219,11 @@ events! {
     ClientOpen "client_open" [Client];
     ClientRefused "client_refused" [Client];
     ClientSubscribe "client_subscribe" [Client, Symbol];
+    ClientUnsubscribe "client_unsubscribe" [Client, Symbol];
+    ClientAsk "client_ask" [Client];
+    ClientPing "client_ping" [Client];
+    ClientPong "client_pong" [Client];
+    ClientOffend "client_offend" [Client];
     ClientAnswer "client_answer" [Client, Symbol];
     ClientDeliver "client_deliver" [Client, Symbol, Kind];
     ClientGap "client_gap" [Client, Symbol];
@@ -270,8 +275,13 @@ pub(crate) fn subject(event: &Event) -> Subject {
         | Event::ClientRefused { client, .. }
         | Event::ClientSend { client, .. }
         | Event::ClientEcho { client, .. }
+        | Event::ClientAsk { client, .. }
+        | Event::ClientPing { client, .. }
+        | Event::ClientPong { client, .. }
+        | Event::ClientOffend { client, .. }
         | Event::ClientClose { client, .. } => Subject { client: Some(client), ..none },
         Event::ClientSubscribe { client, symbol, .. }
+        | Event::ClientUnsubscribe { client, symbol, .. }
         | Event::ClientAnswer { client, symbol, .. }
         | Event::ClientGap { client, symbol, .. }
         | Event::ClientResume { client, symbol, .. }
@@ -326,6 +336,11 @@ impl Asked<'_> {
             EventName::ClientOpen => format!("session opened by {client}"),
             EventName::ClientRefused => format!("refusal of {client}"),
             EventName::ClientSubscribe => format!("subscription{of} asked for by {client}"),
+            EventName::ClientUnsubscribe => format!("subscription{of} given up by {client}"),
+            EventName::ClientAsk => format!("request said again by {client}"),
+            EventName::ClientPing => format!("ping of {client}"),
+            EventName::ClientPong => format!("pong at {client}"),
+            EventName::ClientOffend => format!("offence of {client}"),
             EventName::ClientAnswer => format!("answer to a subscription{of} at {client}"),
             EventName::ClientDeliver => {
                 let what = match self.kind {

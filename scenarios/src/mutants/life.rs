@@ -1,11 +1,14 @@
 //! Wrong ways to leave and to change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use proxy::{Caps, Config, Limits, Policies, Pushed};
+use proxy::{Caps, Config, Delivery, Limits, Policies, Pushed};
+use wire::event::Why;
+use wire::id::Symbol;
 
 use super::queues::{Coming, Tamper, plant};
 
@@ -62,4 +65,112 @@ pub(super) fn closes_clients_at_reload(policies: &mut Policies, config: Config) 
         Box::new(Caps::new(&config.limits))
     });
     plant(policies, config, move || OfItsTime { then: now.load(Ordering::Relaxed), now: Arc::clone(&now) })
+}
+
+/// A queue whose client is not read while something waits in it.
+struct Deaf;
+
+impl Tamper for Deaf {
+    fn lets_read(&self, waiting: bool) -> bool {
+        !waiting
+    }
+}
+
+pub(super) fn reads_when_it_has_written(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, || Deaf)
+}
+
+pub(super) fn waits_for_ever_for_pongs(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.client_pong_timeout = DAY;
+    config
+}
+
+pub(super) fn gives_up_at_once(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.client_pong_timeout = Duration::from_millis(10);
+    config.limits.client_ping_interval /= 4;
+    config
+}
+
+/// Longer than any run.
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn one_code_for_all(policies: &mut Policies, config: Config) -> Config {
+    policies.close_code = Arc::new(|why, code| if why == Why::Protocol { wire::close::PROTOCOL_ERROR } else { code });
+    config
+}
+
+pub(super) fn holds_what_is_too_big(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.client_message_max *= 16;
+    config
+}
+
+pub(super) fn takes_any_key(_: &mut Policies, mut config: Config) -> Config {
+    config.client_keys.clear();
+    config
+}
+
+pub(super) fn takes_any_origin(_: &mut Policies, mut config: Config) -> Config {
+    config.origins.clear();
+    config
+}
+
+pub(super) fn waits_for_handshakes(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.handshake_timeout = DAY;
+    config
+}
+
+pub(super) fn counts_no_handshakes(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.handshakes_max = u64::MAX;
+    config
+}
+
+pub(super) fn takes_any_number_of_requests(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.client_requests_per_second_max = 0;
+    config
+}
+
+pub(super) fn closes_askers_with_another_code(policies: &mut Policies, config: Config) -> Config {
+    policies.close_code = Arc::new(|why, code| if why == Why::Protocol { wire::close::TRY_AGAIN_LATER } else { code });
+    config
+}
+
+/// What a client had last of each symbol.
+#[derive(Default)]
+struct Recalls {
+    last: BTreeMap<Symbol, Arc<Delivery>>,
+}
+
+impl Tamper for Recalls {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        /// Longer than a symbol is silent that is wanted.
+        const OLD: Duration = Duration::from_millis(400);
+        let delivery = coming.delivery();
+        let old = self.last.iter().find(|(_, last)| delivery.received.saturating_duration_since(last.received) > OLD);
+        if let Some(symbol) = old.map(|(symbol, _)| *symbol)
+            && let Some(last) = self.last.remove(&symbol)
+        {
+            coming.push(last);
+        }
+        self.last.insert(delivery.symbol, delivery);
+        coming.pass()
+    }
+}
+
+pub(super) fn shows_what_was_given_up(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, Recalls::default)
+}
+
+pub(super) fn rewrites_codes(policies: &mut Policies, config: Config) -> Config {
+    policies.close_code = Arc::new(|why, code| if why == Why::Closed { wire::close::NORMAL } else { code });
+    config
+}
+
+pub(super) fn hides_the_end(_: &mut Policies, mut config: Config) -> Config {
+    config.move_on_close.extend([wire::close::NORMAL, 4_001]);
+    config
+}
+
+pub(super) fn passes_departures_on(_: &mut Policies, mut config: Config) -> Config {
+    config.move_on_close.clear();
+    config
 }

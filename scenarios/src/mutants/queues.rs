@@ -25,8 +25,13 @@ impl Coming<'_> {
         self.right.push(self.delivery, self.pressure, self.dropped)
     }
 
+    /// The message.
+    pub(super) fn delivery(&self) -> Arc<Delivery> {
+        Arc::clone(&self.delivery)
+    }
+
     /// Does with another message what is right.
-    fn push(&mut self, delivery: Arc<Delivery>) -> Pushed {
+    pub(super) fn push(&mut self, delivery: Arc<Delivery>) -> Pushed {
         self.right.push(delivery, self.pressure, self.dropped)
     }
 }
@@ -40,6 +45,11 @@ pub(super) trait Tamper: Send + 'static {
     /// Whether messages are kept back now.
     fn holds(&self, _waiting: usize) -> bool {
         false
+    }
+
+    /// Whether the client is read, where something waits or does not.
+    fn lets_read(&self, _waiting: bool) -> bool {
+        true
     }
 
     /// Bytes that are counted, though nothing holds them.
@@ -77,6 +87,10 @@ impl<T: Tamper> Queue for Wrong<T> {
 
     fn bytes(&self) -> usize {
         self.right.bytes() + self.tamper.phantom_bytes()
+    }
+
+    fn lets_read(&self) -> bool {
+        self.tamper.lets_read(!self.right.is_empty())
     }
 
     fn is_empty(&self) -> bool {

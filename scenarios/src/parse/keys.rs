@@ -1,5 +1,6 @@
 //! Every key of a scenario file.
 
+mod behaviour;
 mod faults;
 mod life;
 
@@ -295,6 +296,12 @@ static PROXY: Table = Table {
             "Dials of one proxy to one source that may come at once.",
         ),
         key(
+            "guard",
+            Kind::Table(&behaviour::GUARD),
+            Without::Means("the proxy's defaults"),
+            "What it has against clients that do not behave.",
+        ),
+        key(
             "drain",
             Kind::Table(&life::DRAIN),
             Without::Means("the proxy's defaults"),
@@ -382,6 +389,12 @@ static CLIENTS: Table = Table {
             Kind::Flag,
             Without::Default("true"),
             "Whether they come again after a loss or a refusal: exponential backoff from 500 ms to 30 s, full jitter.",
+        ),
+        key(
+            "behaviour",
+            Kind::Table(&behaviour::BEHAVIOUR),
+            Without::Means("they listen"),
+            "What they do beside listening.",
         ),
         key(
             "hosts",

@@ -98,6 +98,11 @@ pub static CHECK: Table = Table {
         objective("admission", &ADMISSION),
         objective("drain", &life::DRAIN),
         objective("reload", &life::RELOAD),
+        objective("ping-pong", &life::PING_PONG),
+        objective("strictness", &life::STRICTNESS),
+        objective("handshake-bounds", &life::HANDSHAKE_BOUNDS),
+        objective("quota", &life::QUOTA),
+        objective("close-codes", &life::CLOSE_CODES),
     ],
 };
 

@@ -46,6 +46,7 @@ pub(super) static FAULT: Table = Table {
             Without::Means("all at once"),
             "Where the target stands for several: each is hit so much later than the one before.",
         ),
+        only("code", Kind::Whole(1_000, 4_999), "no such fault", "`close-all`: the close code, a lawful one."),
         only("set", Kind::Table(&super::life::RELOADED), "no such fault", "`reload`: the keys of `proxy` that change."),
         only(
             "latency",
@@ -187,6 +188,11 @@ const EVENT: &[Choice] = &[
     word("client_open", "A client's session is open."),
     word("client_refused", "A client was turned away, or could not connect."),
     word("client_subscribe", "A client asked for a symbol."),
+    word("client_unsubscribe", "A client gave up a symbol."),
+    word("client_ask", "A client asked again for what it has."),
+    word("client_ping", "A client sent a ping."),
+    word("client_pong", "A pong came back to a client."),
+    word("client_offend", "A hostile client breaks the protocol."),
     word("client_answer", "A client was told what became of a subscription (v2)."),
     word("client_deliver", "A message reached a client; `kind` says which of the strong contract."),
     word("client_gap", "A client was told of missing messages."),
@@ -246,6 +252,7 @@ const FAULT_KIND: &[Choice] = &[
     word("half-open", "The host (of `a>b`: a) forgets its connections without a word. Takes no `for`."),
     word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
     word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
+    word("close-all", "A source closes every connection that it has, once, with a code. Takes no `for`."),
     word(
         "drain",
         "A proxy leaves in order, as after `POST /drain`, with the times of `proxy.drain`. With `for`, its program starts again so long after it was told.",

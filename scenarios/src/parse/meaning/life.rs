@@ -1,15 +1,24 @@
 //! Drains and reloads: of proxies, with times that can be kept, and with something that changes.
 
 use super::Rules;
-use crate::model::{Fault, FaultKind, Reloaded};
+use crate::model::{Fault, FaultKind, Offence, ProxyMode, Reloaded, SourceMode};
 use crate::plan::Names;
 use crate::span::Span;
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     drain(rules);
+    behaviours(rules);
     let names = Names::new(rules.scenario);
     for (index, fault) in rules.scenario.faults.iter().enumerate() {
         stagger(rules, index, fault, &names);
+        if let Some(code) = fault.code.filter(|code| !wire::close::is_lawful(*code)) {
+            let path = ["faults".into(), index.into(), "code".into()];
+            rules.wrong_but(
+                &path,
+                format!("{code} must not cross the wire"),
+                "1000 to 1003, 1007 to 1014, 3000 to 4999",
+            );
+        }
         if fault.kind.is_operated() {
             operated(rules, index, fault, &names);
         }
@@ -71,5 +80,56 @@ fn operated(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) {
     }
     if fault.kind == FaultKind::Reload && fault.set.as_ref().is_some_and(|set| *set == Reloaded::default()) {
         rules.wrong_but(&at("set"), "the reload changes nothing", "write set = { clients-max = 50 }");
+    }
+}
+
+/// What clients do: in a protocol that has it, and so that it can be seen.
+fn behaviours(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let proxy = &scenario.proxy;
+    let (echo, relay) = (scenario.sources.mode == SourceMode::Echo, proxy.mode == ProxyMode::Relay);
+    for (key, set) in [
+        ("keys", !proxy.guard.keys.is_empty()),
+        ("requests-per-s", proxy.guard.requests_per_s.is_some()),
+        ("requests-burst", proxy.guard.requests_burst.is_some()),
+    ] {
+        if set && relay {
+            let message = format!("proxy.guard.{key} says nothing to a relay, which passes on what clients say");
+            rules.wrong_but(&["proxy".into(), "guard".into(), key.into()], message, "write proxy.mode = \"fanout\"");
+        }
+    }
+    for (index, group) in scenario.clients.iter().enumerate() {
+        let does = &group.behaviour;
+        let name = &group.name;
+        let at = |key: &'static str| ["clients".into(), index.into(), "behaviour".into(), key.into()];
+        if echo && (does.resubscribe_every.is_some() || does.asks_per_s.is_some()) {
+            let key = if does.asks_per_s.is_some() { "asks-per-s" } else { "resubscribe-every" };
+            let message = format!("group \"{name}\" asks for symbols, and echo sources have none");
+            rules.wrong_but(&at(key), message, "write sources.mode = \"v1\"");
+        }
+        if does.resubscribe_every.is_some() && group.subscriptions.each(scenario.sources.symbols) < 2 {
+            let message = format!("group \"{name}\" changes its symbols, and has one");
+            rules.wrong_but(&at("resubscribe-every"), message, "write subscriptions = { uniform = 2 }");
+        }
+        if does.offends == Some(Offence::Nonsense) && relay {
+            let message = format!("group \"{name}\" asks for nonsense, which a relay passes on");
+            rules.wrong_but(&at("offends"), message, "write proxy.mode = \"fanout\"");
+        }
+        if does.offends_after.is_some() && does.offends.is_none() {
+            let message = format!("group \"{name}\" does not say how it offends");
+            rules.wrong_but(&at("offends-after"), message, "write offends = \"bad-utf8\"");
+        }
+        if does.user_key.is_some() && (relay || echo) {
+            let message = format!("group \"{name}\" has a key, which a relay does not look at");
+            rules.wrong_but(&at("user-key"), message, "write proxy.mode = \"fanout\"");
+        }
+        if does.origin.is_some() && proxy.guard.origins.is_empty() {
+            let message = format!("group \"{name}\" has an origin, and the proxy takes any");
+            rules.wrong_but(&at("origin"), message, "write proxy.guard.origins = [\"https://desk.example\"]");
+        }
+        if does.user_key.is_some() && proxy.guard.keys.is_empty() {
+            let message = format!("group \"{name}\" has a key, and the proxy takes any");
+            rules.wrong_but(&at("user-key"), message, "write proxy.guard.keys = [\"desk\"]");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Rules;
 use crate::marks;
-use crate::model::{FaultKind, ProxyMode, Reader, Scenario, SlowClient, State};
+use crate::model::{Clients, FaultKind, Handshake, ProxyMode, Reader, Scenario, SlowClient, State};
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
@@ -45,7 +45,13 @@ fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
         State::ClientOpened | State::Delivered => true,
         State::FaultOnActiveSource | State::Failover => on_source,
         State::HostRestarted => back,
-        State::ClientShed => scenario.proxy.clients_max.or(scenario.proxy.pending_max).is_some(),
+        State::ClientShed => {
+            let proxy = &scenario.proxy;
+            let refused = |group: &Clients| {
+                group.behaviour.handshake != Handshake::Whole || !proxy.lets_origin_of(&group.behaviour)
+            };
+            proxy.clients_max.or(proxy.pending_max).is_some() || scenario.clients.iter().any(refused)
+        }
         State::SubscriptionDenied => !scenario.sources.denied.is_empty(),
         State::ProxyDrained => faults.iter().any(|fault| fault.kind == FaultKind::Drain),
         State::ProxyReloaded => faults.iter().any(|fault| fault.kind == FaultKind::Reload),

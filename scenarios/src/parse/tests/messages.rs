@@ -65,7 +65,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
         &[
-            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"stagger\", \"set\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
+            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"stagger\", \"code\", \"set\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
         ],
     );
 }
@@ -80,7 +80,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"drain\" or \"reload\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"drain\" or \"reload\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -573,10 +573,10 @@ fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
 }
 
 /// The events as messages list them.
-const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"proxy_drain_start\", \"proxy_drain_stop\", \"proxy_reload\", \"fault_start\" or \"fault_stop\"";
+const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_unsubscribe\", \"client_ask\", \"client_ping\", \"client_pong\", \"client_offend\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"proxy_drain_start\", \"proxy_drain_stop\", \"proxy_reload\", \"fault_start\" or \"fault_stop\"";
 
 /// The kinds as messages list them.
-const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"drain\" or \"reload\"";
+const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"drain\" or \"reload\"";
 
 #[test]
 fn a_state_that_cannot_be_reached_is_refused() {
@@ -946,6 +946,59 @@ fn a_proxy_leaves_and_changes_in_ways_that_can_be_kept() {
         "kind = \"freeze\"\ntarget = \"source-*\"\nfor = \"1s\"\nstagger = \"1min\"\n",
         &[
             "23:11: the last of 2 targets is hit to 62s, after the steady phase of 10s; a shorter stagger, or a longer steady",
+        ],
+    );
+}
+
+#[test]
+fn clients_misbehave_in_ways_that_can_be_seen() {
+    let group = |behaviour: &str, expect: &[&str]| {
+        check("", &format!("[[clients]]\nname = \"bad\"\ncount = 2\nbehaviour = {{ {behaviour} }}\n"), expect);
+    };
+    for good in [
+        "pings-every = \"1s\", pongs = false",
+        "offends = \"bad-utf8\", offends-after = \"2s\"",
+        "handshake = { slow = \"50ms\" }",
+        "handshake = { unfinished = 20 }",
+        "resubscribe-every = \"1s\", asks-per-s = 2.5",
+    ] {
+        group(good, &[]);
+    }
+    group(
+        "offends-after = \"2s\"",
+        &["21:31: group \"bad\" does not say how it offends; write offends = \"bad-utf8\""],
+    );
+    group(
+        "origin = \"https://a.example\"",
+        &[
+            "21:24: group \"bad\" has an origin, and the proxy takes any; write proxy.guard.origins = [\"https://desk.example\"]",
+        ],
+    );
+    group(
+        "user-key = \"k\"",
+        &["21:26: group \"bad\" has a key, and the proxy takes any; write proxy.guard.keys = [\"desk\"]"],
+    );
+    group(
+        "offends = \"rudeness\"",
+        &[
+            "21:25: clients[1].behaviour.offends must be \"reserved-bits\", \"bad-opcode\", \"unmasked\", \"fragmented-control\", \"long-control\", \"bad-utf8\", \"too-big\", \"wrong-continuation\", \"unfinished-message\", \"half-close-code\", \"reserved-close-code\" or \"nonsense\", not \"rudeness\"",
+        ],
+    );
+    check(
+        "mode = \"fanout\"",
+        "mode = \"relay\"\nguard = { keys = [\"a\"], requests-per-s = 5 }",
+        &[
+            "11:18: proxy.guard.keys says nothing to a relay, which passes on what clients say; write proxy.mode = \"fanout\"",
+            "11:42: proxy.guard.requests-per-s says nothing to a relay, which passes on what clients say; write proxy.mode = \"fanout\"",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        "quota = {}\nstrictness = { within = \"1s\" }\nping-pong = { within = \"1s\" }",
+        &[
+            "17:9: \"quota\" cannot be checked: no group asks again; give a group behaviour = { asks-per-s = 50.0 }",
+            "18:14: \"strictness\" cannot be checked: every group keeps to the rules; give a group behaviour = { offends = \"bad-utf8\" }",
+            "19:13: \"ping-pong\" cannot be checked: no group pings, and each answers; give a group behaviour = { pings-every = \"1s\" } or { pongs = false }",
         ],
     );
 }

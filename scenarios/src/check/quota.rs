@@ -1,0 +1,164 @@
+//! `quota`: who asks for more than its rate is closed with 1008, soon after it has passed it, and who does not is not.
+//!
+//! Each session has a bucket of `proxy.guard.requests-burst` requests, filled with `requests-per-s`, by the clock of the client. A few requests on the way either way are not judged.
+
+use wire::close::POLICY_VIOLATION;
+use wire::event::{Event, Phase, Side};
+
+use super::objectives::life::Quota;
+use super::{At, Checker, Facts, Findings};
+
+/// Requests by which the client's clock and the proxy's may differ.
+const SLACK: f64 = 3.0;
+
+/// The checker. A check is a request that is asked again.
+pub(super) struct Rated {
+    settle_us: u64,
+    facts: Facts,
+    /// By client: its open session.
+    sessions: Vec<Option<Session>>,
+    closed: u64,
+    faults: u32,
+    over: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Session {
+    id: u32,
+    tokens: f64,
+    counted_us: u64,
+    lowest: f64,
+    /// When it was beyond its rate for sure, and the event.
+    beyond: Option<(u64, u64)>,
+}
+
+impl Rated {
+    pub(super) fn new(bound: Quota, facts: &Facts) -> Self {
+        Self {
+            settle_us: bound.settle.as_micros(),
+            facts: facts.clone(),
+            sessions: Vec::new(),
+            closed: 0,
+            faults: 0,
+            over: false,
+        }
+    }
+
+    fn judge(&self, at: At, session: &Session, findings: &mut Findings) -> bool {
+        let late = session.beyond.filter(|(since_us, _)| since_us + self.settle_us < at.us);
+        if let Some((since_us, event)) = late {
+            findings.violation(at, &[event], || {
+                format!("c{} asks for more than its rate since {} us, and is still there", session.id, at.us - since_us)
+            });
+        }
+        late.is_some()
+    }
+}
+
+impl Checker for Rated {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        let (per_s, burst) = self.facts.quota;
+        match event {
+            _ if self.over => {}
+            Event::ClientOpen { client, .. } => {
+                let place = at.client as usize;
+                if self.sessions.len() <= place {
+                    self.sessions.resize(place + 1, None);
+                }
+                // The subscription takes the first.
+                let tokens = burst - 1.0;
+                self.sessions[place] =
+                    Some(Session { id: client.0, tokens, counted_us: at.us, lowest: tokens, beyond: None });
+            }
+            Event::ClientAsk { .. } => {
+                let Some(mut session) = self.sessions.get(at.client as usize).copied().flatten() else { return };
+                findings.check();
+                let passed_s = (at.us - session.counted_us) as f64 / 1e6;
+                session.tokens = (session.tokens + passed_s * per_s).min(burst) - 1.0;
+                session.counted_us = at.us;
+                session.lowest = session.lowest.min(session.tokens);
+                if session.tokens < -SLACK {
+                    session.beyond.get_or_insert((at.us, at.event));
+                }
+                let judged = self.judge(at, &session, findings);
+                self.sessions[at.client as usize] = Some(session).filter(|_| !judged);
+            }
+            Event::ClientClose { client, by, code, .. } => {
+                let Some(session) = self.sessions.get_mut(at.client as usize).and_then(Option::take) else { return };
+                let asks_too_often = *by == Side::Peer && *code == Some(POLICY_VIOLATION);
+                self.closed += u64::from(asks_too_often);
+                if self.judge(at, &session, findings) {
+                    return;
+                }
+                if asks_too_often && session.lowest > SLACK && !self.facts.is_offender(client.0) {
+                    let left = session.lowest;
+                    findings.violation(at, &[], || {
+                        format!("{client} is closed with 1008, and had {left:.0} requests left of its rate")
+                    });
+                } else if session.lowest < SLACK && *by == Side::Peer && !asks_too_often && self.faults == 0 {
+                    findings.violation(at, &[], || {
+                        let how =
+                            code.map_or_else(|| "without a Close frame".to_owned(), |code| format!("with {code}"));
+                        format!("{client} asks for more than its rate, and is closed {how}, not with 1008")
+                    });
+                }
+            }
+            Event::FaultStart { .. } => self.faults += 1,
+            Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
+            Event::Phase { phase: Phase::End } => {
+                for session in std::mem::take(&mut self.sessions).into_iter().flatten() {
+                    self.judge(at, &session, findings);
+                }
+                self.over = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, _end: At, findings: &mut Findings) -> String {
+        format!(
+            "{} requests, {} sessions closed with 1008, {} breaches",
+            findings.checked(),
+            self.closed,
+            findings.broken()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+    /// Ten a second, five at once.
+    fn tape() -> Tape {
+        Tape::new(r#"quota = { settle = "1s" }"#).facts(|facts| facts.quota = (10.0, 5.0)).open(0, 0)
+    }
+
+    fn asks(mut tape: Tape, count: u64, every_us: u64) -> Tape {
+        for n in 0..count {
+            tape = tape.ask(0, n).after(every_us);
+        }
+        tape
+    }
+
+    #[test]
+    fn who_keeps_to_its_rate_stays() {
+        check(asks(tape(), 40, 110_000), Pass, 40);
+        check(asks(tape(), 4, 0), Pass, 4);
+        check(tape(), Inconclusive, 0);
+    }
+
+    #[test]
+    fn who_asks_too_often_is_closed_with_1008_soon() {
+        check(asks(tape(), 8, 0).after(100_000).close_by_peer(0, Some(1008)), Pass, 8);
+        check(asks(tape(), 8, 0).after(100_000).close_by_peer(0, Some(1000)), Fail, 8);
+        check(asks(tape(), 100, 50_000).close_by_peer(0, Some(1008)), Fail, 34);
+    }
+
+    #[test]
+    fn who_does_not_is_not_closed_with_1008() {
+        let calm = tape().facts(|facts| facts.quota = (10.0, 50.0)).open(0, 1);
+        check(calm.ask(0, 0).close_by_peer(0, Some(1008)), Fail, 1);
+    }
+}

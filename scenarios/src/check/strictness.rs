@@ -1,0 +1,163 @@
+//! `strictness`: who breaks the rules gets the one outcome that they name, in time, and nobody else notices.
+//!
+//! What is broken is known beforehand ([`Offender`]): the protocol, by an event; the key, with the first subscription of a session; the origin, with each handshake. A client that keeps to
+//! the rules is never closed with a code that says it does not.
+
+use wire::close;
+use wire::event::{Event, Phase, Side};
+
+use super::facts::Offender;
+use super::objectives::life::Strictness;
+use super::{At, Checker, Facts, Findings};
+
+/// The checker. A check is an offence that has its outcome, or should have it.
+pub(super) struct Strict {
+    within_us: u64,
+    facts: Facts,
+    /// By client: when it broke the rules in its open session, the event, and who it is.
+    pending: Vec<Option<(u64, u64, u32)>>,
+    /// Other faults in force.
+    faults: u32,
+    over: bool,
+}
+
+impl Strict {
+    pub(super) fn new(bound: Strictness, facts: &Facts) -> Self {
+        Self { within_us: bound.within.as_micros(), facts: facts.clone(), pending: Vec::new(), faults: 0, over: false }
+    }
+
+    fn offends(&mut self, at: At, client: u32) {
+        let place = at.client as usize;
+        if self.pending.len() <= place {
+            self.pending.resize(place + 1, None);
+        }
+        self.pending[place].get_or_insert((at.us, at.event, client));
+    }
+
+    fn closed(&mut self, at: At, client: u32, by: Side, code: Option<u16>, findings: &mut Findings) {
+        let pending = self.pending.get_mut(at.client as usize).and_then(Option::take);
+        let said = code.map_or_else(|| "no Close frame".to_owned(), |code| code.to_string());
+        let Some((since_us, event, _)) = pending else {
+            let rude = [
+                close::PROTOCOL_ERROR,
+                close::UNSUPPORTED_DATA,
+                close::INVALID_PAYLOAD,
+                close::POLICY_VIOLATION,
+                close::MESSAGE_TOO_BIG,
+            ];
+            if by == Side::Peer && code.is_some_and(|code| rude.contains(&code)) && !self.facts.is_hostile(client) {
+                findings.violation(at, &[], || format!("c{client} keeps to the rules, and is closed with {said}"));
+            }
+            return;
+        };
+        let Some(Offender::Closed(expect)) = self.facts.offender(client) else { return };
+        findings.check();
+        let after_us = at.us - since_us;
+        if after_us > self.within_us {
+            findings
+                .violation(at, &[event], || format!("c{client} broke the rules, and was there for {after_us} us more"));
+        } else if (by != Side::Peer || code != Some(expect)) && !(code.is_none() && self.faults > 0) {
+            findings.violation(at, &[event], || {
+                format!("c{client} broke the rules, and ends with {said}, not with {expect}")
+            });
+        }
+    }
+
+    fn late(&mut self, end: At, findings: &mut Findings) {
+        for (since_us, event, client) in self.pending.drain(..).flatten() {
+            if end.us > since_us + self.within_us {
+                findings.check();
+                findings.violation(end, &[event], || format!("c{client} broke the rules, and is still there"));
+            }
+        }
+    }
+}
+
+impl Checker for Strict {
+    fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        match event {
+            _ if self.over => {}
+            Event::ClientOffend { client, .. } => self.offends(at, client.0),
+            Event::ClientSubscribe { client, .. } if self.facts.has_wrong_key(client.0) => self.offends(at, client.0),
+            Event::ClientOpen { client, .. } if self.facts.offender(client.0) == Some(Offender::Refused) => {
+                findings.check();
+                findings
+                    .violation(at, &[], || format!("{client} comes from an origin that is not allowed, and is let in"));
+            }
+            Event::ClientRefused { client, status, .. }
+                if self.facts.offender(client.0) == Some(Offender::Refused) && (self.faults == 0 || *status != 0) =>
+            {
+                findings.check();
+                if *status != 403 {
+                    findings.violation(at, &[], || {
+                        format!(
+                            "{client} comes from an origin that is not allowed, and is refused with {status}, not with 403"
+                        )
+                    });
+                }
+            }
+            Event::ClientClose { client, by, code, .. } => self.closed(at, client.0, *by, *code, findings),
+            Event::FaultStart { .. } => self.faults += 1,
+            Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
+            Event::Phase { phase: Phase::End } => {
+                self.late(at, findings);
+                self.over = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, end: At, findings: &mut Findings) -> String {
+        self.late(end, findings);
+        format!("{} of {} offences without their outcome", findings.broken(), findings.checked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Offender;
+    use super::super::testing::{Tape, check};
+    use reports::record::Outcome::{Fail, Inconclusive, Pass};
+
+    /// Client 1 breaks the protocol, client 2 has a wrong key, client 3 a wrong origin.
+    fn tape() -> Tape {
+        let tape = Tape::new(r#"strictness = { within = "1s" }"#).facts(|facts| {
+            facts.offenders =
+                vec![(1..2, Offender::Closed(1002)), (2..3, Offender::Closed(1008)), (3..4, Offender::Refused)];
+            facts.wrong_keys = std::iter::once(2..3).collect();
+            facts.hostile = std::iter::once(1..4).collect();
+        });
+        tape.open(0, 0).open(1, 0).open(2, 0)
+    }
+
+    #[test]
+    fn each_offence_has_its_outcome() {
+        let tape = tape().offend(1).after(10_000).close_by_peer(1, Some(1002));
+        check(tape.subscribe(2, 0).close_by_peer(2, Some(1008)).refused(3, 403), Pass, 3);
+        check(self::tape(), Inconclusive, 0);
+    }
+
+    #[test]
+    fn another_outcome_fails() {
+        for code in [Some(1000), Some(1007), None] {
+            check(tape().offend(1).close_by_peer(1, code), Fail, 1);
+        }
+        check(tape().subscribe(2, 0).close_by_peer(2, Some(1002)), Fail, 1);
+        check(tape().refused(3, 503), Fail, 1);
+        check(tape().open(3, 0), Fail, 1);
+    }
+
+    #[test]
+    fn too_late_and_never_fail() {
+        check(tape().offend(1).after(1_100_000).close_by_peer(1, Some(1002)), Fail, 1);
+        check(tape().offend(1).after(1_100_000), Fail, 1);
+        check(tape().offend(1).after(900_000), Inconclusive, 0);
+    }
+
+    #[test]
+    fn who_keeps_to_the_rules_is_not_told_otherwise() {
+        check(tape().refused(3, 403).close_by_peer(0, Some(1002)), Fail, 1);
+        check(tape().refused(3, 403).close_by_peer(0, Some(1001)), Pass, 1);
+        check(tape().refused(3, 403).close_by_peer(1, Some(1002)), Pass, 1);
+    }
+}
