@@ -163,7 +163,7 @@ fn instances(metrics: &Metrics) -> Plot {
         .iter()
         .map(|source| {
             let column = if by_legs { &source.legs } else { &source.connections };
-            (source.source.to_string(), column.as_slice())
+            (metrics.tiers().source(source.source), column.as_slice())
         })
         .collect();
     let mut lines = instance_lines(&columns, Merge::Last, 1.0);
@@ -186,7 +186,9 @@ fn queues(metrics: &Metrics) -> Plot {
         _ => (1_048_576.0, "MiB"),
     };
     let columns = |suffix: &str, longest: bool| -> Vec<(String, &[u64])> {
-        let column = |proxy: &'_ crate::metrics::ProxySeries| -> String { format!("{}{suffix}", proxy.proxy) };
+        let column = |proxy: &'_ crate::metrics::ProxySeries| -> String {
+            format!("{}{suffix}", metrics.tiers().proxy(proxy.proxy))
+        };
         let values = metrics.proxies.iter();
         values
             .map(|proxy| {

@@ -30,5 +30,6 @@ pub mod perfetto;
 pub mod record;
 pub mod summary;
 pub mod text;
+pub mod tiers;
 
 mod figure;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use wire::event::{Phase, Why};
 use wire::id::{ProxyId, SourceId};
 
+use crate::tiers::Tiers;
+
 pub use self::collector::{Collector, MetricsConfig};
 pub use self::fairness::jain;
 pub use self::histogram::Histogram;
@@ -43,6 +45,9 @@ pub struct Metrics {
     pub series: Series,
     /// Per proxy, from its own account; empty for a proxy that gives none.
     pub proxies: Vec<ProxySeries>,
+    /// How many of them, the last ones, are edges: they stand between clients and the other proxies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edges: u16,
     /// Per instance of the source.
     pub sources: Vec<SourceSeries>,
     /// How evenly instances and clients were served.
@@ -53,6 +58,20 @@ pub struct Metrics {
     pub faults: Vec<FaultWindow>,
     /// When each phase began.
     pub phases: Vec<PhaseMark>,
+}
+
+impl Metrics {
+    /// What hosts are called.
+    #[must_use]
+    pub fn tiers(&self) -> Tiers {
+        let count = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+        Tiers { sources: count(self.sources.len()), proxies: count(self.proxies.len()), edges: self.edges }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(edges: &u16) -> bool {
+    *edges == 0
 }
 
 /// A distribution of latencies. A quantile is given only where the sample can carry it: p90 from 10 samples on, p99 from 100, p99.9 from 1000.

@@ -30,6 +30,7 @@ use self::builder::Builder;
 use self::entry::Entry;
 use crate::metrics::Metrics;
 use crate::record::Verdict;
+use crate::tiers::Tiers;
 
 /// Entries for connections, clients and what they were told, when nothing else is said. About 15 MB of text: both readers load it within seconds.
 pub const ENTRIES_MAX: usize = 100_000;
@@ -42,10 +43,19 @@ const COUNTERS_MAX: usize = 50_000;
 pub struct Hosts {
     /// Proxies, numbered from 0.
     pub proxies: u16,
+    /// How many of these, the last ones, are edges.
+    pub edges: u16,
     /// Sources, numbered from 0.
     pub sources: u16,
     /// Hosts of clients.
     pub clients: Vec<ClientHost>,
+}
+
+impl Hosts {
+    /// What hosts are called.
+    fn tiers(&self) -> Tiers {
+        Tiers { sources: self.sources, proxies: self.proxies, edges: self.edges }
+    }
 }
 
 /// A host that carries some clients.

@@ -197,6 +197,13 @@ impl Builder {
         self
     }
 
+    /// A tier of proxies before it.
+    #[must_use]
+    pub fn edge(mut self, edge: Proxy) -> Self {
+        self.0.edge = Some(edge);
+        self
+    }
+
     /// A group of clients more.
     #[must_use]
     pub fn clients(mut self, clients: Clients) -> Self {

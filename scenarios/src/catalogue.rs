@@ -29,7 +29,7 @@ impl Entry {
 }
 
 /// What built-in scenarios include, by its place beside them.
-static PARTS: &[(&str, &str)] = &[];
+static PARTS: &[(&str, &str)] = &[("parts/two-tier.toml", include_str!("../catalogue/parts/two-tier.toml"))];
 
 /// The text of a part of the catalogue, by its path as [`Entry::file`] makes it: `catalogue/parts/NAME.toml`.
 ///
@@ -107,6 +107,8 @@ static ALL: &[Entry] = entries![
     "slow-handshakes",
     "asks-too-often",
     "relay-close-codes",
+    "two-tier-steady",
+    "two-tier-middle-lost",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -178,12 +178,14 @@ fn facts(plan: &Plan) -> Facts {
     let limits = plan.limits();
     Facts {
         sources: plan.scenario.sources.count,
-        proxies: plan.scenario.proxy.count,
+        proxies: plan.scenario.proxy.count + plan.edges(),
+        edges: plan.edges(),
         clients: plan.clients(),
         period_us: plan.scenario.sources.period.as_micros(),
         slow_clients: plan.slow_clients(),
         copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
         slow_client: plan.scenario.proxy.slow_client,
+        edge_slow_client: plan.scenario.edge.as_ref().and_then(|edge| edge.slow_client),
         moves: consumed == Some(Consumed::Sharded),
         hostile: plan.clients_of(|group| plan.scenario.proxy.finds_hostile(&group.behaviour)),
         offenders: offenders(plan),
@@ -259,7 +261,8 @@ fn drain(said: crate::model::Drain) -> check::Drain {
 
 fn collector(plan: &Plan) -> Collector {
     Collector::new(MetricsConfig {
-        proxies: plan.scenario.proxy.count,
+        proxies: plan.scenario.proxy.count + plan.edges(),
+        edges: plan.edges(),
         sources: plan.scenario.sources.count,
         clients: plan.clients(),
         ..MetricsConfig::default()

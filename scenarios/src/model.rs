@@ -54,6 +54,9 @@ pub struct Scenario {
     pub sources: Sources,
     /// The proxy under test.
     pub proxy: Proxy,
+    /// A tier of proxies before it: clients connect to these, and what they have for sources are the instances of `proxy`. None: clients connect to `proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Proxy>,
     /// Groups of clients.
     pub clients: Vec<Clients>,
     /// What goes wrong, in any order.
@@ -73,6 +76,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// What clients connect to.
+    #[must_use]
+    pub fn front(&self) -> &Proxy {
+        self.edge.as_ref().unwrap_or(&self.proxy)
+    }
+
     /// The file that says this, with every default written out.
     ///
     /// # Errors
@@ -241,7 +250,7 @@ pub enum SourceMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Proxy {
-    /// Instances, 1..=16: hosts `proxy-0`, ... Each knows all sources. Default 1.
+    /// Instances, 1..=16: hosts `proxy-0`, ... (`edge-0`, ...). Each knows all that is behind. Default 1.
     #[serde(default = "default_one")]
     pub count: u16,
     /// `fanout` or `relay`.

@@ -109,9 +109,10 @@ impl Pcap {
     }
 }
 
-/// The hosts of a plan: sources, proxies, clients.
+/// The hosts of a plan: sources, proxies, edges, clients.
 fn hosts(plan: &Plan) -> impl Iterator<Item = String> {
-    plan.source_hosts().chain(plan.proxy_hosts()).chain(plan.client_hosts.iter().map(|host| host.name.clone()))
+    let proxies = plan.proxy_hosts().chain(plan.edge_hosts());
+    plan.source_hosts().chain(proxies).chain(plan.client_hosts.iter().map(|host| host.name.clone()))
 }
 
 /// Whether a name fits a pattern, in which `*` stands for any characters.

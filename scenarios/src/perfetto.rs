@@ -16,7 +16,8 @@ pub fn trace(plan: &Plan, run: &Run, entries_max: usize) -> Trace {
         count: *count,
     };
     let hosts = Hosts {
-        proxies: plan.scenario.proxy.count,
+        proxies: plan.scenario.proxy.count + plan.edges(),
+        edges: plan.edges(),
         sources: plan.scenario.sources.count,
         clients: plan.client_hosts.iter().map(host).collect(),
     };

@@ -172,6 +172,23 @@ impl Plan {
         (0..self.scenario.proxy.count).map(proxy_host)
     }
 
+    /// Names of the edges' hosts; none without such a tier.
+    pub fn edge_hosts(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.edges()).map(edge_host)
+    }
+
+    /// Names of the hosts that clients connect to.
+    #[must_use]
+    pub fn front_hosts(&self) -> Vec<String> {
+        if self.edges() > 0 { self.edge_hosts().collect() } else { self.proxy_hosts().collect() }
+    }
+
+    /// Edges: their numbers in the record follow those of the proxies.
+    #[must_use]
+    pub fn edges(&self) -> u16 {
+        self.scenario.edge.as_ref().map_or(0, |edge| edge.count)
+    }
+
     /// All clients together.
     #[must_use]
     pub fn clients(&self) -> u32 {
@@ -317,10 +334,16 @@ fn moment(asked: &Asked<'_>, scenario: &Scenario) -> Moment {
         count: asked.count,
         symbol: asked.symbol.and_then(|symbol| Symbol::new(symbol).ok()),
         source: number(asked.source, "source-").map(SourceId),
-        proxy: number(asked.proxy, "proxy-").map(ProxyId),
+        proxy: proxy_number(scenario, asked.proxy).map(ProxyId),
         clients: clients(scenario, asked.client, asked.group),
         kind: asked.kind.map(Stamped::kind),
     }
+}
+
+/// A proxy's number in the record; edges come after the proxies that they stand before.
+fn proxy_number(scenario: &Scenario, host: Option<&str>) -> Option<u16> {
+    let edge = || number(host, "edge-")?.checked_add(scenario.proxy.count);
+    number(host, "proxy-").or_else(edge)
 }
 
 /// The number in a host's name.
@@ -353,6 +376,12 @@ pub fn source_host(index: u16) -> String {
 #[must_use]
 pub fn proxy_host(index: u16) -> String {
     format!("proxy-{index}")
+}
+
+/// The host of an edge.
+#[must_use]
+pub fn edge_host(index: u16) -> String {
+    format!("edge-{index}")
 }
 
 fn client_hosts(groups: &[Clients]) -> Vec<ClientHost> {

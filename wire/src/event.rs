@@ -441,6 +441,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What a proxy's own account calls its source, if the event is of one: for a record in which proxies stand before proxies, and what is a source to one of
+    /// them bears another number than it has in that proxy's list.
+    pub fn upstream_mut(&mut self) -> Option<&mut SourceId> {
+        match self {
+            Event::ProxyDial { source, .. }
+            | Event::ProxyLegUp { source, .. }
+            | Event::ProxyLegDown { source, .. }
+            | Event::ProxyHealth { source, .. }
+            | Event::ProxyTick { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 /// Which side of a connection began its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -15,6 +15,7 @@ use super::{
     Cause, FaultWindow, Gaps, Histograms, Metrics, PhaseMark, ProxySeries, Series, SourceSeries, Totals, jain,
 };
 use crate::record::SCHEMA;
+use crate::tiers::Tiers;
 
 /// The most buckets of the time axis; what happens later falls into the last.
 const BUCKETS_MAX: u64 = 100_000;
@@ -30,6 +31,8 @@ pub struct MetricsConfig {
     pub bucket_us: u64,
     /// Proxies in the scenario; default 0.
     pub proxies: u16,
+    /// How many of these, the last ones, are edges: what they have for sources are the other proxies, numbered after the sources; default 0.
+    pub edges: u16,
     /// Instances of the source; default 0.
     pub sources: u16,
     /// Clients; default 0.
@@ -38,7 +41,7 @@ pub struct MetricsConfig {
 
 impl Default for MetricsConfig {
     fn default() -> Self {
-        Self { bucket_us: 100_000, proxies: 0, sources: 0, clients: 0 }
+        Self { bucket_us: 100_000, proxies: 0, edges: 0, sources: 0, clients: 0 }
     }
 }
 
@@ -58,6 +61,7 @@ pub struct Collector {
     incidents: Incidents,
     addresses: Addresses,
     proxies: Vec<Proxy>,
+    tiers: Tiers,
     sources: Vec<Source>,
     now: Bucket,
     series: Series,
@@ -138,6 +142,7 @@ impl Collector {
             incidents: Incidents::default(),
             addresses: Addresses::default(),
             proxies: Vec::new(),
+            tiers: Tiers { sources: config.sources, proxies: config.proxies, edges: config.edges },
             sources: Vec::new(),
             now: Bucket::default(),
             series: Series::default(),
@@ -232,6 +237,9 @@ impl Collector {
             Event::ProxyLegUp { proxy, source, local, client, .. } => {
                 self.proxy(*proxy);
                 self.legs_told = true;
+                if self.tiers.is_proxy(*source) {
+                    return;
+                }
                 if let Some(source) = self.source(*source) {
                     source.legs += 1;
                 }
@@ -313,6 +321,7 @@ impl Collector {
                     legs,
                 })
                 .collect(),
+            edges: self.tiers.edges,
             fairness,
             failovers,
             faults: self.faults,
@@ -341,7 +350,9 @@ impl Collector {
 
     fn leg_down(&mut self, at_us: u64, proxy: ProxyId, source: SourceId, local: SocketAddr, why: Why) {
         count(&mut self.totals.legs_lost, why);
-        if let Some(source) = self.source(source) {
+        if let Some(source) =
+            Some(source).filter(|source| !self.tiers.is_proxy(*source)).and_then(|source| self.source(source))
+        {
             source.legs = source.legs.saturating_sub(1);
         }
         let served = self.addresses.relayed.remove(&local);

@@ -15,6 +15,7 @@ use super::entry::{Args, Entry, Phase, Track};
 use super::{Hosts, word};
 use crate::metrics::Metrics;
 use crate::record::Verdict;
+use crate::tiers::Tiers;
 
 /// Categories: what can be filtered by.
 mod cat {
@@ -110,7 +111,8 @@ impl<'a> Builder<'a> {
             clients: BTreeMap::new(),
             threads: BTreeMap::new(),
         };
-        let proxies = (0..hosts.proxies).map(|number| (ProxyId(number).to_string(), "legs"));
+        let tiers = hosts.tiers();
+        let proxies = (0..hosts.proxies).map(|number| (tiers.proxy(ProxyId(number)), "legs"));
         let sources = (0..hosts.sources).map(|number| (SourceId(number).to_string(), "connections"));
         let clients = hosts.clients.iter().map(|host| (host.name.clone(), "faults"));
         let processes = std::iter::once(("run".to_owned(), "phases")).chain(proxies).chain(sources).chain(clients);
@@ -123,6 +125,11 @@ impl<'a> Builder<'a> {
             builder.processes.insert(name, pid);
         }
         builder
+    }
+
+    /// What hosts are called.
+    fn tiers(&self) -> Tiers {
+        self.hosts.tiers()
     }
 
     /// What the run as a whole shows: its phases, faults and violations.
@@ -161,13 +168,14 @@ impl<'a> Builder<'a> {
     pub(super) fn observe(&mut self, at_us: u64, event: &Event) {
         match event {
             Event::ProxyLegUp { proxy, source, local, client, epoch } => {
-                let Some(track) = self.host_track(&proxy.to_string()) else { return };
+                let Some(track) = self.host_track(&self.tiers().proxy(*proxy)) else { return };
                 let mut args = vec![("local", json!(local))];
                 match client {
                     Some(client) => args.push(("client", json!(client))),
                     None => args.push(("epoch", json!(epoch))),
                 }
-                let begun = self.begin(at_us, cat::LEG, format!("leg to {source}"), track, args);
+                let begun =
+                    self.begin(at_us, cat::LEG, format!("leg to {}", self.tiers().source(*source)), track, args);
                 if let Some(before) = begun.and_then(|span| self.legs.insert((*proxy, *local), span)) {
                     self.end(at_us, before, Vec::new());
                 }
@@ -175,15 +183,21 @@ impl<'a> Builder<'a> {
             Event::ProxyLegDown { proxy, source, local, why } => self.leg_down(at_us, *proxy, *source, *local, *why),
             Event::ProxyHealth { proxy, source, healthy } => {
                 let state = if *healthy { "healthy" } else { "unhealthy" };
-                self.instant(at_us, &proxy.to_string(), "health", format!("{source} {state}"), Vec::new());
+                self.instant(
+                    at_us,
+                    &self.tiers().proxy(*proxy),
+                    "health",
+                    format!("{} {state}", self.tiers().source(*source)),
+                    Vec::new(),
+                );
             }
             Event::ProxyShed { proxy, peer, why } => {
                 let args = vec![("peer", json!(peer))];
-                self.instant(at_us, &proxy.to_string(), "turned away", format!("shed: {}", word(why)), args);
+                self.instant(at_us, &self.tiers().proxy(*proxy), "turned away", format!("shed: {}", word(why)), args);
             }
             Event::ProxyClientClose { proxy, peer, code, why } if *why != Why::Closed => {
                 let args = vec![("peer", json!(peer)), ("code", json!(code))];
-                self.instant(at_us, &proxy.to_string(), "ended", format!("ended: {}", word(why)), args);
+                self.instant(at_us, &self.tiers().proxy(*proxy), "ended", format!("ended: {}", word(why)), args);
             }
             Event::SourceOpen { source, leg, peer } => {
                 let Some(track) = self.host_track(&source.to_string()) else { return };
@@ -214,15 +228,15 @@ impl<'a> Builder<'a> {
     fn observe_client(&mut self, at_us: u64, event: &Event) {
         match event {
             Event::ClientDial { client, session, target } => {
-                let args = vec![("session", json!(session)), ("target", json!(ProxyId(*target).to_string()))];
+                let args = vec![("session", json!(session)), ("target", json!(self.tiers().target(*target)))];
                 self.client_begins(at_us, *client, "connecting", args);
             }
             Event::ClientOpen { client, session, target, local, strong } => {
                 self.client_ends(at_us, *client, Vec::new());
-                let proxy = ProxyId(*target);
+                let proxy = self.tiers().target_id(*target);
                 let args = vec![
                     ("session", json!(session)),
-                    ("target", json!(proxy.to_string())),
+                    ("target", json!(self.tiers().target(*target))),
                     ("local", json!(local)),
                     ("windtunnel.v1", json!(strong)),
                 ];
@@ -282,14 +296,14 @@ impl<'a> Builder<'a> {
 
     fn leg_down(&mut self, at_us: u64, proxy: ProxyId, source: SourceId, local: Option<SocketAddr>, why: Why) {
         let Some(local) = local else {
-            let name = format!("dial of {source} failed: {}", word(&why));
-            self.instant(at_us, &proxy.to_string(), "dials that failed", name, Vec::new());
+            let name = format!("dial of {} failed: {}", self.tiers().source(source), word(&why));
+            self.instant(at_us, &self.tiers().proxy(proxy), "dials that failed", name, Vec::new());
             return;
         };
         if let Some(span) = self.legs.remove(&(proxy, local)) {
             self.end(at_us, span, vec![("ended", json!(why))]);
         }
-        let Some(process) = self.host_track(&proxy.to_string()) else { return };
+        let Some(process) = self.host_track(&self.tiers().proxy(proxy)) else { return };
         if matches!(why, Why::Shutdown | Why::Superseded) {
             // What clients are told next is not because of a leg that was lost before.
             self.lost.remove(&proxy);
@@ -299,7 +313,7 @@ impl<'a> Builder<'a> {
             return;
         }
         let track = self.thread(process.pid, "legs lost");
-        let name = format!("lost {source}: {}", word(&why));
+        let name = format!("lost {}: {}", self.tiers().source(source), word(&why));
         self.always(Entry::new(Phase::Complete, cat::LEG, name, at_us, track).lasting(0));
         self.lost.insert(proxy, (at_us, track));
     }

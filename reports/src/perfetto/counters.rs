@@ -49,7 +49,7 @@ pub(super) fn add(builder: &mut Builder<'_>, metrics: &Metrics, most: usize) {
         sum("gap notices", vec![("notices", &series.gaps[..])]),
     ];
     for proxy in &metrics.proxies {
-        let Some(track) = builder.host_track(&proxy.proxy.to_string()) else { continue };
+        let Some(track) = builder.host_track(&metrics.tiers().proxy(proxy.proxy)) else { continue };
         let level = |name: &str, column| Counter {
             name: name.to_owned(),
             track,

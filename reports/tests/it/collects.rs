@@ -78,7 +78,8 @@ fn leg_down(source: u16, why: Why) -> Event {
 }
 
 fn collect(end_ms: u64, events: &[(u64, Event)]) -> Metrics {
-    let mut collector = Collector::new(MetricsConfig { bucket_us: 100_000, proxies: 1, sources: 2, clients: 2 });
+    let mut collector =
+        Collector::new(MetricsConfig { bucket_us: 100_000, proxies: 1, edges: 0, sources: 2, clients: 2 });
     for (at_us, event) in events {
         collector.observe(*at_us, event);
     }

@@ -76,7 +76,7 @@ fn trace(events: &[Timed], metrics: &Metrics, entries_max: usize) -> Trace {
     verdict.invariants[0].violations =
         vec![Violation { at_us: 6_000, message: "it \"came\"\ntwice".to_owned(), events: vec![7] }];
     let clients = vec![ClientHost { name: "mobile-0".to_owned(), first: ClientId(3), count: 2 }];
-    Trace::new(&verdict, metrics, &Hosts { proxies: 1, sources: 1, clients }, events, entries_max)
+    Trace::new(&verdict, metrics, &Hosts { proxies: 1, edges: 0, sources: 1, clients }, events, entries_max)
 }
 
 fn text(trace: &Trace) -> String {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use wire::id::SourceId;
+
 use crate::model::SlowClient;
 
 /// The shape of a run. Everything else is read from the record.
@@ -9,8 +11,10 @@ use crate::model::SlowClient;
 pub struct Facts {
     /// Instances of the source. 0: the sources keep no ledger (a feed of others), and nothing can be held against it.
     pub sources: u16,
-    /// Instances of the proxy. 0: clients go to the sources directly.
+    /// Instances of the proxy, edges among them. 0: clients go to the sources directly.
     pub proxies: u16,
+    /// How many of them, the last ones, are edges: clients connect to these, and what they have for sources are the other proxies, numbered after the sources.
+    pub edges: u16,
     /// Clients.
     pub clients: u32,
     /// Microseconds between two ticks of one symbol.
@@ -45,6 +49,8 @@ pub struct Facts {
     pub drain: Drain,
     /// The faults that are reloads, by their numbers, with the limit on clients that each sets.
     pub reloads: Vec<(u16, Option<u32>)>,
+    /// The same of edges.
+    pub edge_slow_client: Option<SlowClient>,
     /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
     pub client_hosts: Vec<(String, Range<u32>)>,
 }
@@ -118,5 +124,64 @@ impl Facts {
     #[must_use]
     pub fn dawdles(&self, client: u32) -> bool {
         within(&self.dawdlers, client)
+    }
+
+    /// The number of the first edge: that many proxies are none.
+    fn first_edge(&self) -> usize {
+        usize::from(self.proxies - self.edges.min(self.proxies))
+    }
+
+    /// Whether the proxy is an edge.
+    #[must_use]
+    pub fn is_edge(&self, proxy: usize) -> bool {
+        self.edges > 0 && proxy >= self.first_edge()
+    }
+
+    /// Whether the proxy feeds edges.
+    #[must_use]
+    pub fn feeds_edges(&self, proxy: usize) -> bool {
+        self.edges > 0 && proxy < self.first_edge()
+    }
+
+    /// How many proxies feed edges.
+    #[must_use]
+    pub fn middle(&self) -> usize {
+        if self.edges > 0 { self.first_edge() } else { 0 }
+    }
+
+    /// The proxy that an edge means by this source; none: it is a source.
+    #[must_use]
+    pub fn proxy_behind(&self, source: SourceId) -> Option<usize> {
+        source.index().checked_sub(usize::from(self.sources)).filter(|_| self.edges > 0)
+    }
+
+    /// The number of the proxy whose host bears this name: `proxy-1`, `edge-0`.
+    #[must_use]
+    pub fn proxy_named(&self, host: &str) -> Option<usize> {
+        let number = |begin: &str| host.strip_prefix(begin)?.parse::<usize>().ok();
+        number("proxy-").or_else(|| Some(number("edge-")? + self.first_edge()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_numbered_after_the_proxies_and_what_feeds_them_after_the_sources() {
+        let facts = Facts { sources: 3, proxies: 5, edges: 3, ..Facts::default() };
+        assert_eq!(facts.middle(), 2);
+        assert_eq!(
+            (facts.is_edge(1), facts.is_edge(2), facts.feeds_edges(1), facts.feeds_edges(2)),
+            (false, true, true, false)
+        );
+        assert_eq!(
+            (facts.proxy_named("proxy-1"), facts.proxy_named("edge-0"), facts.proxy_named("source-0")),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!((facts.proxy_behind(SourceId(2)), facts.proxy_behind(SourceId(4))), (None, Some(1)));
+        let one_tier = Facts { sources: 3, proxies: 2, ..Facts::default() };
+        assert_eq!((one_tier.middle(), one_tier.is_edge(1), one_tier.feeds_edges(0)), (0, false, false));
+        assert_eq!(one_tier.proxy_behind(SourceId(9)), None);
     }
 }

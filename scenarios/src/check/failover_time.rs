@@ -6,14 +6,14 @@
 //!   fault            |----- watched window -----|         [start, start + at-most + period]
 //! ```
 //!
-//! A fault on a source (or on a link to it) that carries a leg opens a window; so does a source that ends a leg by itself outside of one. For each (window,
+//! A fault on a source (or on a link to it, or on a proxy that feeds edges) that carries a leg opens a window; so does a source that ends a leg by itself outside of one. For each (window,
 //! client, symbol) every gap between two deliveries that touches the window is measured; silence at the end of the record counts as a gap. It is decided,
 //! and counted as a check, when a delivery comes after the window, or a gap is too long. A new session carries the silence on; a client that closes by
 //! itself ends it. Not judged: slow clients, gaps in which no source was healthy or a fault was on something else than a source (failing over was
 //! impossible, or is not what was lacking).
 
 use wire::event::{Event, Phase, Side};
-use wire::id::{ClientId, Symbol};
+use wire::id::{ClientId, SourceId, Symbol};
 
 use super::health::{Health, Hit};
 use super::{At, Checker, Facts, FailoverTime, Findings, NONE, Origin};
@@ -28,6 +28,8 @@ pub(super) struct Failover {
     health: Health,
     /// Open legs by source.
     legs: Vec<u32>,
+    /// Open legs of edges, by the proxy that feeds them.
+    edge_legs: Vec<u32>,
     /// In order of time.
     windows: Vec<Window>,
     pairs: Vec<Option<Pair>>,
@@ -62,12 +64,18 @@ impl Failover {
             facts: facts.clone(),
             health: Health::new(facts),
             legs: vec![0; usize::from(facts.sources)],
+            edge_legs: vec![0; facts.middle()],
             windows: Vec::new(),
             pairs: Vec::new(),
             closed: Vec::new(),
             end_us: None,
             worst_us: 0,
         }
+    }
+
+    /// The open legs of what an edge means by this source.
+    fn edge_legs(&mut self, source: SourceId) -> Option<&mut u32> {
+        self.edge_legs.get_mut(self.facts.proxy_behind(source)?)
     }
 
     fn watch(&mut self, at: At, what: impl FnOnce() -> Box<str>) {
@@ -158,17 +166,31 @@ impl Checker for Failover {
                     self.watch(at, || format!("the close of a leg by {source}").into());
                 }
             }
+            Event::ProxyLegUp { source, .. } => {
+                if let Some(legs) = self.edge_legs(*source) {
+                    *legs += 1;
+                }
+            }
+            Event::ProxyLegDown { source, local: Some(_), .. } => {
+                if let Some(legs) = self.edge_legs(*source) {
+                    *legs = legs.saturating_sub(1);
+                }
+            }
             Event::FaultStart { kind, target, .. } => {
-                if let Some(Hit::Source { source, dead }) = self.health.observe(at.us, event)
-                    && let Some(legs) = self.legs.get_mut(source)
-                {
-                    let carried = *legs > 0;
-                    if dead {
-                        *legs = 0;
-                    }
-                    if carried && self.health.healthy() > 0 {
-                        self.watch(at, || format!("the {kind} of {target}").into());
-                    }
+                let carried = match self.health.observe(at.us, event) {
+                    Some(Hit::Source { source, dead }) => self.legs.get_mut(source).is_some_and(|legs| {
+                        let carried = *legs > 0;
+                        if dead {
+                            *legs = 0;
+                        }
+                        carried
+                    }),
+                    // The edges say themselves when their legs are gone.
+                    Some(Hit::Proxy(proxy)) => self.edge_legs.get(proxy).is_some_and(|legs| *legs > 0),
+                    _ => false,
+                };
+                if carried && self.health.healthy() > 0 {
+                    self.watch(at, || format!("the {kind} of {target}").into());
                 }
             }
             Event::FaultStop { .. } => {
@@ -199,10 +221,10 @@ impl Checker for Failover {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Tape, check};
+    use super::super::testing::{Tape, check, leg_addr};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
     use wire::event::{Event, Side};
-    use wire::id::{LegId, SourceId};
+    use wire::id::{LegId, ProxyId, SourceId};
 
     /// The bound is 500 ms and one period of 100 ms.
     fn tape() -> Tape {
@@ -276,5 +298,31 @@ mod tests {
             Pass,
             1,
         );
+    }
+
+    /// Proxies 0 and 1 feed edge 0, proxy 2 in the record, which has its leg to proxy 0.
+    fn edge() -> Tape {
+        let tape = tape().facts(|facts| (facts.proxies, facts.edges) = (3, 1));
+        let leg = |source: u16| Event::ProxyLegUp {
+            proxy: ProxyId(2),
+            source: SourceId(source),
+            local: leg_addr(2, source),
+            epoch: 1,
+            client: None,
+        };
+        tape.push(leg(2))
+    }
+
+    #[test]
+    fn a_proxy_that_feeds_edges_is_a_source_to_them() {
+        let silent = |target: &str| edge().fault(0, "kill", target).after(700_000).deliver(0, 0, 6);
+        check(silent("proxy-0"), Fail, 1);
+        check(silent("proxy-0/edge-0"), Fail, 1);
+        // It carries no leg.
+        check(silent("proxy-1"), Inconclusive, 0);
+        // Nothing is left to move to, or what is lacking is the edge itself.
+        let none = edge().fault(0, "kill", "proxy-1").fault(1, "kill", "proxy-0").after(700_000).deliver(0, 0, 6);
+        check(none, Inconclusive, 0);
+        check(silent("edge-0"), Inconclusive, 0);
     }
 }

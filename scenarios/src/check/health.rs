@@ -10,15 +10,17 @@ use super::Facts;
 /// The state of all hosts, fed from [`Event::FaultStart`] and [`Event::FaultStop`].
 ///
 /// A fault is on a host (`source-1`, `proxy-0`, a host of clients), on a link between two (`proxy-0/source-1`) or on one way of it
-/// (`source-1>proxy-0`). A source is down while a fault is on it or on a link to it: each makes it useless to someone, or may.
+/// (`source-1>proxy-0`). A source is down while a fault is on it or on a link to it: each makes it useless to someone, or may. So is a proxy that feeds edges,
+/// which is a source to them.
 pub(super) struct Health {
+    facts: Facts,
     sources: Vec<Host>,
     proxies: Vec<Host>,
     client_hosts: Vec<(String, Range<u32>, Host)>,
     faults: BTreeMap<u16, Hit>,
     /// When a healthy source last came to be lacking, and until when.
     none: Option<(u64, u64)>,
-    /// Faults on other hosts than sources: how many last, and when one ended last.
+    /// Faults on what feeds nobody: how many last, and when one ended last.
     elsewhere: (u32, Option<u64>),
 }
 
@@ -50,6 +52,7 @@ impl Health {
     pub(super) fn new(facts: &Facts) -> Self {
         let hosts = facts.client_hosts.iter().map(|(name, range)| (name.clone(), range.clone(), Host::default()));
         Self {
+            facts: Facts { client_hosts: Vec::new(), slow_clients: Vec::new(), ..facts.clone() },
             sources: vec![Host::default(); usize::from(facts.sources)],
             proxies: vec![Host::default(); usize::from(facts.proxies)],
             client_hosts: hosts.collect(),
@@ -71,7 +74,7 @@ impl Health {
                 if let Some(host) = self.host(hit) {
                     host.faults += 1;
                 }
-                self.elsewhere.0 += u32::from(!matches!(hit, Hit::Source { .. }));
+                self.elsewhere.0 += u32::from(!self.feeds(hit));
                 if before > 0 && self.healthy() == 0 {
                     self.none = Some((us, u64::MAX));
                 }
@@ -92,7 +95,7 @@ impl Health {
             host.faults = host.faults.saturating_sub(1);
             host.back_us = Some(us);
         }
-        if !matches!(hit, Hit::Source { .. }) {
+        if !self.feeds(hit) {
             self.elsewhere = (self.elsewhere.0.saturating_sub(1), Some(us));
         }
         if self.healthy() > 0
@@ -100,6 +103,15 @@ impl Health {
             && *until == u64::MAX
         {
             *until = us;
+        }
+    }
+
+    /// Whether what is hit is a source to someone.
+    fn feeds(&self, hit: Hit) -> bool {
+        match hit {
+            Hit::Source { .. } => true,
+            Hit::Proxy(proxy) => self.facts.feeds_edges(proxy),
+            Hit::Clients(_) | Hit::Other => false,
         }
     }
 
@@ -126,14 +138,20 @@ impl Health {
         if let Some(host) = target.split(['/', '>']).find_map(clients) {
             return Hit::Clients(host);
         }
-        match number("proxy-") {
-            Some(proxy) if !target.contains(['/', '>']) => Hit::Proxy(proxy),
-            _ => Hit::Other,
+        match self.facts.proxy_named(target) {
+            Some(proxy) => Hit::Proxy(proxy),
+            // A link between an edge and what feeds it.
+            None if target.contains("edge-") => number("proxy-").map_or(Hit::Other, Hit::Proxy),
+            None => Hit::Other,
         }
     }
 
-    /// Healthy sources now.
+    /// Healthy sources now; none, where edges have no healthy proxy between them and the sources.
     pub(super) fn healthy(&self) -> usize {
+        let middle = self.facts.middle();
+        if middle > 0 && self.proxies.iter().take(middle).all(|host| host.faults > 0) {
+            return 0;
+        }
         self.sources.iter().filter(|host| host.faults == 0).count()
     }
 
@@ -147,7 +165,7 @@ impl Health {
         self.none.is_some_and(|(_, until)| until >= from_us)
     }
 
-    /// Whether a fault on a proxy, on clients or on a link without a source lasted at some instant in `[from_us, now]`.
+    /// Whether a fault on what feeds nobody (a proxy that clients connect to, clients, a link between them) lasted at some instant in `[from_us, now]`.
     pub(super) fn elsewhere_since(&self, from_us: u64) -> bool {
         self.elsewhere.0 > 0 || self.elsewhere.1.is_some_and(|until| until >= from_us)
     }

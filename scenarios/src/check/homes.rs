@@ -58,8 +58,3 @@ impl Homes {
         self.of(client)?.admitted_by.or((self.proxies == 1).then_some(0))
     }
 }
-
-/// The number of the proxy that a fault's target names: `proxy-1`.
-pub(super) fn proxy_hit(target: &str) -> Option<usize> {
-    target.strip_prefix("proxy-")?.parse().ok()
-}

@@ -1,7 +1,8 @@
 //! Which ticks went out on which leg, and which legs serve which client: what a missing tick is charged by.
 //!
 //! A leg is tied to a client by addresses: the source's `peer` is the client's own address (direct), or the address of a proxy's leg that serves this client
-//! (relay, by the proxy's account), or of any leg of the client's proxy (fan-out). Where nothing ties them and there is one proxy, all legs are its own.
+//! (relay, by the proxy's account), or of any leg of the client's proxy (fan-out). Where nothing ties them and there is one proxy, all legs are its own. The legs of
+//! an edge are those of the proxy that feeds it; of all that ever fed it, while it may still pass on what another has sent.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,12 +11,23 @@ use rustc_hash::FxHashMap;
 use wire::event::Event;
 use wire::id::{LegId, SourceId};
 
-use super::At;
+use super::{At, Facts};
 
 /// Legs of one proxy that are remembered; a proxy in fan-out holds one or two.
 const LEGS_MAX: usize = 64;
 /// Stretches of ticks of one symbol on one leg that are remembered. A leg carries one, unless its source skips.
 const STRETCHES_MAX: usize = 32;
+
+/// An edge, and the proxies that feed it.
+#[derive(Default)]
+struct Edge {
+    /// Of the legs that are up.
+    up: Vec<usize>,
+    /// Of all legs, each once.
+    ever: Vec<usize>,
+    /// The event in which a leg came up or went down last.
+    changed: u64,
+}
 
 /// Every leg of a record. Memory: a few words for each leg, and for each symbol on it.
 #[derive(Default)]
@@ -28,6 +40,11 @@ pub(super) struct Legs {
     by_proxy: Vec<VecDeque<u32>>,
     all: VecDeque<u32>,
     sent: FxHashMap<(u32, u32), Stretches>,
+    facts: Facts,
+    /// By number of the proxy; empty for those that are no edges.
+    edges: Vec<Edge>,
+    /// Which edge a leg is of, by its own address.
+    edge_legs: FxHashMap<SocketAddr, usize>,
     /// More legs than are remembered: what the lists say is not the whole.
     crowded: bool,
     next: u32,
@@ -44,6 +61,32 @@ struct Claim {
 pub(super) struct Stretches(Vec<(u64, u64)>);
 
 impl Legs {
+    pub(super) fn new(facts: &Facts) -> Self {
+        Self { facts: facts.clone(), ..Self::default() }
+    }
+
+    /// The edge whose leg has this address.
+    pub(super) fn edge_at(&self, leg: &SocketAddr) -> Option<usize> {
+        self.edge_legs.get(leg).copied()
+    }
+
+    /// A leg between an edge and a proxy that feeds it comes up or goes down.
+    fn edge_leg(&mut self, at: At, edge: usize, middle: usize, up: bool) {
+        if self.edges.len() <= edge {
+            self.edges.resize_with(edge + 1, Edge::default);
+        }
+        let edge = &mut self.edges[edge];
+        edge.changed = at.event;
+        if up {
+            edge.up.push(middle);
+            if !edge.ever.contains(&middle) {
+                edge.ever.push(middle);
+            }
+        } else if let Some(place) = edge.up.iter().position(|up| *up == middle) {
+            edge.up.remove(place);
+        }
+    }
+
     /// Takes what sources and proxies say of legs.
     pub(super) fn observe(&mut self, at: At, event: &Event) {
         match event {
@@ -63,13 +106,22 @@ impl Legs {
                     self.tie(leg, claim);
                 }
             }
-            Event::ProxyLegUp { proxy, local, client, .. } => {
+            Event::ProxyLegUp { proxy, source, local, client, .. } => {
+                if let Some(middle) = self.facts.proxy_behind(*source) {
+                    self.edge_legs.insert(*local, proxy.index());
+                    return self.edge_leg(at, proxy.index(), middle, true);
+                }
                 let claim = Claim { proxy: proxy.index(), client: *client };
                 match self.by_peer.get(local) {
                     Some(leg) => self.tie(*leg, claim),
                     None => {
                         self.claims.insert(*local, claim);
                     }
+                }
+            }
+            Event::ProxyLegDown { proxy, source, local: Some(_), .. } => {
+                if let Some(middle) = self.facts.proxy_behind(*source) {
+                    self.edge_leg(at, proxy.index(), middle, false);
                 }
             }
             _ => {}
@@ -101,9 +153,16 @@ impl Legs {
         legs.push_back(leg);
     }
 
-    /// The legs that can have carried a tick to the client at `local` behind `proxy`; nothing if that cannot be told.
-    pub(super) fn of(&self, local: SocketAddr, proxy: Option<usize>, proxies: usize) -> Candidates {
+    /// The legs that can have carried a tick, which came after the event `since`, to the client at `local` behind `proxy`; nothing if that cannot be told.
+    pub(super) fn of(&self, local: SocketAddr, proxy: Option<usize>, since: u64) -> Candidates {
+        let proxies = usize::from(self.facts.proxies);
         let mut legs = Vec::new();
+        if let Some(edge) = proxy.and_then(|proxy| self.edges.get(proxy)).filter(|edge| !edge.ever.is_empty()) {
+            let certain = edge.changed < since;
+            let middles = if certain { &edge.up } else { &edge.ever };
+            legs.extend(middles.iter().filter_map(|middle| self.by_proxy.get(*middle)).flatten());
+            return Candidates { legs, certain };
+        }
         if let Some(own) = self.by_client.get(&local) {
             legs.extend(own);
         } else if let Some(of_proxy) = proxy.and_then(|proxy| self.by_proxy.get(proxy)).filter(|legs| !legs.is_empty())
@@ -114,7 +173,7 @@ impl Legs {
         } else if proxies == 1 && !self.crowded {
             legs.extend(&self.all);
         }
-        Candidates(legs)
+        Candidates { legs, certain: true }
     }
 
     /// What went out of a symbol on a leg.
@@ -125,17 +184,25 @@ impl Legs {
 
 /// Legs that can have carried a tick to a client.
 #[derive(Default)]
-pub(super) struct Candidates(Vec<u32>);
+pub(super) struct Candidates {
+    legs: Vec<u32>,
+    certain: bool,
+}
 
 impl Candidates {
     /// What went out of the symbol on each of them.
     pub(super) fn sent<'a>(&'a self, legs: &'a Legs, symbol: u32) -> impl Iterator<Item = &'a Stretches> {
-        self.0.iter().filter_map(move |leg| legs.sent(*leg, symbol))
+        self.legs.iter().filter_map(move |leg| legs.sent(*leg, symbol))
+    }
+
+    /// Whether what went out on one of them did come as far as the client's proxy. A leg between an edge and what feeds it may have taken it along.
+    pub(super) fn certain(&self) -> bool {
+        self.certain
     }
 
     /// Whether nothing ties the client to any leg.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.legs.is_empty()
     }
 }
 

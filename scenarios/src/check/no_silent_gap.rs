@@ -38,12 +38,13 @@ enum Contract {
 /// Who is behind what, and what it lost on the way by the proxy's account.
 struct Routes {
     legs: Legs,
-    proxies: usize,
     homes: Homes,
     // Maps are never walked.
     clients: FxHashMap<SocketAddr, (u32, SessionId)>,
     /// Messages dropped by (client, symbol), in that session.
     drops: FxHashMap<(u32, u32), (SessionId, u64)>,
+    /// Messages dropped on the way to an edge, by (edge, symbol).
+    edge_drops: FxHashMap<(usize, u32), u64>,
 }
 
 impl Routes {
@@ -62,21 +63,31 @@ impl Routes {
                     } else {
                         *entry = (*session, 1);
                     }
+                } else if let Some(edge) = self.legs.edge_at(peer) {
+                    *self.edge_drops.entry((edge, at.symbol)).or_default() += 1;
                 }
             }
             _ => self.legs.observe(at, event),
         }
     }
 
-    fn candidates(&self, client: u32) -> Candidates {
+    /// Legs that can have carried what reached a client after the event `since`.
+    fn candidates(&self, client: u32, since: u64) -> Candidates {
         match self.homes.of(client) {
-            Some(Home { local, admitted_by }) => self.legs.of(local, admitted_by, self.proxies),
+            Some(Home { local, admitted_by }) => self.legs.of(local, admitted_by, since),
             None => Candidates::default(),
         }
     }
 
     fn drops(&self, client: u32, session: SessionId, symbol: u32) -> u64 {
-        self.drops.get(&(client, symbol)).filter(|drops| drops.0 == session).map_or(0, |drops| drops.1)
+        let own = self.drops.get(&(client, symbol)).filter(|drops| drops.0 == session).map_or(0, |drops| drops.1);
+        own + self.edge_drops(client, symbol)
+    }
+
+    /// What the client's edge did not get of a symbol.
+    fn edge_drops(&self, client: u32, symbol: u32) -> u64 {
+        let edge = self.homes.of(client).and_then(|home| home.admitted_by);
+        edge.and_then(|edge| self.edge_drops.get(&(edge, symbol))).copied().unwrap_or(0)
     }
 }
 
@@ -84,11 +95,11 @@ impl Accounted {
     pub(super) fn new(facts: &Facts) -> Self {
         Self {
             routes: Routes {
-                legs: Legs::default(),
-                proxies: usize::from(facts.proxies),
+                legs: Legs::new(facts),
                 homes: Homes::new(facts),
                 clients: FxHashMap::default(),
                 drops: FxHashMap::default(),
+                edge_drops: FxHashMap::default(),
             },
             causes: Causes::default(),
             told: 0,

@@ -1,7 +1,7 @@
 //! `nothing-leaks`: when everyone has gone, nothing of them is left.
 //!
 //! Judged at each gauge of a proxy that comes `settle` or longer after the last client's session ended, while nobody dials: no client, no handshake, no queued byte is
-//! counted, and no more legs than sources. And each session that opened has ended once by then.
+//! counted, and no more legs than sources. (The clients of a proxy that feeds edges are these.) And each session that opened has ended once by then.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::{At, Checker, Facts, Findings, NothingLeaks};
 /// The checker. A check is a gauge when nobody is there.
 pub(super) struct Leaks {
     settle_us: u64,
-    sources: u64,
+    facts: Facts,
     /// Who dials, or has a session.
     there: BTreeSet<(ClientId, SessionId)>,
     quiet_since: Option<(u64, u64)>,
@@ -25,7 +25,7 @@ impl Leaks {
     pub(super) fn new(bound: NothingLeaks, facts: &Facts) -> Self {
         Self {
             settle_us: bound.settle.as_micros(),
-            sources: u64::from(facts.sources),
+            facts: facts.clone(),
             there: BTreeSet::new(),
             quiet_since: None,
             came: 0,
@@ -61,11 +61,17 @@ impl Checker for Leaks {
                     return;
                 }
                 findings.check();
+                let edges = if self.facts.feeds_edges(proxy.index()) { u64::from(self.facts.edges) } else { 0 };
+                let behind = if self.facts.is_edge(proxy.index()) {
+                    self.facts.middle() as u64
+                } else {
+                    u64::from(self.facts.sources)
+                };
                 for (what, count, most) in [
-                    ("clients", *clients, 0),
+                    ("clients", *clients, edges),
                     ("handshakes", *handshakes, 0),
                     ("queued bytes", *queue_bytes, 0),
-                    ("legs", *legs, self.sources),
+                    ("legs", *legs, behind),
                 ] {
                     if count > most {
                         findings.violation(at, &[event], || {
@@ -102,6 +108,15 @@ mod tests {
         check(tape().gauge(0, 0, 0), Pass, 1);
         check(tape().gauge(1, 0, 0), Fail, 1);
         check(tape().gauge(0, 1, 0), Fail, 1);
+    }
+
+    #[test]
+    fn a_proxy_that_feeds_edges_keeps_them_and_an_edge_keeps_nobody() {
+        let tiers =
+            |edge: bool| tape().facts(move |facts| (facts.proxies, facts.edges) = if edge { (1, 1) } else { (3, 2) });
+        check(tiers(false).gauge(2, 0, 0), Pass, 1);
+        check(tiers(false).gauge(3, 0, 0), Fail, 1);
+        check(tiers(true).gauge(1, 0, 0), Fail, 1);
     }
 
     #[test]

@@ -576,7 +576,7 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
         bench.add("upstream-caps", bound.checked_min, Box::new(Capped::new(bound, facts)));
     }
     if let Some(bound) = objectives.upstream_dials {
-        bench.add("upstream-dials", bound.checked_min, Box::new(Dials::new(bound)));
+        bench.add("upstream-dials", bound.checked_min, Box::new(Dials::new(bound, facts)));
     }
     if let Some(bound) = objectives.even_spread {
         bench.add("even-spread", bound.checked_min, Box::new(Spread::new(bound, facts)));

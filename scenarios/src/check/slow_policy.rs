@@ -17,7 +17,7 @@ const TRY_AGAIN_LATER: u16 = 1013;
 
 /// The checker. A check is a message dropped, or a client closed for being slow.
 pub(super) struct Policy {
-    said: Option<SlowClient>,
+    facts: Facts,
     dropped: u64,
     conflated: u64,
     closed: u64,
@@ -25,13 +25,15 @@ pub(super) struct Policy {
 
 impl Policy {
     pub(super) fn new(facts: &Facts) -> Self {
-        Self { said: facts.slow_client, dropped: 0, conflated: 0, closed: 0 }
+        Self { facts: facts.clone(), dropped: 0, conflated: 0, closed: 0 }
     }
 }
 
 impl Checker for Policy {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
-        let Some(said) = self.said else { return };
+        let (Event::ProxyDrop { proxy, .. } | Event::ProxyClientClose { proxy, .. }) = event else { return };
+        let edge = self.facts.is_edge(proxy.index());
+        let Some(said) = (if edge { self.facts.edge_slow_client } else { self.facts.slow_client }) else { return };
         match event {
             Event::ProxyDrop { peer, symbol, seq, why: why @ (Why::Overflow | Why::Conflated), .. } => {
                 findings.check();

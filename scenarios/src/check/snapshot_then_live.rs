@@ -14,7 +14,7 @@ use wire::event::{Event, Stamp};
 use wire::feed::Kind;
 use wire::id::SessionId;
 
-use super::homes::{Homes, proxy_hit};
+use super::homes::Homes;
 use super::{At, Checker, Facts, Findings, Origin};
 
 /// How long a proxy surely keeps a symbol that nobody wants (it lingers for a second).
@@ -158,7 +158,7 @@ impl Checker for SnapshotFirst {
                 }
             }
             Event::FaultStart { target, .. } => {
-                if let Some(values) = proxy_hit(target).and_then(|proxy| self.values.get_mut(proxy)) {
+                if let Some(values) = self.facts.proxy_named(target).and_then(|proxy| self.values.get_mut(proxy)) {
                     values.clear();
                 }
             }

@@ -47,6 +47,7 @@ impl Tape {
         let facts = Facts {
             sources: 2,
             proxies: 1,
+            edges: 0,
             clients: 10,
             period_us: 100_000,
             slow_clients: std::iter::once(9..10).collect(),
@@ -70,6 +71,7 @@ impl Tape {
             handshake_us: 5_000_000,
             handshakes_max: 512,
             quota: (20.0, 100.0),
+            edge_slow_client: None,
             client_hosts: vec![("c-0".to_owned(), 0..10)],
         };
         let objectives = toml::from_str(objectives).expect("the objective parses");

@@ -12,7 +12,7 @@ use wire::event::{Event, Phase};
 use wire::id::{ProxyId, SourceId};
 
 use super::taken::Taken;
-use super::{At, Checker, Findings, UpstreamDials};
+use super::{At, Checker, Facts, Findings, UpstreamDials};
 
 /// What counts as one instant.
 const TOGETHER_US: u64 = 20_000;
@@ -22,6 +22,7 @@ const SETTLE_US: u64 = 1_000_000;
 /// The checker. A check is a dial.
 pub(super) struct Dials {
     bound: UpstreamDials,
+    facts: Facts,
     /// Never walked.
     buckets: FxHashMap<(ProxyId, SourceId), Taken>,
     /// By source: dials of the last instant. Never walked.
@@ -34,9 +35,10 @@ pub(super) struct Dials {
 }
 
 impl Dials {
-    pub(super) fn new(bound: UpstreamDials) -> Self {
+    pub(super) fn new(bound: UpstreamDials, facts: &Facts) -> Self {
         Self {
             bound,
+            facts: facts.clone(),
             buckets: FxHashMap::default(),
             lately: FxHashMap::default(),
             // The proxies start with the run, and the first of them before anything says so.
@@ -84,6 +86,8 @@ impl Checker for Dials {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         match event {
             _ if self.over => {}
+            // An edge dials a proxy.
+            Event::ProxyDial { source, .. } if self.facts.proxy_behind(*source).is_some() => {}
             Event::ProxyDial { proxy, source } => {
                 findings.check();
                 self.rate(at, *proxy, *source, findings);

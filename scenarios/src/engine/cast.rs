@@ -7,7 +7,7 @@ use std::time::Duration;
 use loadgen::{Arrival, Reader, Reconnect};
 use sim::{Build, HostId, NotExpressible};
 use tokio_util::sync::CancellationToken;
-use wire::event::{Observer, Sink};
+use wire::event::{Event, Observer, Sink};
 use wire::id::{ProxyId, SourceId, Symbol};
 use wire::net::SocketOptions;
 
@@ -15,7 +15,7 @@ use super::driver;
 use super::reins::Reins;
 use crate::engine::Options;
 use crate::model::{self, Consumed, Engine, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
-use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, proxy_host, source_host};
+use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, source_host};
 use crate::recorder::Recorder;
 use crate::span::Span;
 
@@ -50,10 +50,12 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         hosts.insert(source_host(index), id);
     }
     let reins = reins(plan, options);
-    for index in 0..plan.scenario.proxy.count {
-        let observer = observer.clone();
+    let behind =
+        Observer::new(Arc::new(BehindProxies { record: Arc::clone(recorder), sources: plan.scenario.sources.count }));
+    for (index, host) in (0..).zip(plan.proxy_hosts().chain(plan.edge_hosts())) {
+        let observer = if index < plan.scenario.proxy.count { observer.clone() } else { behind.clone() };
         let (mutant, reins) = (options.mutant, reins.clone());
-        let id = world.host(&proxy_host(index), move |net| {
+        let id = world.host(&host, move |net| {
             let (reins, observer) = (reins.clone(), observer.clone());
             async move {
                 let config = reins.config(index).ok_or(NoProxy::Unknown(index))?;
@@ -68,7 +70,7 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
                 Ok::<(), NoProxy>(())
             }
         });
-        hosts.insert(proxy_host(index), id);
+        hosts.insert(host, id);
     }
     for host in &plan.client_hosts {
         let config = clients(plan, host);
@@ -138,12 +140,35 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
     mock_upstream::Script { steps: own.filter_map(step).collect() }
 }
 
-/// The proxies under the driver's hand. A bug that is planted in a configuration is planted in each that a reload brings, too.
+/// What edges report, on its way to the record. What an edge has for a source is a proxy, numbered after the sources.
+struct BehindProxies {
+    record: Arc<Recorder>,
+    sources: u16,
+}
+
+impl Sink for BehindProxies {
+    fn record(&self, mut event: Event) {
+        if let Some(upstream) = event.upstream_mut() {
+            upstream.0 += self.sources;
+        }
+        self.record.record(event);
+    }
+
+    fn wants_ticks(&self) -> bool {
+        self.record.wants_ticks()
+    }
+}
+
+/// The proxies under the driver's hand, edges after those that feed them. A bug that is planted in a configuration is planted in each that a reload brings, too.
 fn reins(plan: &Plan, options: Options) -> Reins {
     let protocol = protocol(plan.scenario.sources.mode);
-    let upstreams: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
-    Reins::new(plan.scenario.proxy.count, &plan.scenario.proxy, move |index, said| {
-        proxy(said, index, &upstreams, protocol)
+    let sources: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
+    let proxies: Vec<String> = plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect();
+    let first_edge = plan.scenario.proxy.count;
+    let said = std::iter::repeat_n(&plan.scenario.proxy, usize::from(first_edge));
+    let of_edges = plan.scenario.edge.iter().flat_map(|edge| std::iter::repeat_n(edge, usize::from(edge.count)));
+    Reins::new((0..).zip(said.chain(of_edges).cloned()), move |index, said| {
+        proxy(said, index, if index < first_edge { &sources } else { &proxies }, protocol)
     })
     .planting(options.mutant)
 }
@@ -214,7 +239,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         }
     };
     let mut config =
-        loadgen::Config::new(plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
+        loadgen::Config::new(plan.front_hosts().iter().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
     // A few ticks: the library clears all of a buffer before each read, and ten thousand clients have ten thousand of them.
     config.limits.read_buffer = 512;
     config.clients = host.count;

@@ -43,13 +43,12 @@ struct One {
 }
 
 impl Reins {
-    /// Proxies that are yet to start, each with the same part of the scenario.
+    /// Proxies that are yet to start, each with its number and its part of the scenario.
     pub(super) fn new(
-        count: u16,
-        said: &model::Proxy,
+        said: impl Iterator<Item = (u16, model::Proxy)>,
         make: impl Fn(u16, &model::Proxy) -> proxy::Config + Send + Sync + 'static,
     ) -> Self {
-        let all = (0..count).map(|proxy| (proxy, One { said: said.clone(), running: None })).collect();
+        let all = said.map(|(proxy, said)| (proxy, One { said, running: None })).collect();
         Self { make: Arc::new(make), mutant: None, all: Arc::new(Mutex::new(all)) }
     }
 

@@ -12,7 +12,7 @@ use super::{Ended, Options, Segments};
 use crate::check;
 use crate::model::{Engine, Latency};
 use crate::pcap::{Capturing, Packets, Pcap, Place};
-use crate::plan::{Plan, Shape, proxy_host};
+use crate::plan::{Plan, Shape};
 use crate::recorder::Recorder;
 
 /// A link as the engine has it.
@@ -104,8 +104,8 @@ pub(super) fn run(
 /// Sets what CPUs cost.
 fn charge(plan: &Plan, control: &sim::Control, hosts: &Hosts) {
     let Some(cost) = plan.scenario.service_time else { return };
-    for index in 0..plan.scenario.proxy.count {
-        if let Some(host) = hosts.get(&proxy_host(index)) {
+    for name in plan.proxy_hosts().chain(plan.edge_hosts()) {
+        if let Some(host) = hosts.get(&name) {
             control.set_service(*host, cost.simulated());
         }
     }

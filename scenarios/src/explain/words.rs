@@ -5,16 +5,22 @@ mod life;
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::cost::Cost;
 use crate::model::{
-    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Link, Load, Network, ProxyMode, Queues, Reader, Scenario,
-    ServiceTime, SlowClient, SourceMode, Spread, Subscriptions, Waves, Zipf,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Link, Load, Network, Proxy, ProxyMode, Queues, Reader,
+    Scenario, ServiceTime, SlowClient, SourceMode, Spread, Subscriptions, Waves, Zipf,
 };
 
 pub(super) use crate::parse::arrived_us;
 
 /// Who is there.
 pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
-    let mut cast =
-        vec![("sources", sources(scenario)), ("proxy", proxy(scenario)), ("network", network(&scenario.network))];
+    let mut cast = vec![
+        ("sources", sources(scenario)),
+        ("proxy", proxy(&scenario.proxy)),
+        ("network", network(&scenario.network)),
+    ];
+    if let Some(edge) = &scenario.edge {
+        cast.insert(2, ("edge", format!("{}; clients connect to these, and they to the proxies", proxy(edge))));
+    }
     cast.extend(scenario.network.links.iter().map(|link| ("link", self::link(link))));
     if let Some(cost) = scenario.service_time {
         cast.push(("cpu", cpu(cost)));
@@ -62,8 +68,7 @@ fn sources(scenario: &Scenario) -> String {
     text
 }
 
-fn proxy(scenario: &Scenario) -> String {
-    let proxy = &scenario.proxy;
+fn proxy(proxy: &Proxy) -> String {
     let mode = match proxy.mode {
         ProxyMode::Fanout => "fanout (one leg for all)",
         ProxyMode::Relay => "relay (one leg a client)",

@@ -62,6 +62,12 @@ pub static SCENARIO: Table = Table {
             "The instances of the source, which send the same ticks.",
         ),
         key("proxy", Kind::Table(&PROXY), Without::Wrong, "The proxy under test."),
+        key(
+            "edge",
+            Kind::Table(&PROXY),
+            Without::Means("clients connect to `proxy`"),
+            "A tier of proxies before `proxy`, with the same keys: hosts `edge-0`, ... Clients connect to these; what they have for sources are the `proxy-*` hosts.",
+        ),
         key("clients", Kind::List(&Kind::Table(&CLIENTS)), Without::Wrong, "Groups of like clients, at least one."),
         key(
             "faults",
@@ -220,7 +226,7 @@ static PROXY: Table = Table {
             "count",
             Kind::Whole(1, 16),
             Without::Default("1"),
-            "Instances: hosts `proxy-0`, ... Each knows all sources.",
+            "Instances: hosts `proxy-0`, ... (of `edge`: `edge-0`, ...). Each knows all that is behind.",
         ),
         key("mode", Kind::OneOf(PROXY_MODE), Without::Wrong, "How it serves."),
         key(

@@ -203,7 +203,7 @@ fn links(rules: &mut Rules<'_>) {
         }
         if there && pairs(&names, ends[0], ends[1]).is_empty() {
             let message = format!("nothing travels between \"{}\" and \"{}\"", ends[0], ends[1]);
-            let hint = "a link joins a proxy and a source, or clients and a proxy";
+            let hint = "a link joins a proxy and a source, or clients and a proxy (or an edge)";
             rules.wrong_but(&at("between"), message, hint);
         }
         if link.latency.is_none() && link.bandwidth.is_none() && link.loss.is_none() {

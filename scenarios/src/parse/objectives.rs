@@ -416,6 +416,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     contract(rules);
     answers(rules);
     latency(rules);
+    tiers(rules);
     faults(rules);
     clients(rules);
     caps(rules);
@@ -466,6 +467,25 @@ fn contract(rules: &mut Rules<'_>) {
     }
 }
 
+/// What is judged of one tier only.
+fn tiers(rules: &mut Rules<'_>) {
+    if rules.scenario.edge.is_none() {
+        return;
+    }
+    let check = &rules.scenario.check;
+    for (name, asked, lack) in [
+        ("metrics-truth", check.metrics_truth.is_some(), "what clients see, edges count, and what sources see, others"),
+        ("subscription-dedup", check.subscription_dedup.is_some(), "between clients and sources stand two unions"),
+        ("subscription-answers", check.subscription_answers.is_some(), "between clients and sources stand two unions"),
+        ("drain", check.drain.is_some(), "the clients of the proxies that drain are edges"),
+        ("reload", check.reload.is_some(), "the clients of the proxies that reload are edges"),
+    ] {
+        if asked {
+            wrong(rules, name, lack, "take it out, or take [edge] out");
+        }
+    }
+}
+
 fn answers(rules: &mut Rules<'_>) {
     if rules.scenario.check.subscription_answers.is_some() && rules.scenario.sources.mode != SourceMode::V2 {
         let lack = "only v2 answers subscriptions";
@@ -497,10 +517,13 @@ fn latency(rules: &mut Rules<'_>) {
 
 fn faults(rules: &mut Rules<'_>) {
     let scenario = rules.scenario;
-    if scenario.check.failover_time.is_some() && !hits_source(scenario) {
+    let hits_middle = scenario.edge.is_some() && scenario.faults.iter().any(|fault| fault.target.contains("proxy-"));
+    if scenario.check.failover_time.is_some() && !hits_source(scenario) && !hits_middle {
         wrong(rules, "failover-time", "no fault hits a source or its link", "add one under [[faults]]");
-    } else if scenario.check.failover_time.is_some() && scenario.sources.count < 2 {
+    } else if scenario.check.failover_time.is_some() && hits_source(scenario) && scenario.sources.count < 2 {
         wrong(rules, "failover-time", "there is no other source to move to", "write sources.count = 2 or more");
+    } else if scenario.check.failover_time.is_some() && hits_middle && scenario.proxy.count < 2 {
+        wrong(rules, "failover-time", "there is no other proxy to move to", "write proxy.count = 2 or more");
     }
     if let Some(bound) = scenario.check.convergence
         && bound.within > scenario.recovery
@@ -564,10 +587,10 @@ fn clients(rules: &mut Rules<'_>) {
     if let Some(bound) = scenario.check.admission {
         let path = ["check".into(), "admission".into(), "open-at-most".into()];
         let come: u64 = scenario.clients.iter().map(|group| u64::from(group.count)).sum();
-        match scenario.proxy.clients_max {
+        match scenario.front().clients_max {
             None => wrong(rules, "admission", "proxy.clients-max is not set", "set it below the number of clients"),
             Some(each) => {
-                let admitted = u64::from(each) * u64::from(scenario.proxy.count);
+                let admitted = u64::from(each) * u64::from(scenario.front().count);
                 if bound.open_at_most < admitted {
                     let message = format!("admission.open-at-most is below what the proxies admit, {admitted}");
                     rules.wrong_but(&path, message, format!("did you mean {admitted}?"));
@@ -587,7 +610,7 @@ fn clients(rules: &mut Rules<'_>) {
         rules.wrong_but(&path, message, format!("did you mean {queue}?"));
     }
     if scenario.check.slow_policy.is_some() {
-        if scenario.proxy.slow_client.is_none() {
+        if scenario.front().slow_client.is_none() {
             wrong(rules, "slow-policy", "proxy.slow-client is not set", "write proxy.slow-client = \"conflate\"");
         } else if !has_slow(scenario) {
             wrong(rules, "slow-policy", "no group reads slowly", "give a group reader = { stops-after = \"1s\" }");
@@ -601,7 +624,7 @@ fn clients(rules: &mut Rules<'_>) {
     }
     if let Some(bound) = scenario.check.no_client_close
         && !bound.allow_slow
-        && scenario.proxy.slow_client == Some(SlowClient::Disconnect)
+        && scenario.front().slow_client == Some(SlowClient::Disconnect)
         && has_slow(scenario)
     {
         let message = "\"no-client-close\" forbids what proxy.slow-client = \"disconnect\" does to the slow readers";

@@ -1,6 +1,6 @@
 //! Whom a fault's target means: hosts by name, groups of them, links between them.
 
-use super::{client_hosts, proxy_host, source_host};
+use super::{client_hosts, edge_host, proxy_host, source_host};
 use crate::model::Scenario;
 
 /// The source that carries most legs, resolved when the fault begins.
@@ -13,6 +13,8 @@ pub(crate) struct Names {
     hosts: Vec<String>,
     /// Each group of clients with its hosts.
     groups: Vec<(String, Vec<String>)>,
+    /// Whether clients connect to edges, and these to the proxies.
+    two_tiers: bool,
 }
 
 /// A target in its parts: one name, or two and what stands between them.
@@ -31,8 +33,14 @@ impl Names {
             let own = clients.iter().filter(|host| host.group == place).map(|host| host.name.clone());
             (group.name.clone(), own.collect())
         });
-        let servers = (0..scenario.sources.count).map(source_host).chain((0..scenario.proxy.count).map(proxy_host));
-        Self { groups: groups.collect(), hosts: servers.chain(clients.iter().map(|host| host.name.clone())).collect() }
+        let edges = scenario.edge.as_ref().map_or(0, |edge| edge.count);
+        let proxies = (0..scenario.proxy.count).map(proxy_host).chain((0..edges).map(edge_host));
+        let servers = (0..scenario.sources.count).map(source_host).chain(proxies);
+        Self {
+            two_tiers: edges > 0,
+            groups: groups.collect(),
+            hosts: servers.chain(clients.iter().map(|host| host.name.clone())).collect(),
+        }
     }
 
     /// The hosts that a name means; none if it means none.
@@ -68,10 +76,16 @@ impl Names {
         Ok(pairs.filter(|(a, b)| a != b).map(|(a, b)| format!("{a}{sign}{b}")).collect())
     }
 
-    /// Whether anything travels between these two: sources know proxies only, and so do clients.
+    /// Whether anything travels between these two: from tier to tier, sources, proxies, edges if there are any, clients.
     pub(crate) fn joined(&self, one: &str, other: &str) -> bool {
-        let proxy = |host: &str| host.starts_with("proxy-");
-        proxy(one) != proxy(other)
+        let tier = |host: &str| match host.split_once('-') {
+            Some(("source", _)) => 0_u8,
+            Some(("proxy", _)) => 1,
+            Some(("edge", _)) => 2,
+            _ if self.two_tiers => 3,
+            _ => 2,
+        };
+        tier(one).abs_diff(tier(other)) == 1
     }
 
     /// What may be meant, for "did you mean": sources and proxies, the active one, groups and hosts of clients.
@@ -109,6 +123,29 @@ mod tests {
             ("x*", ""),
         ] {
             assert_eq!(names.hosts(name).join(" "), hosts, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_from_tier_to_tier() {
+        let mut names = names();
+        for (one, other, joined) in [
+            ("proxy-0", "source-1", true),
+            ("desk-0", "proxy-1", true),
+            ("desk-0", "source-0", false),
+            ("proxy-0", "proxy-1", false),
+        ] {
+            assert_eq!((names.joined(one, other), names.joined(other, one)), (joined, joined), "{one} {other}");
+        }
+        names.two_tiers = true;
+        for (one, other, joined) in [
+            ("edge-0", "proxy-1", true),
+            ("edge-0", "desk-0", true),
+            ("proxy-0", "desk-0", false),
+            ("edge-0", "source-0", false),
+            ("proxy-0", "source-0", true),
+        ] {
+            assert_eq!((names.joined(one, other), names.joined(other, one)), (joined, joined), "{one} {other}");
         }
     }
 

@@ -16,7 +16,8 @@ fn scenario(name: &str) -> Scenario {
 /// The keys of the `[check]` table.
 fn named(name: &str) -> Vec<String> {
     let entry = catalogue::find(name).expect("in the catalogue");
-    let file: toml::Table = entry.text.parse().expect("a scenario is TOML");
+    let whole = entry.scenarios().expect("a scenario of the catalogue is good");
+    let file: toml::Table = whole[0].text.parse().expect("a scenario is TOML");
     file["check"].as_table().expect("a table").keys().cloned().collect()
 }
 

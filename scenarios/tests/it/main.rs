@@ -14,5 +14,6 @@ mod properties;
 mod races;
 mod second_model;
 mod service_time;
+mod tiers;
 mod trace;
 mod triggers;

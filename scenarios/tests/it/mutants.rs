@@ -79,7 +79,8 @@ fn invariants() -> BTreeSet<String> {
 
 fn checks(scenario: &str) -> Vec<String> {
     let entry = catalogue::find(scenario).expect("in the catalogue");
-    let file: toml::Table = entry.text.parse().expect("a scenario is TOML");
+    let whole = entry.scenarios().expect("a scenario of the catalogue is good");
+    let file: toml::Table = whole[0].text.parse().expect("a scenario is TOML");
     file["check"].as_table().expect("a table").keys().cloned().collect()
 }
 

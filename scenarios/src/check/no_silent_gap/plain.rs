@@ -1,9 +1,9 @@
 //! Plain clients cannot be told of a gap: each tick between two deliveries is charged to a cause.
 //!
 //! - **Not sent**: no source sent it on a leg that can have served this client.
-//! - **Lost with its leg**: it went out on a leg, but the later tick that came may have come by another.
+//! - **Lost with its leg**: it went out on a leg, but the later tick that came may have come by another; or an edge changed its leg in between.
 //! - **Dropped**: exactly one leg carried the later tick, and carried this one before it, so it did reach the proxy; and the proxy has reported a drop for
-//!   this client and symbol.
+//!   this client and symbol, or for the client's edge.
 //! - **Unexplained**: as before, and no drop reported is left. That is a breach.
 //!
 //! Where no leg can be tied to the client, or the tick is too far back, it is counted as not traced.
@@ -84,7 +84,7 @@ impl PlainPair {
         drops: u64,
         causes: &mut Causes,
     ) -> Option<u64> {
-        let legs = routes.candidates(at.client);
+        let legs = routes.candidates(at.client, hole.event);
         let first = (hole.after + 1).max(hole.before.saturating_sub(HOLE_MAX));
         causes.not_traced += first - (hole.after + 1);
         if legs.is_empty() {
@@ -93,7 +93,7 @@ impl PlainPair {
         }
         let sent: Vec<&Stretches> = legs.sent(&routes.legs, at.symbol).collect();
         let mut carriers = sent.iter().filter(|leg| leg.holds(hole.before));
-        let only_leg = carriers.next().filter(|_| carriers.next().is_none());
+        let only_leg = carriers.next().filter(|_| carriers.next().is_none() && legs.certain());
         let mut unexplained = None;
         for missed in first..hole.before {
             if only_leg.is_some_and(|leg| leg.holds(missed)) {

@@ -115,7 +115,7 @@ impl StrongPair {
             return fault.or(named.then_some(Fault::Overlap { epoch, seq }));
         }
         if let Some((had_seq, had_n)) = self.had {
-            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), at, routes));
+            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), (before, at), routes));
         }
         (self.next, self.had) = (Some(seq.saturating_add(1)), Some((seq, n)));
         fault
@@ -177,13 +177,23 @@ fn is_open(to: Option<u64>, reason: GapReason) -> bool {
 }
 
 /// Holds the distance of two stamps against what the legs sent.
-fn miscounted(epoch: u64, seqs: (u64, u64), ticks: (u64, u64), at: At, routes: &Routes) -> Option<Fault> {
+fn miscounted(
+    epoch: u64,
+    seqs: (u64, u64),
+    ticks: (u64, u64),
+    (before, at): (u64, At),
+    routes: &Routes,
+) -> Option<Fault> {
     let told = seqs.1 - seqs.0;
     if ticks.1 <= ticks.0 || ticks.1 - ticks.0 == told {
         // A step back in ticks is disorder: another checker's matter.
         return None;
     }
-    let legs = routes.candidates(at.client);
+    let legs = routes.candidates(at.client, before);
+    if !legs.certain() || routes.edge_drops(at.client, at.symbol) > 0 {
+        // What an edge numbers is what it got.
+        return None;
+    }
     let mut known = legs.sent(&routes.legs, at.symbol).filter(|leg| leg.holds(ticks.1)).peekable();
     let traced = known.peek().is_some();
     let honest = known.any(|leg| leg.count(ticks.0 + 1, ticks.1) == told);

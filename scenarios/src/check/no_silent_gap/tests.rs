@@ -1,7 +1,9 @@
-use super::super::testing::{Tape, check, client_addr};
+use super::super::testing::{Tape, check, client_addr, leg_addr};
 use reports::record::Outcome::{Fail, Inconclusive, Pass};
+use wire::event::{Event, Why};
 use wire::feed::GapReason;
 use wire::feed::Kind::{Replay, Snapshot};
+use wire::id::{ClientId, ProxyId, SessionId, SourceId, Symbol};
 
 fn tape() -> Tape {
     Tape::new("no-silent-gap = {}").leg(0, 0).open(0, 0)
@@ -171,4 +173,48 @@ fn the_greatest_numbers_that_a_peer_can_send_do_no_harm() {
 fn a_session_speaks_one_contract() {
     check(tape().strong(0, 0, 1, (1, 1)).deliver(0, 0, 2), Fail, 1);
     check(tape().deliver(0, 0, 2).gap(0, 0, 1, 2, None), Fail, 1);
+}
+
+/// Proxy 0 feeds edge 0 (proxy 2 in the record), to which client 0 is connected; source 0 sends to proxies 0 and 1.
+fn behind_an_edge(ticks: impl IntoIterator<Item = u64> + Clone) -> Tape {
+    let tape = Tape::new("no-silent-gap = {}").facts(|facts| (facts.proxies, facts.edges) = (3, 1));
+    let tape = tape.leg_of(0, 0, 0, None).leg_of(1, 0, 1, None);
+    let tape = edge_leg(tape, 2, true);
+    let peer = client_addr(0, 0);
+    let open = Event::ClientOpen { client: ClientId(0), session: SessionId(0), target: 0, local: peer, strong: false };
+    let tape = tape.push(Event::ProxyAdmit { proxy: ProxyId(2), peer }).push(open);
+    ticks.into_iter().fold(tape, |tape, n| tape.send(0, 0, 0, n).send(0, 1, 0, n))
+}
+
+/// The edge's leg to what it has for a source, 2 and 3, comes up or goes down.
+fn edge_leg(tape: Tape, source: u16, up: bool) -> Tape {
+    let (proxy, source, local) = (ProxyId(2), SourceId(source), leg_addr(2, source));
+    tape.push(if up {
+        Event::ProxyLegUp { proxy, source, local, epoch: 1, client: None }
+    } else {
+        Event::ProxyLegDown { proxy, source, local: Some(local), why: Why::Reset }
+    })
+}
+
+#[test]
+fn behind_an_edge_a_tick_came_by_the_proxy_that_feeds_it() {
+    check(behind_an_edge(1..=3).deliver(0, 0, 1).deliver(0, 0, 2).deliver(0, 0, 3), Pass, 2);
+    check(behind_an_edge(1..=3).deliver(0, 0, 1).deliver(0, 0, 3), Fail, 1);
+}
+
+#[test]
+fn what_an_edge_lost_with_its_leg_is_charged_to_it_and_what_came_after_is_not() {
+    let moved = |tape: Tape| edge_leg(edge_leg(tape, 2, false), 3, true);
+    let found = check(moved(behind_an_edge(1..=4).deliver(0, 0, 1)).deliver(0, 0, 4), Pass, 1);
+    assert!(found.summary.contains("2 lost with their leg"), "{}", found.summary);
+    let after = moved(behind_an_edge(1..=6).deliver(0, 0, 1)).deliver(0, 0, 4);
+    check(after.deliver(0, 0, 6), Fail, 2);
+}
+
+#[test]
+fn what_was_dropped_on_the_way_to_an_edge_is_charged_to_all_behind_it() {
+    let symbol = Symbol::numbered(0);
+    let drop =
+        Event::ProxyDrop { proxy: ProxyId(0), peer: leg_addr(2, 2), symbol, epoch: 1, seq: 1, why: Why::Overflow };
+    check(behind_an_edge(1..=3).deliver(0, 0, 1).push(drop).deliver(0, 0, 3), Pass, 1);
 }

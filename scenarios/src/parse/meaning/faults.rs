@@ -127,7 +127,7 @@ fn target(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) -> 
             rules.wrong_but(
                 &path,
                 message,
-                "a link joins a proxy and a source, or clients and a proxy: \"proxy-0/source-0\"",
+                "a link joins a proxy and a source, or clients and a proxy (or an edge): \"proxy-0/source-0\"",
             );
             false
         }
@@ -167,8 +167,9 @@ pub(super) fn there(scenario: &Scenario) -> String {
         _ => format!("{name}-0 to {name}-{}", count - 1),
     };
     let groups: Vec<&str> = scenario.clients.iter().map(|group| group.name.as_str()).collect();
+    let edges = scenario.edge.as_ref().map_or_else(String::new, |edge| format!("{}, ", range("edge", edge.count)));
     format!(
-        "{}, {SOURCE_ACTIVE}, {}, {CLIENTS}, {}",
+        "{}, {SOURCE_ACTIVE}, {}, {edges}{CLIENTS}, {}",
         range("source", scenario.sources.count),
         range("proxy", scenario.proxy.count),
         groups.join(", ")

@@ -34,15 +34,38 @@ fn modes(rules: &mut Rules<'_>) {
             "give a group open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
         );
     }
-    if let Some(stale) = scenario.proxy.stale_after
-        && !echo
-        && stale <= scenario.sources.period
-    {
-        let message = format!(
-            "proxy.stale-after of {stale} gives healthy sources up: they tick every {}",
-            scenario.sources.period
-        );
-        rules.wrong_but(&["proxy".into(), "stale-after".into()], message, "some periods longer, at least");
+    for (tier, proxy) in [("proxy", Some(&scenario.proxy)), ("edge", scenario.edge.as_ref())] {
+        if let Some(stale) = proxy.and_then(|proxy| proxy.stale_after)
+            && !echo
+            && stale <= scenario.sources.period
+        {
+            let message = format!(
+                "{tier}.stale-after of {stale} gives healthy sources up: they tick every {}",
+                scenario.sources.period
+            );
+            rules.wrong_but(&[tier.into(), "stale-after".into()], message, "some periods longer, at least");
+        }
+    }
+    edge(rules);
+}
+
+/// Two tiers are fan-outs of one feed, and hosts of one make.
+fn edge(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let Some(edge) = &scenario.edge else { return };
+    for (tier, mode) in [("proxy", scenario.proxy.mode), ("edge", edge.mode)] {
+        if mode == ProxyMode::Relay {
+            let message = format!("{tier}.mode \"relay\": with two tiers both are fan-outs");
+            rules.wrong_but(&[tier.into(), "mode".into()], message, "write mode = \"fanout\"");
+        }
+    }
+    if scenario.sources.mode == SourceMode::V2 {
+        let message = "sources.mode \"v2\": with two tiers nothing says whose answer a client is told";
+        rules.wrong_but(&["sources".into(), "mode".into()], message, "write mode = \"v1\"");
+    }
+    if edge.shards.unwrap_or(1) != scenario.proxy.shards.unwrap_or(1) {
+        let message = "edge.shards differs from proxy.shards: all hosts of a run have as many";
+        rules.wrong(&["edge".into(), "shards".into()], message);
     }
 }
 
@@ -78,7 +101,7 @@ fn groups(rules: &mut Rules<'_>) {
         let name = &group.name;
         if !is_kebab(name) {
             rules.wrong_but(&at("name"), format!("group \"{name}\" is not in kebab-case"), kebab_hint(name));
-        } else if name == "source" || name == "proxy" {
+        } else if ["source", "proxy", "edge"].contains(&name.as_str()) {
             rules.wrong(&at("name"), format!("group \"{name}\" would share host names with the {name} itself"));
         } else if scenario.clients[..index].iter().any(|earlier| earlier.name == *name) {
             rules.wrong(&at("name"), format!("two groups are named \"{name}\""));

@@ -37,26 +37,30 @@ pub(super) fn check(rules: &mut Rules<'_>) {
 fn lacks(scenario: &Scenario, state: State) -> Option<&'static str> {
     let faults = &scenario.faults;
     let on_source = hits_source(scenario);
+    // Those that feed edges are sources to them.
+    let on_upstream =
+        on_source || scenario.edge.is_some() && faults.iter().any(|fault| fault.target.contains("proxy-"));
+    let front = scenario.front();
     let back = faults
         .iter()
         .any(|fault| fault.kind.ends_process() && (fault.lasts.is_some() || fault.kind == FaultKind::Restart));
     let slow = has_slow(scenario);
     let can = match state {
         State::ClientOpened | State::Delivered => true,
-        State::FaultOnActiveSource | State::Failover => on_source,
+        State::FaultOnActiveSource => on_source,
+        State::Failover => on_upstream,
         State::HostRestarted => back,
         State::ClientShed => {
-            let proxy = &scenario.proxy;
             let refused = |group: &Clients| {
-                group.behaviour.handshake != Handshake::Whole || !proxy.lets_origin_of(&group.behaviour)
+                group.behaviour.handshake != Handshake::Whole || !front.lets_origin_of(&group.behaviour)
             };
-            proxy.clients_max.or(proxy.pending_max).is_some() || scenario.clients.iter().any(refused)
+            front.clients_max.or(front.pending_max).is_some() || scenario.clients.iter().any(refused)
         }
         State::SubscriptionDenied => !scenario.sources.denied.is_empty(),
         State::ProxyDrained => faults.iter().any(|fault| fault.kind == FaultKind::Drain),
         State::ProxyReloaded => faults.iter().any(|fault| fault.kind == FaultKind::Reload),
-        State::MessageDropped => slow && scenario.proxy.slow_client != Some(SlowClient::Disconnect),
-        State::SlowClientClosed => slow && scenario.proxy.slow_client != Some(SlowClient::DropOldest),
+        State::MessageDropped => slow && front.slow_client != Some(SlowClient::Disconnect),
+        State::SlowClientClosed => slow && front.slow_client != Some(SlowClient::DropOldest),
         State::GapTold => {
             scenario.proxy.mode == ProxyMode::Fanout && scenario.clients.iter().any(|group| group.strong > 0.0)
         }

@@ -67,7 +67,8 @@ fn moment(rules: &mut Rules<'_>, path: &[Step<'_>], asked: &Asked<'_>) {
         there(rules, &at("source"), "source", source, &plan.source_hosts().collect::<Vec<_>>(), "it is not there");
     }
     if let Some(proxy) = asked.proxy {
-        there(rules, &at("proxy"), "proxy", proxy, &plan.proxy_hosts().collect::<Vec<_>>(), "it is not there");
+        let known: Vec<String> = plan.proxy_hosts().chain(plan.edge_hosts()).collect();
+        there(rules, &at("proxy"), "proxy", proxy, &known, "it is not there");
     }
     if let Some(group) = asked.group {
         let known: Vec<String> = scenario.clients.iter().map(|group| group.name.clone()).collect();

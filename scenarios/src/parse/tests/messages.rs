@@ -238,7 +238,7 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
         "[extra]\n",
         &[
             "1:1: the file lacks the key \"clients\"; it must be tables",
-            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\"",
+            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"edge\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\"",
         ],
     );
     check(
@@ -381,7 +381,7 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
         "",
         "[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"source-0/source-1\"\n",
         &[
-            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source, or clients and a proxy: \"proxy-0/source-0\"",
+            "21:10: nothing travels on the link \"source-0/source-1\"; a link joins a proxy and a source, or clients and a proxy (or an edge): \"proxy-0/source-0\"",
         ],
     );
     // Overlapping faults add up; a source's script does one thing at a time.
@@ -854,7 +854,7 @@ fn a_link_joins_hosts_that_speak_with_each_other() {
         ),
         (
             "between = [\"all\", \"source-0\"]\nloss = 0.1",
-            "20:11: nothing travels between \"all\" and \"source-0\"; a link joins a proxy and a source, or clients and a proxy",
+            "20:11: nothing travels between \"all\" and \"source-0\"; a link joins a proxy and a source, or clients and a proxy (or an edge)",
         ),
         (
             "between = [\"source-active\", \"proxy-0\"]\nloss = 0.1",
@@ -891,6 +891,48 @@ fn a_link_joins_hosts_that_speak_with_each_other() {
         problems[0].to_string(),
         "x.toml:1:12: cannot express: turmoil has neither bandwidth nor loss that keeps a stream whole; take \"turmoil\" out of engines"
     );
+}
+
+#[test]
+fn two_tiers_are_fan_outs_of_one_feed() {
+    let edge = |lines: &str| format!("mode = \"fanout\"\ncount = 2\n\n[edge]\n{lines}");
+    check("mode = \"fanout\"", &edge("mode = \"fanout\"\ncount = 3"), &[]);
+    for (lines, expect) in [
+        ("mode = \"relay\"", "14:8: edge.mode \"relay\": with two tiers both are fan-outs; write mode = \"fanout\""),
+        (
+            "mode = \"fanout\"\nstale-after = \"50ms\"",
+            "15:15: edge.stale-after of 50ms gives healthy sources up: they tick every 100ms; some periods longer, at least",
+        ),
+        (
+            "mode = \"fanout\"\nshards = 2",
+            "15:10: edge.shards differs from proxy.shards: all hosts of a run have as many",
+        ),
+        ("count = 2", "13:1: edge lacks the key \"mode\"; it must be \"fanout\" or \"relay\""),
+        ("mode = \"fanout\"\nqueue-byte = 1", "15:1: unknown key \"queue-byte\"; did you mean \"queue-bytes\"?"),
+    ] {
+        check("mode = \"fanout\"", &edge(lines), &[expect]);
+    }
+    let with = |rest: &str| {
+        let text = super::spoiled("mode = \"fanout\"", &edge("mode = \"fanout\"")) + rest;
+        let problems = super::parse("x.toml", &text).err().unwrap_or_default();
+        problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let fault = |target: &str| {
+        with(&format!("\n[[faults]]\nkind = \"stall\"\nat = \"1s\"\nfor = \"1s\"\ntarget = \"{target}\"\n"))
+    };
+    for good in ["edge-0", "edge-0/proxy-1", "all/edge-0", "proxy-0/source-0"] {
+        assert_eq!(fault(good), "", "{good}");
+    }
+    assert_eq!(fault("all/proxy-0"), "nothing travels on the link \"all/proxy-0\"");
+    assert!(
+        fault("edge-1").starts_with(
+            "target \"edge-1\" is not there: source-0, source-1, source-active, proxy-0, proxy-1, edge-0,"
+        )
+    );
+    for name in ["metrics-truth", "subscription-dedup", "subscription-answers"] {
+        let found = with(&format!("{name} = {{}}\n"));
+        assert!(found.contains(&format!("\"{name}\" cannot be checked: ")), "{found}");
+    }
 }
 
 #[test]
