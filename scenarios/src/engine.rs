@@ -187,9 +187,9 @@ fn facts(plan: &Plan) -> Facts {
         slow_client: plan.scenario.proxy.slow_client,
         edge_slow_client: plan.scenario.edge.as_ref().and_then(|edge| edge.slow_client),
         moves: consumed == Some(Consumed::Sharded),
-        hostile: plan.clients_of(|group| plan.scenario.proxy.finds_hostile(&group.behaviour)),
+        hostile: plan.clients_of(|group| plan.scenario.front().finds_hostile(&group.behaviour)),
         offenders: offenders(plan),
-        wrong_keys: plan.clients_of(|group| !plan.scenario.proxy.knows_key_of(&group.behaviour)),
+        wrong_keys: plan.clients_of(|group| !plan.scenario.front().knows_key_of(&group.behaviour)),
         silent: plan.clients_of(|group| !group.behaviour.pongs),
         pings: (micros(limits.client_ping_interval), micros(limits.client_pong_timeout)),
         dawdlers: plan.clients_of(|group| group.behaviour.handshake != Handshake::Whole),
@@ -227,7 +227,7 @@ fn quota(limits: &proxy::Limits) -> (f64, f64) {
 
 /// What is to become of those who break the protocol or are not let in.
 fn offenders(plan: &Plan) -> Vec<(std::ops::Range<u32>, Offender)> {
-    let proxy = &plan.scenario.proxy;
+    let proxy = plan.scenario.front();
     let message_max = plan.limits().client_message_max;
     let outcome = |group: &Clients| {
         let behaviour = &group.behaviour;

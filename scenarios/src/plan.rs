@@ -213,7 +213,7 @@ impl Plan {
     /// The limits with which the proxies start, defaults and all.
     #[must_use]
     pub(crate) fn limits(&self) -> proxy::Limits {
-        self.scenario.proxy.limits()
+        self.scenario.front().limits()
     }
 
     /// The clients of groups of some kind, as half-open ranges.

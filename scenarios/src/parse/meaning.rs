@@ -4,6 +4,7 @@ mod faults;
 mod life;
 pub(super) mod load;
 pub(super) mod reach;
+mod samples;
 mod triggers;
 
 use std::ops::Range;
@@ -94,6 +95,7 @@ pub(super) fn check(
     load::check(&mut rules);
     if values_right {
         load::amount(&mut rules);
+        samples::check(&mut rules);
     }
     faults::check(&mut rules);
     life::check(&mut rules);

@@ -273,20 +273,22 @@ pub(super) fn amount(rules: &mut Rules<'_>) {
 /// Messages that all clients together are planned to receive, if all are admitted and nothing fails.
 pub(crate) fn deliveries(scenario: &Scenario) -> f64 {
     let run_us = (scenario.warmup.as_micros() + scenario.steady.as_micros() + scenario.recovery.as_micros()) as f64;
-    let ticks_per_s = 1e6 / scenario.sources.period.as_micros().max(1) as f64;
     scenario
         .clients
         .iter()
         .map(|group| {
             let there_us = (run_us - group.start.as_micros() as f64).max(0.0);
             let there_us = group.load.stay().map_or(there_us, |stay| there_us.min(stay.as_micros() as f64));
-            let per_s = match scenario.sources.mode {
-                SourceMode::V1 | SourceMode::V2 => {
-                    f64::from(group.subscriptions.each(scenario.sources.symbols)) * ticks_per_s
-                }
-                SourceMode::Echo => group.load.requests_per_s().unwrap_or(0.0),
-            };
-            f64::from(group.count) * per_s * there_us / 1e6
+            f64::from(group.count) * per_s(scenario, group) * there_us / 1e6
         })
         .sum()
+}
+
+/// Messages that a client of a group is planned to receive in a second.
+pub(super) fn per_s(scenario: &Scenario, group: &Clients) -> f64 {
+    let ticks_per_s = 1e6 / scenario.sources.period.as_micros().max(1) as f64;
+    match scenario.sources.mode {
+        SourceMode::V1 | SourceMode::V2 => f64::from(group.subscriptions.each(scenario.sources.symbols)) * ticks_per_s,
+        SourceMode::Echo => group.load.requests_per_s().unwrap_or(0.0),
+    }
 }

@@ -935,6 +935,49 @@ fn two_tiers_are_fan_outs_of_one_feed() {
     }
 }
 
+/// Ten clients, four symbols, ten ticks a second of each: 400 messages a second, for 13 s from the steady phase on.
+#[test]
+fn what_is_asked_of_the_load_it_must_be_able_to_give() {
+    let check_with =
+        |objective: &str| format!("symbol-order = {{}}\n{objective}\n[service-time]\nproxy-per-segment = \"5us\"");
+    let latency = |rest: &str| check_with(&format!("delivery-latency = {{ at-most = \"20ms\", {rest} }}"));
+    for good in [
+        "quantile = 0.99",
+        "quantile = 0.998, samples-min = 5_000",
+        "quantile = 1.0",
+        "quantile = 0.5, from-phase = \"recovery\"",
+    ] {
+        check("symbol-order = {}", &latency(good), &[]);
+    }
+    check(
+        "symbol-order = {}",
+        &latency("quantile = 0.999"),
+        &[
+            "18:51: the quantile 0.999 takes 10000 samples, and the load gives about 5200; more clients or symbols, a longer steady, or a lower quantile",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        &latency("quantile = 0.999, from-phase = \"recovery\""),
+        &[
+            "18:51: the quantile 0.999 takes 10000 samples, and the load gives about 1200; more clients or symbols, a longer steady, or a lower quantile",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        &latency("quantile = 0.9, samples-min = 6_000"),
+        &["18:70: delivery-latency.samples-min is 6000, and the load gives about 5200; 4680 and some room below it"],
+    );
+    check(
+        "symbol-order = {}",
+        "symbol-order = { checked-min = 20_000 }\n[[reach]]\nstate = \"delivered\"\nat-least = 20_000",
+        &[
+            "17:32: symbol-order.checked-min is 20000, and the load gives about 6000 messages; a floor below that",
+            "20:12: state \"delivered\" cannot be reached 20000 times: the load gives about 6000 messages",
+        ],
+    );
+}
+
 #[test]
 fn only_v2_denies_and_only_what_is_there() {
     check(
