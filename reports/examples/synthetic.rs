@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         verdict: report.verdict.clone(),
         report: Some(format!("{folder}/report.html")),
         replay_command: report.replay_command,
+        nth: 0,
     };
     let mut passed = RunSummary { report: None, ..failed.clone() };
     passed.verdict.scenario = "relay-fair-shares".to_owned();

@@ -70,13 +70,14 @@ pub fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 9e15 { format!("{value:.0}") } else { value.to_string() }
 }
 
+/// The same as JSON.
+pub(crate) fn json(value: f64) -> serde_json::Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { (value as i64).into() } else { value.into() }
+}
+
 #[expect(clippy::ref_option, reason = "serde's signature")]
 fn plain<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => serializer.serialize_i64(*value as i64),
-        Some(value) => serializer.serialize_f64(*value),
-        None => serializer.serialize_none(),
-    }
+    value.map(json).serialize(serializer)
 }
 
 impl Gate {

@@ -4,8 +4,12 @@
 //! percentiles; counts are sums over the runs; a greatest value is the greatest of all, an index of fairness the lowest.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
+
+use crate::folder::{WriteError, write_pretty};
+use crate::gate;
 
 use crate::metrics::{Histogram, Histograms, Metrics};
 
@@ -20,6 +24,29 @@ pub struct Measures {
     greatest: BTreeMap<&'static str, u64>,
     /// The lowest of the runs, by name.
     lowest: BTreeMap<&'static str, f64>,
+}
+
+/// Writes `measures.json` into `dir`: for each scenario how many runs were merged, and every figure over them.
+///
+/// # Errors
+/// [`WriteError`] names the file and what to do.
+pub fn write<'m>(dir: &Path, scenarios: impl IntoIterator<Item = (&'m str, &'m Measures)>) -> Result<(), WriteError> {
+    #[derive(Serialize)]
+    struct All<'m> {
+        schema: u32,
+        scenarios: BTreeMap<&'m str, One>,
+    }
+    #[derive(Serialize)]
+    struct One {
+        runs: u64,
+        figures: BTreeMap<String, serde_json::Value>,
+    }
+    let one = |measures: &Measures| One {
+        runs: measures.runs,
+        figures: measures.figures().into_iter().map(|(name, value)| (name, gate::json(value))).collect(),
+    };
+    let scenarios = scenarios.into_iter().map(|(name, measures)| (name, one(measures))).collect();
+    write_pretty(&dir.join("measures.json"), &All { schema: crate::record::SCHEMA, scenarios })
 }
 
 /// Digits kept of an index between 0 and 1, as a factor.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use askama::Template;
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::figure;
 use crate::folder::{WriteError, write_file, write_pretty};
@@ -24,6 +24,8 @@ pub struct RunSummary {
     pub report: Option<String>,
     /// The command that runs it again.
     pub replay_command: String,
+    /// Its place in the sequence of its scenario's runs, from 0: where shards are merged, they come to stand in this order.
+    pub nth: u64,
 }
 
 /// What the summary says of the whole campaign.
@@ -43,6 +45,10 @@ pub struct SummaryMeta {
     pub shares: Vec<Share>,
     /// The word that seeds were taken from, if they were.
     pub seeds_from: Option<String>,
+    /// Which part of all runs this is: `2/8`. None: all of them.
+    pub shard: Option<String>,
+    /// What should be there and is not: shards that were not merged. Makes the whole inconclusive.
+    pub missing: Vec<String>,
     /// The run that had to fail, if there was one.
     pub canary: Option<Canary>,
     /// How the runs compare with earlier ones, if that was asked for.
@@ -78,7 +84,7 @@ impl Marks {
 }
 
 /// How many runs of a scenario are done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// Its name.
     pub scenario: String,
@@ -97,7 +103,7 @@ impl Share {
 }
 
 /// A run with a planted bug that must fail: the proof that the alarm works.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
     /// Whether it failed as it must.
     pub rang: bool,
@@ -207,7 +213,10 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
 /// reached, or where something could not be compared.
 #[must_use]
 pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Overall {
-    let weak = runs.is_empty() || meta.runs_left_out() > 0 || meta.canary.as_ref().is_some_and(|canary| !canary.rang);
+    // A shard may have got nothing to do.
+    let nothing = runs.is_empty() && meta.shard.is_none();
+    let weak = nothing || meta.runs_left_out() > 0 || !meta.missing.is_empty();
+    let weak = weak || meta.canary.as_ref().is_some_and(|canary| !canary.rang);
     let weak = weak || meta.gate.as_ref().is_some_and(|gate| gate.incomparable().next().is_some());
     let missed = meta.marks.as_ref().is_some_and(|marks| marks.required && !marks.missed.is_empty());
     let worse = meta.gate.as_ref().is_some_and(|gate| gate.worse().next().is_some());
@@ -234,6 +243,10 @@ struct Summary<'a> {
     marks: Option<&'a Marks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seeds_from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<&'a Canary>,
     shares: &'a [Share],
@@ -270,6 +283,7 @@ struct SummaryRun<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a str>,
     replay: &'a str,
+    nth: u64,
 }
 
 /// The reason why a run did not pass.
@@ -299,6 +313,7 @@ impl<'a> Summary<'a> {
             wall_seconds: run.verdict.wall_seconds,
             report: run.report.as_deref(),
             replay: &run.replay_command,
+            nth: run.nth,
         };
         Self {
             schema: SCHEMA,
@@ -309,6 +324,8 @@ impl<'a> Summary<'a> {
             wall_seconds: meta.wall_seconds,
             runs_left_out: meta.runs_left_out(),
             seeds_from: meta.seeds_from.as_deref(),
+            shard: meta.shard.as_deref(),
+            missing: &meta.missing,
             canary: meta.canary.as_ref(),
             shares: &meta.shares,
             marks: meta.marks.as_ref(),

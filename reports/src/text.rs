@@ -51,8 +51,8 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
     ));
     if meta.runs_left_out() > 0 {
         text.push_str(&format!("{} runs were left out: the time budget was over\n", meta.runs_left_out()));
-        meta.left_out().for_each(|line| text.push_str(&format!("  {}\n", clean(&line))));
     }
+    meta.left_out().for_each(|line| text.push_str(&format!("  {}\n", clean(&line))));
     if let Some(canary) = &meta.canary {
         for line in figure::wrapped(&clean(&canary.words()), COLUMNS, 6) {
             text.push_str(&format!("{line}\n"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use reports::folder::{self, RunReport, WriteError, gather};
+use reports::measures::{self, Measures};
 use reports::record::Verdict;
 use reports::summary::{self, RunSummary, SummaryMeta};
 use wire::event::Timed;
@@ -30,6 +31,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     /// What was added, by its place in the agenda.
     runs: BTreeMap<Place, RunSummary>,
+    /// What was measured of each scenario, in the usual order of ready tasks.
+    measures: BTreeMap<String, Measures>,
 }
 
 /// What is wanted of a run besides its figures.
@@ -55,7 +58,7 @@ impl Folder {
             // A convenience: where links cannot be made, the folder is there all the same.
             let _ = link_latest(&path);
         }
-        Ok(Self { path, runs: BTreeMap::new() })
+        Ok(Self { path, runs: BTreeMap::new(), measures: BTreeMap::new() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -73,7 +76,7 @@ impl Folder {
         let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.text, job.service_time);
-        let replay_command = format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")));
+        let replay_command = replay_command(&dir);
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = gather(&run.verdict, events, AROUND);
         clear(&dir)?;
@@ -84,6 +87,10 @@ impl Folder {
             folder::write_events(&dir, events)?;
         }
         let cut = write_captures(&dir, job, &run)?;
+        if run.verdict.order == 0 {
+            let measures = self.measures.entry(run.verdict.scenario.clone()).or_default();
+            measures.merge(&Measures::of(&run.metrics));
+        }
         folder::write_run(
             &dir,
             &RunReport {
@@ -100,7 +107,7 @@ impl Folder {
             },
         )?;
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
-        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command });
+        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command, nth: place.nth });
         Ok(cut)
     }
 
@@ -113,6 +120,7 @@ impl Folder {
     pub(crate) fn finish(&mut self, meta: &SummaryMeta) -> Result<Vec<RunSummary>, WriteError> {
         let runs: Vec<RunSummary> = self.runs.values().cloned().collect();
         summary::write_summary(&self.path, &runs, meta)?;
+        measures::write(&self.path, self.measures.iter().map(|(name, measures)| (name.as_str(), measures)))?;
         Ok(runs)
     }
 }
@@ -153,6 +161,11 @@ fn clear(dir: &Path) -> Result<(), WriteError> {
     let charts = dir.join("charts");
     let removed = std::fs::remove_dir_all(&charts);
     gone(charts, removed)
+}
+
+/// The command that runs the run in `dir` again.
+pub(crate) fn replay_command(dir: &Path) -> String {
+    format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")))
 }
 
 /// A path as a word for a shell: there to be copied.

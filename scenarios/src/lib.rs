@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `allocator`: the one that programs with many worlds choose.
+//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `merge`: shards made whole. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -29,6 +29,7 @@ pub mod explain;
 mod folder;
 pub mod gate;
 pub mod marks;
+pub mod merge;
 pub mod model;
 pub mod mutants;
 pub mod parse;

@@ -4,6 +4,7 @@ mod annotations;
 mod bless;
 mod diff;
 mod difference;
+mod merge;
 mod mutants;
 mod run;
 mod select;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::agenda::Shard;
 use crate::engine::{EngineError, Options};
 use crate::gate;
 use crate::model::Engine;
@@ -71,6 +73,8 @@ enum Command {
         /// The same: how it is
         now: PathBuf,
     },
+    /// Put the run folders of all shards together: the same summary, verdicts and JUnit as one command would have given
+    Merge(MergeArgs),
     /// Lint scenario files: file:line:column, what is wrong, what was probably meant
     Check {
         /// Scenario files
@@ -241,6 +245,9 @@ struct RunArgs {
     /// Which runs get a report.html with charts
     #[arg(long, value_enum, default_value_t = ReportsArg::First)]
     reports: ReportsArg,
+    /// Only part I of N, by scenario and seed; `windtunnel merge` puts the parts together. Baselines and required marks are for the whole: give them to merge
+    #[arg(long, value_name = "I/N", value_parser = select::shard, conflicts_with_all = ["baseline", "require_reached"])]
+    shard: Option<Shard>,
     /// Hold the runs against the baselines in DIR: exit code 3 if one is worse past its tolerance
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = gate::FOLDER)]
     baseline: Option<PathBuf>,
@@ -292,6 +299,25 @@ struct MutantsArgs {
     /// With these seeds, both included
     #[arg(long, value_parser = select::seeds, default_value = "1..3", requires = "prove")]
     seeds: select::Seeds,
+}
+
+#[derive(Debug, Args)]
+struct MergeArgs {
+    /// The run folders
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Where the merged folder goes
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Hold the runs against the baselines in DIR, as `run` does
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = gate::FOLDER)]
+    baseline: Option<PathBuf>,
+    /// A mark in the programs that no run reached makes the result inconclusive, as `run` does
+    #[arg(long)]
+    require_reached: bool,
+    /// Print annotations for GitHub's pages, too (of itself where GITHUB_ACTIONS is set): at most ten
+    #[arg(long)]
+    annotations: bool,
 }
 
 #[derive(Debug, Args)]
@@ -363,6 +389,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Bless(args) => bless::bless(&args),
         Command::Diff { before, now } => diff::diff(&before, &now),
+        Command::Merge(args) => merge::merge(&args),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),

@@ -27,10 +27,11 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         figure::seconds(meta.wall_seconds)
     );
     if meta.runs_left_out() > 0 {
-        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n\n", meta.runs_left_out()));
-        for line in meta.left_out().take(LEFT_OUT_MAX) {
-            text.push_str(&format!("- {}\n", escaped(&figure::cut(&line, 200))));
-        }
+        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out()));
+    }
+    for (place, line) in meta.left_out().take(LEFT_OUT_MAX).enumerate() {
+        let gap = if place == 0 { "\n" } else { "" };
+        text.push_str(&format!("{gap}- {}\n", escaped(&figure::cut(&line, 200))));
     }
     if let Some(canary) = &meta.canary {
         text.push_str(&format!("\n{}\n", escaped(&figure::cut(&canary.words(), 1000))));

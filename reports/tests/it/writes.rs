@@ -26,7 +26,7 @@ fn marks(required: bool) -> Marks {
 
 fn summary_of(verdict: Verdict, report: Option<&str>) -> RunSummary {
     let replay_command = format!("cargo windtunnel run {} --seed {}", verdict.scenario, verdict.seed);
-    RunSummary { verdict, report: report.map(str::to_owned), replay_command }
+    RunSummary { verdict, report: report.map(str::to_owned), replay_command, nth: 0 }
 }
 
 /// A failed run, a passed one, and one that could not be judged.

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::select::{Chosen, DEFAULT, SEEDS_MAX};
 use super::{CaptureArgs, Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, twice};
-use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Wish};
+use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
 use crate::capsule::Capsule;
@@ -90,6 +90,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             wall_seconds: began.elapsed().as_secs_f64(),
             shares,
             seeds_from: word.clone(),
+            shard: args.shard.map(|Shard { index, of }| format!("{index}/{of}")),
+            missing: Vec::new(),
             canary: canary.clone(),
             marks: None,
             gate: None,
@@ -161,7 +163,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
 }
 
 /// The exit code that a summary comes to.
-fn code(runs: &[RunSummary], meta: &SummaryMeta) -> Result<u8, Failure> {
+pub(super) fn code(runs: &[RunSummary], meta: &SummaryMeta) -> Result<u8, Failure> {
     if let Some(silent) = meta.canary.as_ref().filter(|canary| !canary.rang) {
         return Err(Failure::harness(format!("canary: {}", silent.message)));
     }
@@ -192,7 +194,7 @@ fn wish(args: &RunArgs, scenario: &str, word: Option<&str>, against: Option<&Aga
     };
     let select::Seeds { first, last } = args.select.orders;
     let minimum = minimum.min(seeds.count()).saturating_mul(last - first + 1);
-    Wish { seeds, orders: (first, last), minimum, shard: None }
+    Wish { seeds, orders: (first, last), minimum, shard: args.shard }
 }
 
 /// Where seeds come from: the word itself, or for `random` one that nobody chose.
@@ -222,17 +224,23 @@ fn baselines(
             engine.word()
         )));
     }
-    if !dir.is_dir() {
-        return Err(Failure::usage(format!(
-            "there is no folder {}: go to the top of the tree, or say --baseline DIR (scenarios come before it); `windtunnel bless` makes one",
-            dir.display()
-        )));
-    }
+    baseline_folder(dir)?;
     let mut against = Against::new(dir);
     for Chosen { scenario, text, .. } in chosen {
         against.expect(&scenario.name, text, service_time).map_err(|error| baseline_failure(&error))?;
     }
     Ok(against)
+}
+
+/// Whether there is a folder of baselines.
+pub(super) fn baseline_folder(dir: &Path) -> Result<(), Failure> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "there is no folder {}: go to the top of the tree, or say --baseline DIR (scenarios come before it); `windtunnel bless` makes one",
+        dir.display()
+    )))
 }
 
 /// A baseline that cannot be used.
@@ -244,7 +252,7 @@ pub(super) fn baseline_failure(error: &BaselineError) -> Failure {
 }
 
 /// What to do with what a comparison shows, if anything.
-fn advice(gate: &Gate, folder: &Path) -> Option<String> {
+pub(super) fn advice(gate: &Gate, folder: &Path) -> Option<String> {
     let bless = format!("windtunnel bless {} --reason \"...\"", folder.display());
     let any = |change| gate.scenarios.iter().any(|scenario| scenario.has(change));
     if any(Change::Worse) {

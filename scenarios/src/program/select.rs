@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, SelectArgs, exit, print, say};
+use crate::agenda::Shard;
 use crate::calibration::{Calibration, CalibrationError};
 use crate::marks::Mark;
 use crate::model::{Engine, Scenario, ServiceTime};
@@ -29,6 +30,9 @@ impl Seeds {
     }
 }
 
+/// The most parts of a sweep.
+const SHARDS_MAX: u64 = 10_000;
+
 /// What is run where nothing else is asked for.
 pub(super) const DEFAULT: Seeds = Seeds { first: 1, last: 3 };
 
@@ -44,6 +48,15 @@ pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
         return Err(format!("more than {SEEDS_MAX} seeds"));
     }
     Ok(Seeds { first, last })
+}
+
+/// Reads `I/N`.
+pub(super) fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((index, of)) if (1..=of).contains(&index) && of <= SHARDS_MAX => Ok(Shard { index, of }),
+        _ => Err(format!("expected I/N with I from 1 to N and N up to {SHARDS_MAX}, such as 2/8")),
+    }
 }
 
 /// A scenario with its text.
@@ -292,6 +305,14 @@ mod tests {
         assert_eq!(seeds("7..7"), Ok(Seeds { first: 7, last: 7 }));
         for text in ["", "3", "3..1", "a..b", "1..", "0..18446744073709551615"] {
             assert!(seeds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shard_is_one_of_so_many() {
+        assert_eq!(shard("2/8"), Ok(Shard { index: 2, of: 8 }));
+        for text in ["", "2", "0/8", "9/8", "1/0", "a/b", "1/99999", "-1/2"] {
+            assert!(shard(text).is_err(), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ mod annotations;
 mod closed_pipe;
 mod gate;
 mod looks;
+mod merge;
 mod packets;
 mod replay;
 mod run;
