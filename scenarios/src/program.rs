@@ -448,3 +448,44 @@ fn play(role: Role, args: Vec<OsString>) -> ExitCode {
         Role::Loadgen => loadgen::program::main(args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands of a text: what stands behind a word that begins each, without quotes; variables are numbers.
+    fn commands<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = Vec<String>> + 't {
+        let lines = text.lines().filter_map(move |line| line.trim_start().strip_prefix(word));
+        lines.map(|line| {
+            let line = line.split(" #").next().unwrap_or_default().split(" || ").next().unwrap_or_default();
+            let words = line.split_whitespace().map(|word| word.replace('"', ""));
+            words.map(|word| word.replace("$SHARD", "2").replace('$', "")).collect()
+        })
+    }
+
+    #[test]
+    fn every_command_of_the_workflow_and_of_its_page_is_understood() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).expect("a file of the tree");
+        let workflow = read(".github/workflows/windtunnel.yml");
+        let page = read("docs/ci.md");
+        let mut seen = 0;
+        for args in commands(&workflow, "\"$WINDTUNNEL\" ").chain(commands(&page, "windtunnel ")) {
+            let line = args.join(" ");
+            // Reasons have several words.
+            let args = if line.contains("--reason") {
+                let (head, _) = line.split_once("--reason").expect("found before");
+                head.split_whitespace().chain(["--reason", "x"]).map(str::to_owned).collect()
+            } else {
+                args
+            };
+            let parsed = Cli::try_parse_from(std::iter::once("windtunnel".to_owned()).chain(args));
+            assert!(parsed.is_ok(), "windtunnel {line}: {}", parsed.unwrap_err());
+            seen += 1;
+        }
+        assert!(seen >= 12, "{seen}");
+        // What a pull request runs is what the page says.
+        assert!(workflow.contains("github.event.pull_request.head.sha || github.sha"));
+        assert!(workflow.contains("--time-budget 60s --baseline") && page.contains("--time-budget 60s --baseline"));
+    }
+}
