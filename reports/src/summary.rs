@@ -132,12 +132,13 @@ impl SummaryMeta {
         self.shares.iter().map(Share::missing).sum()
     }
 
-    /// Which they are, in a line for each scenario.
+    /// What is missing, in a line for each shard that is not there and each scenario with too few runs.
     pub(crate) fn left_out(&self) -> impl Iterator<Item = String> {
-        self.shares
-            .iter()
-            .filter(|share| share.missing() > 0)
-            .map(|share| format!("{}: {} runs done, at least {} are needed", share.scenario, share.done, share.minimum))
+        let missing = self.missing.iter().map(|what| format!("{what} is missing"));
+        let short = self.shares.iter().filter(|share| share.missing() > 0);
+        missing.chain(short.map(|share| {
+            format!("{}: {} runs done, at least {} are needed", share.scenario, share.done, share.minimum)
+        }))
     }
 }
 

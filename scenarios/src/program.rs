@@ -63,7 +63,7 @@ enum Command {
         json: bool,
     },
     /// Run scenarios and judge them (default: the whole catalogue, seeds 1..3)
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Make what runs measured the baseline that later ones are held against
     Bless(BlessArgs),
     /// What got better and worse from one run folder (or baseline) to another, the worst first; exit code 3 if worse past a tolerance
@@ -386,7 +386,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::List { json } => select::list(json),
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Bless(args) => bless::bless(&args),
         Command::Diff { before, now } => diff::diff(&before, &now),
         Command::Merge(args) => merge::merge(&args),

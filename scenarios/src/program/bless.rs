@@ -76,7 +76,7 @@ fn run_catalogue() -> Result<PathBuf, Failure> {
     let seeds = format!("{first}..{last}");
     let words = ["windtunnel", "run", "--seeds", &seeds, "--reports", "failed", "--quiet", "--out", RUN_FOLDER];
     match Cli::try_parse_from(words).map(|cli| cli.command) {
-        Ok(Command::Run(args)) => run::run(args)?,
+        Ok(Command::Run(args)) => run::run(*args)?,
         _ => return Err(Failure::harness("bless cannot say how to run the catalogue: a bug in windtunnel")),
     };
     Ok(folder)
