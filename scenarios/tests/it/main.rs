@@ -1,6 +1,7 @@
 //! Tests of the whole: the tree's rules, the catalogue, the mutants, determinism, the command line.
 
 mod architecture;
+mod baselines;
 mod catalogue;
 mod clients_and_source;
 mod command_line;
