@@ -54,6 +54,9 @@ pub struct Metrics {
     pub fairness: Fairness,
     /// What followed the loss of a leg.
     pub failovers: Failovers,
+    /// How long the slowest recovery took, in microseconds; None where that was not measured. See [`crate::record::Verdict::recovery_us`].
+    #[serde(default)]
+    pub recovery_us: Option<u64>,
     /// When which fault was in force.
     pub faults: Vec<FaultWindow>,
     /// When each phase began.

@@ -211,6 +211,7 @@ fn facts(report: &RunReport) -> Vec<(&'static str, String)> {
         ("Length of the run", figure::seconds(verdict.sim_seconds)),
         ("Time on the wall", figure::seconds(verdict.wall_seconds)),
         ("Speed", figure::speed(verdict.sim_seconds, verdict.wall_seconds)),
+        ("Slowest recovery", verdict.recovery_us.map_or_else(String::new, figure::latency)),
         ("Events", figure::count(verdict.events)),
         ("Trace hash", verdict.trace_hash.clone()),
         ("Version", report.version.clone()),

@@ -63,6 +63,10 @@ pub struct Verdict {
     /// Every mark in the programs that the run reached, wanted or not, with how often.
     #[serde(default)]
     pub marks: BTreeMap<String, u64>,
+    /// How long the slowest recovery took, in microseconds: from the end of the last fault in force until everyone was live and caught up. Only where the
+    /// scenario has the objective `recovery`, and one was seen to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_us: Option<u64>,
 }
 
 impl Verdict {

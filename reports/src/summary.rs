@@ -205,9 +205,18 @@ pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::
         counts,
         meta,
         wall: figure::seconds(meta.wall_seconds),
+        recovery: slowest_recovery(runs),
         rows: rows(runs),
     }
     .render()
+}
+
+/// The slowest recovery of all runs, in words: how long it took, and where. None where none was measured.
+pub(crate) fn slowest_recovery(runs: &[RunSummary]) -> Option<String> {
+    // The first of equals.
+    let slowest = runs.iter().rev().filter_map(|run| Some((run.verdict.recovery_us?, run))).max_by_key(|it| it.0)?;
+    let verdict = &slowest.1.verdict;
+    Some(format!("{} ({}, seed {})", figure::latency(slowest.0), verdict.scenario, verdict.label()))
 }
 
 /// The worst over all runs and comparisons; inconclusive where there is no run, where some were left out, where a mark was required and not
@@ -282,6 +291,8 @@ struct SummaryRun<'a> {
     sim_seconds: f64,
     wall_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a str>,
     replay: &'a str,
     nth: u64,
@@ -312,6 +323,7 @@ impl<'a> Summary<'a> {
             events: run.verdict.events,
             sim_seconds: run.verdict.sim_seconds,
             wall_seconds: run.verdict.wall_seconds,
+            recovery_us: run.verdict.recovery_us,
             report: run.report.as_deref(),
             replay: &run.replay_command,
             nth: run.nth,
@@ -448,6 +460,7 @@ struct Index<'a> {
     badge: Badge,
     counts: Counts,
     meta: &'a SummaryMeta,
+    recovery: Option<String>,
     wall: String,
     left_out: Vec<String>,
     canary: Option<(bool, String)>,

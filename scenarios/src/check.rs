@@ -9,6 +9,7 @@
 //! Each is proven by a mutant that it catches.
 
 mod admission;
+
 mod client_memory;
 mod close_codes;
 mod convergence;
@@ -23,6 +24,7 @@ mod gentle_rebalance;
 mod handshake_bounds;
 mod health;
 mod homes;
+mod host_leaks;
 mod isolation;
 mod latency;
 mod latency_fairness;
@@ -40,6 +42,7 @@ mod open_legs;
 mod payload_intact;
 mod ping_pong;
 mod quota;
+mod recovery;
 mod reload;
 mod resume_all_or_nothing;
 mod seen;
@@ -69,8 +72,9 @@ pub use self::ledger::{NONE, Origin};
 pub use self::objectives::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Quota, Reloads, Strictness};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FairTurns, FirstTick, FromPhase,
-    GentleRebalance, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Share, SlowStart,
-    Staleness, SubscriptionAnswers, SubscriptionDedup, UpstreamCaps, UpstreamConnections, UpstreamDials, build,
+    GentleRebalance, HostLeaks, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Recovery,
+    Share, SlowStart, Staleness, SubscriptionAnswers, SubscriptionDedup, UpstreamCaps, UpstreamConnections,
+    UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.
@@ -83,6 +87,11 @@ pub trait Checker: Send {
 
     /// The record is over at `end`. One line on the figure that was measured against its bound.
     fn finish(&mut self, end: At, findings: &mut Findings) -> String;
+
+    /// The time that it measured, in microseconds, where that is of use by itself.
+    fn measured_us(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Where in the record, and what the bench has looked up for all checkers at once: dense numbers in the order of first appearance, so that a checker
@@ -178,6 +187,12 @@ impl Bench {
         for place in &mut self.places {
             place.checker.observe(at, event, &mut place.findings);
         }
+    }
+
+    /// The time that a checker measured, once the record has entered its end. See [`Checker::measured_us`].
+    #[must_use]
+    pub fn measured_us(&self, name: &str) -> Option<u64> {
+        self.places.iter().find(|place| place.name == name)?.checker.measured_us()
     }
 
     /// Ends the record at `end_us` and judges.

@@ -273,7 +273,8 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
     let Ended { recorded, end_us, broken, log, engine_hash, segments: _, packets } = ended;
     let reached = recorder::reached(plan, &recorded.reached, &recorded.marks);
     let marks = recorded.marks.into_iter().map(|(mark, times)| (mark.to_owned(), times)).collect();
-    let metrics = recorded.collector.finish(end_us);
+    let recovery_us = recorded.bench.measured_us("recovery");
+    let metrics = Metrics { recovery_us, ..recorded.collector.finish(end_us) };
     let mut invariants = recorded.bench.finish(end_us);
     invariants.push(programs_live(end_us, recorded.events, broken));
     invariants.extend(faults_begin(plan, &recorded.triggers));
@@ -299,6 +300,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             invariants,
             reached: reached.into_iter().map(|(reached, _)| reached).collect(),
             marks,
+            recovery_us,
         },
         metrics,
         events: recorded.kept,

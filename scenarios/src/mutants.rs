@@ -4,6 +4,7 @@
 //! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
 
 mod answers;
+mod leaks;
 mod life;
 pub mod proof;
 mod queues;
@@ -14,6 +15,8 @@ use std::collections::BTreeSet;
 use proxy::{Config, Policies};
 use reports::gate::{Change, Gate};
 use reports::record::{Outcome, Verdict};
+
+pub(crate) use self::leaks::{Leak, Leaky};
 
 /// One planted bug.
 #[derive(Clone, Copy)]
@@ -50,6 +53,11 @@ pub struct Judged {
 }
 
 impl Mutant {
+    /// What the world that its proxy runs in does not give back, if that is the bug.
+    pub(crate) fn leak(&self) -> Option<Leak> {
+        leaks::LEAKS.iter().find(|(name, _)| *name == self.name).map(|(_, leak)| *leak)
+    }
+
     /// Whether it breaks nothing, and only drifts: what must see it are metrics, held against a baseline.
     #[must_use]
     pub fn drifts(&self) -> bool {
@@ -251,7 +259,7 @@ const ALL: &[Mutant] = &[
         about: "A source that says nothing any more is taken to have nothing to say.",
         scenario: "upstream-silent-stall",
         must: &["failover-time"],
-        may: &["convergence", "delivery-latency", "no-client-close", "upstream-connections"],
+        may: &["recovery", "convergence", "delivery-latency", "no-client-close", "upstream-connections"],
         order: 0,
         plant: rules::trusts_silence,
     },
@@ -260,7 +268,7 @@ const ALL: &[Mutant] = &[
         about: "When the source changes, the clients are closed and may come again: what every tunnelling proxy does.",
         scenario: "upstream-crash-mid-fanout",
         must: &["no-client-close"],
-        may: &["failover-time", "convergence", "no-silent-gap", "client-memory"],
+        may: &["recovery", "failover-time", "convergence", "no-silent-gap", "client-memory"],
         order: 0,
         plant: queues::closes_at_failover,
     },
@@ -359,7 +367,7 @@ const ALL: &[Mutant] = &[
         about: "When the next source says otherwise, clients are not told: what was denied comes, and what was accepted does not.",
         scenario: "v2-denials",
         must: &["no-leakage", "subscription-answers"],
-        may: &[],
+        may: &["recovery"],
         order: 0,
         plant: answers::keeps_changes,
     },
@@ -440,7 +448,7 @@ const ALL: &[Mutant] = &[
         about: "An instance that lets everyone in and answers pings is taken to be well, whatever its siblings deliver.",
         scenario: "relay-mute-instances",
         must: &["first-tick"],
-        may: &["convergence", "failover-time"],
+        may: &["recovery", "convergence", "failover-time"],
         order: 0,
         plant: rules::believes_the_mute,
     },
@@ -449,7 +457,7 @@ const ALL: &[Mutant] = &[
         about: "Instances that are left out stay so, however few are left.",
         scenario: "relay-panic",
         must: &["failover-time"],
-        may: &["convergence", "no-client-close", "no-silent-gap"],
+        may: &["recovery", "convergence", "no-client-close", "no-silent-gap"],
         order: 0,
         plant: rules::never_panics,
     },
@@ -506,6 +514,15 @@ const ALL: &[Mutant] = &[
         may: &[],
         order: 0,
         plant: rules::forgets_its_failures,
+    },
+    Mutant {
+        name: "sleeps-through-the-recovery",
+        about: "What failed is dialled again after 25 seconds, however soon it is back.",
+        scenario: "fleet-outage",
+        must: &["recovery"],
+        may: &["upstream-dials", "convergence", "no-silent-gap"],
+        order: 0,
+        plant: rules::sleeps_through_the_recovery,
     },
     Mutant {
         name: "rebalances-at-once",
@@ -580,6 +597,24 @@ const ALL: &[Mutant] = &[
         plant: queues::never_frees,
     },
     Mutant {
+        name: "keeps-a-task-for-each-leg",
+        about: "A task is begun for each leg, and waits for ever once its leg is gone: no gauge of the proxy's own counts it.",
+        scenario: "upstream-crash-mid-fanout",
+        must: &["host-leaks"],
+        may: &[],
+        order: 0,
+        plant: leaks::nothing_else,
+    },
+    Mutant {
+        name: "keeps-the-socket-of-each-leg",
+        about: "The socket of a leg that is given up is never closed: after enough failovers the proxy has no descriptor left.",
+        scenario: "upstream-silent-stall",
+        must: &["host-leaks"],
+        may: &["upstream-connections", "no-silent-gap", "subscription-dedup"],
+        order: 0,
+        plant: leaks::nothing_else,
+    },
+    Mutant {
         name: "slow-client-holds-all",
         about: "While one client's queue is full, the others' messages wait, too.",
         scenario: "slow-consumers",
@@ -593,7 +628,7 @@ const ALL: &[Mutant] = &[
         about: "After the source changed, one symbol is dropped for good; the drops are counted and told.",
         scenario: "upstream-crash-mid-fanout",
         must: &["convergence"],
-        may: &["failover-time", "no-silent-gap"],
+        may: &["recovery", "failover-time", "no-silent-gap"],
         order: 0,
         plant: queues::forgets_a_symbol,
     },

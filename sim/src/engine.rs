@@ -80,6 +80,8 @@ pub trait Faults: Copy + Debug + Send + Sync + 'static {
     fn state(self, host: HostId) -> Option<HostState>;
     /// See [`Control::sockets`].
     fn sockets(self, host: HostId) -> Result<Sockets, NotExpressible>;
+    /// See [`Control::tasks`].
+    fn tasks(self, host: HostId) -> Result<usize, NotExpressible>;
     /// See [`Control::elapsed`].
     fn elapsed(self) -> Duration;
 }
@@ -160,6 +162,10 @@ impl Faults for Control {
 
     fn sockets(self, host: HostId) -> Result<Sockets, NotExpressible> {
         Ok(Control::sockets(self, host))
+    }
+
+    fn tasks(self, host: HostId) -> Result<usize, NotExpressible> {
+        Ok(Control::tasks(self, host))
     }
 
     fn elapsed(self) -> Duration {

@@ -439,6 +439,19 @@ pub enum Event {
         /// The symbol.
         symbol: Symbol,
     },
+    /// What a host holds, seen from outside: the driver looks before the faults and at the end. Only in the records of scenarios that ask for it.
+    HostGauge {
+        /// The host's name.
+        host: Box<str>,
+        /// Tasks of its program.
+        tasks: u64,
+        /// Sockets of connections that its program holds, broken ones too.
+        sockets: u64,
+        /// Bytes that its kernel has received and the program has not read.
+        unread: u64,
+        /// Bytes that the program has written and no peer has taken.
+        unsent: u64,
+    },
 }
 
 impl Event {

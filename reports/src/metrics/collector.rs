@@ -324,6 +324,7 @@ impl Collector {
             edges: self.tiers.edges,
             fairness,
             failovers,
+            recovery_us: None,
             faults: self.faults,
             phases: self.phases,
         }

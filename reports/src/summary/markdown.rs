@@ -1,6 +1,6 @@
 //! `summary.md`: what a CI job shows on its page.
 
-use super::{Counts, Group, Outcome, Overall, RunSummary, SummaryMeta, Worst, groups, overall};
+use super::{Counts, Group, Outcome, Overall, RunSummary, SummaryMeta, Worst, groups, overall, slowest_recovery};
 use crate::figure;
 
 /// Marks never reached that are named.
@@ -35,6 +35,9 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     }
     if let Some(canary) = &meta.canary {
         text.push_str(&format!("\n{}\n", escaped(&figure::cut(&canary.words(), 1000))));
+    }
+    if let Some(recovery) = slowest_recovery(runs) {
+        text.push_str(&format!("\nSlowest recovery: {}.\n", escaped(&recovery)));
     }
     if let Some(marks) = &meta.marks {
         text.push_str(&format!("\nMarks reached: {}.", marks.count()));

@@ -193,5 +193,6 @@ pub(crate) fn verdict(events: u64) -> Verdict {
             Reached { name: "slow-client-dropped".to_owned(), times: 0 },
         ],
         marks: [("first data after a failover".to_owned(), 1)].into(),
+        recovery_us: Some(412_000),
     }
 }

@@ -18,6 +18,7 @@ use super::fair_turns::Turns;
 use super::first_tick::Served;
 use super::gentle_rebalance::Moves;
 use super::handshake_bounds::Bounded;
+use super::host_leaks::Holdings;
 use super::isolation::Isolated;
 use super::latency_fairness::FairLatency;
 use super::metrics_truth::Truth;
@@ -30,6 +31,7 @@ use super::nothing_leaks::Leaks;
 use super::payload_intact::Intact;
 use super::ping_pong::Answered as Pings;
 use super::quota::Rated;
+use super::recovery::Recovered;
 use super::reload::Stays;
 use super::resume_all_or_nothing::AllOrNothing;
 use super::slow_policy::Policy;
@@ -109,6 +111,10 @@ pub struct Objectives {
     pub isolation: Option<Isolation>,
     /// All is well again at the end.
     pub convergence: Option<Convergence>,
+    /// After the faults everyone is live and caught up soon: measured.
+    pub recovery: Option<Recovery>,
+    /// After the faults each host holds what it held before.
+    pub host_leaks: Option<HostLeaks>,
     /// The limit on sessions holds, and those inside do not pay.
     pub admission: Option<Admission>,
     /// A drain loses nothing, tells everyone, and ends.
@@ -502,6 +508,39 @@ pub struct Convergence {
     pub checked_min: u64,
 }
 
+/// Budget of the time until everyone is live and caught up after the faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Recovery {
+    /// From the end of the last fault in force; one period of the sources is added.
+    pub within: Span,
+    /// As in [`Plain`]; each client and each of its symbols in a stretch without faults is a check.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub checked_min: u64,
+}
+
+/// Bounds on what hosts hold after the faults and did not hold before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HostLeaks {
+    /// What came or went within this time of a look may be half there. Default 1 s.
+    #[serde(default = "settled")]
+    pub settle: Span,
+    /// Tasks and sockets of one host that nothing need explain. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub slack: u64,
+    /// Bytes in one host's kernel beyond those before. Default 65,536.
+    #[serde(default = "queued_bytes")]
+    pub queued_bytes: u64,
+    /// As in [`Plain`]; each figure of each host is a check.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub checked_min: u64,
+}
+
+fn queued_bytes() -> u64 {
+    65_536
+}
+
 /// The limit on sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -605,6 +644,12 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.convergence {
         bench.add("convergence", bound.checked_min, Box::new(Converged::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.recovery {
+        bench.add("recovery", bound.checked_min, Box::new(Recovered::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.host_leaks {
+        bench.add("host-leaks", bound.checked_min, Box::new(Holdings::new(bound, facts)));
     }
     if let Some(bound) = objectives.admission {
         bench.add("admission", bound.checked_min, Box::new(AdmissionLimit::new(bound)));

@@ -9,12 +9,13 @@ use sim::{Build, HostId, NotExpressible};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Sink};
 use wire::id::{ProxyId, SourceId, Symbol};
-use wire::net::SocketOptions;
+use wire::net::{Network, SocketOptions};
 
 use super::driver;
 use super::reins::Reins;
 use crate::engine::Options;
 use crate::model::{self, Consumed, Engine, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
+use crate::mutants::{Leaky, Mutant};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, source_host};
 use crate::recorder::Recorder;
 use crate::span::Span;
@@ -64,10 +65,10 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
                     Some(mutant) => (mutant.plant)(&mut policies, config),
                     None => config,
                 };
-                let server = proxy::Server::bind(config, policies, net, observer).await?;
-                let _held = reins.hold(index, server.handle());
-                server.run(CancellationToken::new()).await;
-                Ok::<(), NoProxy>(())
+                match mutant.and_then(Mutant::leak) {
+                    Some(leak) => play(index, config, policies, Leaky::new(net, leak), observer, &reins).await,
+                    None => play(index, config, policies, net, observer, &reins).await,
+                }
             }
         });
         hosts.insert(host, id);
@@ -81,9 +82,26 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         });
         hosts.insert(host.name.clone(), id);
     }
-    let (plan, recorder, control) = (plan.clone(), Arc::clone(recorder), world.control());
-    world.foreground("driver", move |_net| driver::drive(plan.clone(), Arc::clone(&recorder), control, reins.clone()));
+    let (plan, recorder, control, looked_at) = (plan.clone(), Arc::clone(recorder), world.control(), hosts.clone());
+    world.foreground("driver", move |_net| {
+        driver::drive(plan.clone(), Arc::clone(&recorder), control, reins.clone(), looked_at.clone())
+    });
     hosts
+}
+
+/// One life of a proxy.
+async fn play<N: Network>(
+    index: u16,
+    config: proxy::Config,
+    policies: proxy::Policies,
+    net: N,
+    observer: Observer,
+    reins: &Reins,
+) -> Result<(), NoProxy> {
+    let server = proxy::Server::bind(config, policies, net, observer).await?;
+    let _held = reins.hold(index, server.handle());
+    server.run(CancellationToken::new()).await;
+    Ok(())
 }
 
 /// Sets the links that are not like the others.

@@ -5,10 +5,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim::{FaultError, FaultId, Faults};
+use sim::{FaultError, FaultId, Faults, HostState};
 use tokio::time::Instant;
 use wire::event::{Event, Phase, Sink};
 
+use super::cast::Hosts;
 use super::reins::Reins;
 use crate::model::FaultKind;
 use crate::plan::{Plan, Planned, SOURCE_ACTIVE, Start, number as numbered, source_host};
@@ -69,6 +70,7 @@ pub(super) async fn drive<F: Faults>(
     recorder: Arc<Recorder>,
     control: F,
     reins: Reins,
+    hosts: Hosts,
 ) -> Result<(), DriveError> {
     let begin = Instant::now();
     if !plan.triggers.is_empty() {
@@ -93,8 +95,12 @@ pub(super) async fn drive<F: Faults>(
         agenda.0.remove(&(at, next));
         match next {
             Move::Enter(phase) => {
-                recorder.record(Event::Phase { phase: PHASES[phase] });
-                if PHASES[phase] == Phase::End {
+                let phase = PHASES[phase];
+                if matches!(phase, Phase::Steady | Phase::End) && plan.scenario.check.host_leaks.is_some() {
+                    look_at(&hosts, &recorder, control);
+                }
+                recorder.record(Event::Phase { phase });
+                if phase == Phase::End {
                     break;
                 }
             }
@@ -113,6 +119,22 @@ pub(super) async fn drive<F: Faults>(
     recorder.close();
     control.finish();
     Ok(())
+}
+
+/// Records what each host holds, where the engine can tell and the host is up.
+fn look_at<F: Faults>(hosts: &Hosts, recorder: &Recorder, control: F) {
+    for (name, host) in hosts {
+        let (Ok(tasks), Ok(sockets)) = (control.tasks(*host), control.sockets(*host)) else { continue };
+        if control.state(*host) == Some(HostState::Running) {
+            recorder.record(Event::HostGauge {
+                host: name.as_str().into(),
+                tasks: tasks as u64,
+                sockets: sockets.held as u64,
+                unread: sockets.unread,
+                unsent: sockets.unsent,
+            });
+        }
+    }
 }
 
 /// Begins a fault now.

@@ -9,7 +9,7 @@ use wire::net::WallTime;
 
 use super::cast::{self, Hosts};
 use super::{Ended, Options, Segments};
-use crate::check;
+use crate::check::{self, Objectives};
 use crate::model::{Engine, Latency};
 use crate::pcap::{Capturing, Packets, Pcap, Place};
 use crate::plan::{Plan, Shape};
@@ -56,7 +56,7 @@ pub(super) fn run(
     };
     let recorder = Arc::new(Recorder::new(
         plan,
-        check::build(&plan.scenario.check, &super::facts(plan)),
+        check::build(&objectives(plan, options.engine), &super::facts(plan)),
         super::collector(plan),
         options.keep_events,
         sim::now_us,
@@ -99,6 +99,15 @@ pub(super) fn run(
     let lines = report.trace_events.iter().map(|event| event.describe(&report.hosts)).collect();
     let segments = Segments { checkpoints: report.trace_checkpoints, lines };
     Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash, segments, packets })
+}
+
+/// What the engine can show. turmoil does not tell what hosts hold.
+fn objectives(plan: &Plan, engine: Engine) -> Objectives {
+    let mut objectives = plan.scenario.check.clone();
+    if engine == Engine::Turmoil {
+        objectives.host_leaks = None;
+    }
+    objectives
 }
 
 /// Sets what CPUs cost.

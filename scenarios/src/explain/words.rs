@@ -436,6 +436,13 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
         check
             .isolation
             .map(|bound| format!("isolation: while slow clients are there, the others get {}", quantile(bound))),
+        check.recovery.map(|bound| {
+            format!("recovery: {} after the last fault everyone is live and caught up; how long it takes is measured", bound.within)
+        }),
+        check.host_leaks.map(|bound| {
+            let slack = if bound.slack == 0 { String::new() } else { format!(", but for {}", bound.slack) };
+            format!("host-leaks: at the end each host has the tasks and sockets that it had before the faults{slack}")
+        }),
         check.convergence.map(|bound| {
             format!("convergence: {} into the recovery everyone is connected and caught up", bound.within)
         }),

@@ -174,6 +174,10 @@ pub(super) fn retries_every_3s(policies: &mut Policies, config: Config) -> Confi
     waits(policies, config, |_| Duration::from_secs(3))
 }
 
+pub(super) fn sleeps_through_the_recovery(policies: &mut Policies, config: Config) -> Config {
+    waits(policies, config, |_| Duration::from_secs(25))
+}
+
 pub(super) fn forgets_its_failures(policies: &mut Policies, config: Config) -> Config {
     waits(policies, config, |first| first)
 }

@@ -8,6 +8,7 @@ use super::meaning::Rules;
 use super::meaning::reach::{has_slow, hits_source};
 use crate::check::Objectives;
 use crate::model::{Consumed, ProxyMode, Reader, SlowClient, SourceMode};
+use crate::span::Span;
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -95,6 +96,8 @@ pub static CHECK: Table = Table {
         ),
         objective("isolation", &ISOLATION),
         objective("convergence", &CONVERGENCE),
+        objective("recovery", &RECOVERY),
+        objective("host-leaks", &HOST_LEAKS),
         objective("admission", &ADMISSION),
         objective("drain", &life::DRAIN),
         objective("reload", &life::RELOAD),
@@ -385,6 +388,44 @@ static CLIENT_MEMORY: Table = Table {
     ],
 };
 
+static RECOVERY: Table = Table {
+    about: "After the last fault everyone is live and caught up soon. Measured: `recovery_us` in the verdict and the metrics.",
+    keys: &[
+        key(
+            "within",
+            Kind::Span(1, HOUR_US),
+            Without::Wrong,
+            "From the end of the last fault in force until every client has a session and something new of each symbol; one `sources.period` is added to it.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
+static HOST_LEAKS: Table = Table {
+    about: "Tasks, sockets and bytes in the kernel of each host are at the end what they were before the faults, or what those who are there explain. Under `sim` only.",
+    keys: &[
+        key(
+            "settle",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"1s\""),
+            "Sessions and legs that came or went within this time of a look may be half there.",
+        ),
+        key(
+            "slack",
+            Kind::Whole(0, 1 << 20),
+            Without::Default("0"),
+            "Tasks and sockets of one host that nothing need explain.",
+        ),
+        key(
+            "queued-bytes",
+            Kind::Whole(0, 1 << 40),
+            Without::Default("65536"),
+            "Bytes unread and unsent in one host's kernel beyond those before the faults. Not judged where clients are slow.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
 static CONVERGENCE: Table = Table {
     about: "All is well again at the end: everyone connected and caught up.",
     keys: &[
@@ -530,6 +571,34 @@ fn faults(rules: &mut Rules<'_>) {
     {
         let lack = format!("the recovery of {} ends before {}", scenario.recovery, bound.within);
         wrong(rules, "convergence", &lack, "lengthen recovery");
+    }
+    if scenario.check.host_leaks.is_some() && scenario.warmup.as_micros() == 0 {
+        wrong(
+            rules,
+            "baseline",
+            "a warmup of 0s leaves nothing to look at before the faults",
+            "write warmup = \"1s\" or more",
+        );
+    }
+    if scenario.check.host_leaks.is_some() && scenario.edge.is_some() {
+        wrong(rules, "host-leaks", "with a tier of edges it is not known who explains what", "leave it out");
+    }
+    if let Some(bound) = scenario.check.recovery {
+        let path = ["check".into(), "recovery".into(), "within".into()];
+        let budget = bound.within.as_micros().saturating_add(scenario.sources.period.as_micros());
+        let length = |span: Option<Span>| span.map_or(0, Span::as_micros);
+        let ends = scenario.faults.iter().map(|fault| length(fault.at).saturating_add(length(fault.lasts)));
+        let steady = scenario.steady.as_micros().saturating_sub(ends.max().unwrap_or(0));
+        let calm = scenario.recovery.as_micros().saturating_add(steady);
+        if scenario.faults.is_empty() {
+            wrong(rules, "recovery", "nothing goes wrong", "add a fault under [[faults]]");
+        } else if budget > calm {
+            let message = format!(
+                "recovery.within and one period end after the run does, {} after the last fault",
+                Span::from_micros(calm)
+            );
+            rules.wrong_but(&path, message, "lengthen recovery");
+        }
     }
     if scenario.check.even_spread.is_some() {
         if scenario.sources.count < 2 {

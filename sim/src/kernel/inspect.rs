@@ -9,6 +9,8 @@ use crate::ready::TaskKey;
 pub struct Sockets {
     /// Connections that the program holds, or that wait to be accepted.
     pub connections: usize,
+    /// Connections of which the program has a handle, or will get one from accept, alive or not: those being opened and those that broke are among them.
+    pub held: usize,
     /// Connections that the program has closed and the kernel still works on.
     pub closing: usize,
     /// Connections being opened.
@@ -33,6 +35,7 @@ impl World {
                 if this.host != host {
                     continue;
                 }
+                found.held += usize::from(this.held);
                 match this.state {
                     EndState::Open if this.held => found.connections += 1,
                     EndState::Opening if end == 0 => found.opening += 1,

@@ -120,6 +120,10 @@ impl Faults for Control {
         Err(NotExpressible("what a host's sockets hold"))
     }
 
+    fn tasks(self, _: HostId) -> Result<usize, NotExpressible> {
+        Err(NotExpressible("how many tasks a host has"))
+    }
+
     fn elapsed(self) -> Duration {
         Duration::from_micros(now_us())
     }

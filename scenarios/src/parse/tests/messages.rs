@@ -723,6 +723,11 @@ fn an_objective_that_cannot_be_checked_is_refused() {
     );
     check(
         "symbol-order = {}",
+        "recovery = { within = \"3s\" }",
+        &["17:12: \"recovery\" cannot be checked: nothing goes wrong; add a fault under [[faults]]"],
+    );
+    check(
+        "symbol-order = {}",
         "convergence = { within = \"5s\" }",
         &["17:15: \"convergence\" cannot be checked: the recovery of 3s ends before 5s; lengthen recovery"],
     );
