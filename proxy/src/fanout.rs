@@ -16,6 +16,7 @@ mod client;
 mod conflate;
 mod conn;
 mod delivery;
+mod fence;
 mod frame;
 mod gaps;
 mod hub;

@@ -40,8 +40,8 @@ pub struct Policies {
     pub stamp: Make<dyn Stamp>,
     /// Whether one tick may come by several legs, so that what they bring is merged (fan-out).
     pub merges: Arc<dyn Fn(&Config) -> bool + Send + Sync>,
-    /// Whether what a source brings is passed on without a look at whether another one has brought it before, where legs are merged. That is right for none: which of two legs has its
-    /// turn first at an instant, nobody promises.
+    /// Whether what a source brings is passed on without a look at whether another one has brought it before, or something newer. That is right for none: which of two legs has its
+    /// turn first at an instant, nobody promises, and a replica may be behind.
     pub trusts: Arc<dyn Fn(SourceId) -> bool + Send + Sync>,
     /// Which clients get a message of fan-out. One is made.
     pub route: Make<dyn Route>,

@@ -109,6 +109,15 @@ static ALL: &[Entry] = entries![
     "relay-close-codes",
     "two-tier-steady",
     "two-tier-middle-lost",
+    "one-way-partition-of-a-source",
+    "one-way-partition-of-clients",
+    "over-the-sea",
+    "source-loses-power",
+    "flapping-source",
+    "key-limit",
+    "hot-sources-skewed",
+    "lagging-replica",
+    "hour-long-soak",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -642,6 +642,15 @@ const ALL: &[Mutant] = &[
         plant: rules::keeps_the_epoch,
     },
     Mutant {
+        name: "turns-back-time",
+        about: "What a new source brings is passed on, also where the clients have had it, and newer, from the one before.",
+        scenario: "lagging-replica",
+        must: &["no-duplicates"],
+        may: &["symbol-order", "no-silent-gap"],
+        order: 0,
+        plant: rules::turns_back_time,
+    },
+    Mutant {
         name: "lets-everyone-in",
         about: "The limit on clients is not looked at.",
         scenario: "connection-flood",

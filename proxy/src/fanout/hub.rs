@@ -15,6 +15,7 @@ use wire::ws::Message;
 use super::answers::{Acknowledge, Answer, Answers};
 use super::books::Books;
 use super::delivery::Delivery;
+use super::fence::Fence;
 use super::inbox::{News, Passed};
 use super::legs::{LegKey, Legs, Opened};
 use super::merge::{Identify, Merge, Merged};
@@ -36,7 +37,7 @@ pub(crate) struct Hub<N: Network> {
     pub(super) shards: Vec<Shard<NetStream<N>>>,
     pub(super) books: Books,
     acknowledge: Arc<dyn Acknowledge>,
-    /// Whose legs are merged unseen: see [`Policies::trusts`].
+    /// Whose legs are passed on unseen: see [`Policies::trusts`].
     trusts: Arc<dyn Fn(SourceId) -> bool + Send + Sync>,
     /// A shard took news.
     pub(super) room: Notify,
@@ -47,6 +48,8 @@ struct State {
     legs: Legs,
     /// Where a symbol may come by several legs.
     merge: Option<Merge>,
+    /// Where it comes by one at a time.
+    fence: Fence,
     /// What the sources say to each symbol (v2).
     answers: Answers,
     stamp: Box<dyn Stamp>,
@@ -101,6 +104,7 @@ impl<N: Network> Hub<N> {
             union: Union::default(),
             legs: Legs::new(config),
             merge: (policies.merges)(config).then(|| Merge::new(config.health.stale_after, identify(config.protocol))),
+            fence: Fence::new(config.health.stale_after, identify(config.protocol)),
             answers: Answers::default(),
             stamp,
             epochs,
@@ -279,6 +283,7 @@ impl<N: Network> Hub<N> {
         for symbol in &left {
             state.stamp.forget(*symbol);
             state.answers.forget(*symbol);
+            state.fence.forget(*symbol);
             if let Some(merge) = &mut state.merge {
                 merge.forget(*symbol);
             }
@@ -289,15 +294,19 @@ impl<N: Network> Hub<N> {
     }
 
     /// Messages of a leg that is up, in order: stamps them and leaves them with the shards. What it was not asked for is not passed on. Never waits.
-    pub(super) fn publish(&self, key: LegKey, messages: &mut Vec<(Symbol, Message)>) {
+    pub(super) fn publish(&self, key: LegKey, source: SourceId, messages: &mut Vec<(Symbol, Message)>) {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let State { legs, merge, stamp, .. } = &mut *state;
+        let State { legs, merge, fence, stamp, .. } = &mut *state;
         let Some(number) = legs.number(key) else { return messages.clear() };
         let mut merged = Vec::with_capacity(messages.len());
         for (symbol, message) in messages.drain(..).filter(|(symbol, _)| legs.knows(key, *symbol)) {
             match merge {
-                None => merged.push(Merged { symbol, chain: number, message }),
+                None => {
+                    if (self.trusts)(source) || fence.passes(now, number, symbol, &message) {
+                        merged.push(Merged { symbol, chain: number, message });
+                    }
+                }
                 Some(merge) => merge.offer(now, number, symbol, message, &mut || stamp.leg_up(), &mut merged),
             }
         }

@@ -237,7 +237,7 @@ impl<N: Network> Life<'_, N> {
                         }
                     }
                     // Also what came before the end.
-                    context.hub.publish(self.key, &mut self.news);
+                    context.hub.publish(self.key, self.source, &mut self.news);
                     end?;
                     if self.had_data != had_data {
                         // The first data makes silence mean something sooner than planned.
@@ -337,7 +337,7 @@ impl<N: Network> Life<'_, N> {
                 self.judge.heard(now, Heard::Sign);
                 if let Meant::Answer { accepted, denied } = meant {
                     // What came before it must not come to clients after it.
-                    self.context.hub.publish(self.key, &mut self.news);
+                    self.context.hub.publish(self.key, self.source, &mut self.news);
                     self.context.hub.answered(self.key, SubAck { accepted, denied, invalid: Vec::new() });
                 }
             }

@@ -242,6 +242,11 @@ pub(super) fn trusts_the_first_source(policies: &mut Policies, config: Config) -
     config
 }
 
+pub(super) fn turns_back_time(policies: &mut Policies, config: Config) -> Config {
+    policies.trusts = Arc::new(|_| true);
+    config
+}
+
 struct Everybody;
 
 impl Admission for Everybody {
