@@ -69,6 +69,7 @@ impl Measures {
                 ("clients_connecting_max", max(&series.clients_connecting)),
                 ("queue_bytes_max", of_proxies(|proxy| &proxy.queue_bytes_max)),
                 ("queue_bytes_total_max", of_proxies(|proxy| &proxy.queue_bytes)),
+                ("recovery_us_max", metrics.recovery_us),
                 ("legs_max", of_proxies(|proxy| &proxy.legs)),
                 (
                     "request_late_us_max",

@@ -67,6 +67,13 @@ const TABLE: &[Row] = &[
     row("connect_us_*", Lower, 10.0, 5_000.0, "the line before a full proxy is in it"),
     row("failover_*_us_p50", Lower, 5.0, 5_000.0, "what a failover takes; a fifth more must never pass"),
     row("failover_*_us_*", Lower, 10.0, 20_000.0, "few incidents, and each ends with the next tick"),
+    row(
+        "recovery_us_max",
+        Lower,
+        10.0,
+        20_000.0,
+        "until everyone is served again: the slowest of all seeds, and it ends with a tick",
+    ),
     row("failovers_unhealed", Lower, 0.0, 0.0, "a client that never hears again is a failure of its own"),
     row("failovers", Lower, 0.0, 1.0, "one more lost leg may follow from another order of things"),
     row("legs_lost", Lower, 0.0, 2.0, "as failovers; orderly ends are among them"),
