@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It goes by the source's time stamp, and by the message's bytes where two are equal. What cannot be compared is passed on. Whom nothing was passed on for so long as silence may last
-//! is told what there is: then the source's clock has gone back, and to wait for it would be worse.
+//! is told what there is: then the source's clock has gone back, and to wait for it would be worse. A source whose clock is behind is not told apart from one that is behind.
 
 use std::time::Duration;
 
@@ -32,7 +32,12 @@ struct Newest {
     leg: u64,
     message: Message,
     at: Instant,
+    /// How long after the one before.
+    interval: Duration,
 }
+
+/// A symbol that ticks seldom is not quiet before it has missed so many ticks.
+const INTERVALS: u32 = 2;
 
 impl Fence {
     pub(super) fn new(patience: Duration, identity: Identify) -> Self {
@@ -42,14 +47,15 @@ impl Fence {
     /// Whether a message of a leg is to be passed on. Costs nothing to compare while the leg is the same.
     pub(super) fn passes(&mut self, now: Instant, leg: u64, symbol: Symbol, message: &Message) -> bool {
         if let Some(newest) = self.newest.get_mut(&symbol) {
-            let quiet = now.saturating_duration_since(newest.at) > self.patience;
+            let interval = now.saturating_duration_since(newest.at);
+            let quiet = interval > self.patience.max(newest.interval * INTERVALS);
             if newest.leg != leg && !quiet && is_past(self.identity, &newest.message, message) {
                 wire::reached!("what a new leg brings of the past is left out");
                 return false;
             }
-            *newest = Newest { leg, message: message.clone(), at: now };
+            *newest = Newest { leg, message: message.clone(), at: now, interval };
         } else {
-            self.newest.insert(symbol, Newest { leg, message: message.clone(), at: now });
+            self.newest.insert(symbol, Newest { leg, message: message.clone(), at: now, interval: Duration::ZERO });
         }
         true
     }
@@ -123,6 +129,16 @@ mod tests {
         assert!(!fence.passes(now + Duration::from_secs(2), 2, SYMBOL(), &tick(5, 1)));
         assert!(fence.passes(now + Duration::from_millis(2_001), 2, SYMBOL(), &tick(6, 1)));
         assert!(fence.passes(now + Duration::from_millis(2_002), 2, SYMBOL(), &tick(7, 1)));
+    }
+
+    #[test]
+    fn a_symbol_that_ticks_seldom_is_not_quiet_between_two_ticks() {
+        let (mut fence, now) = fence();
+        let at = |s| now + Duration::from_secs(s);
+        assert!(fence.passes(at(0), 1, SYMBOL(), &tick(8, 1)));
+        assert!(fence.passes(at(30), 1, SYMBOL(), &tick(9, 1)));
+        assert!(!fence.passes(at(60), 2, SYMBOL(), &tick(8, 1)));
+        assert!(fence.passes(at(91), 2, SYMBOL(), &tick(9, 1)));
     }
 
     proptest! {
