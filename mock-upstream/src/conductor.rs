@@ -50,13 +50,15 @@ struct Stage<'a> {
     refusals: u16,
     slams: u16,
     rejections: u16,
+    /// How often garbage was sent.
+    garbage: u32,
     silences: Arc<[u16]>,
 }
 
 impl<'a> Stage<'a> {
     fn new(shared: &'a Shared) -> Self {
         let silences = shared.config.symbols.iter().map(|_| 0).collect();
-        Self { shared, stalls: 0, refusals: 0, slams: 0, rejections: 0, silences }
+        Self { shared, stalls: 0, refusals: 0, slams: 0, rejections: 0, garbage: 0, silences }
     }
 
     fn tick(&self, n: u64) {
@@ -110,7 +112,10 @@ impl<'a> Stage<'a> {
             }
             Effect::Close(code) => self.tell(News::Close(code)),
             Effect::Reset => self.tell(News::Reset),
-            Effect::Garbage => self.tell(News::Garbage),
+            Effect::Garbage => {
+                self.tell(News::Garbage(self.garbage));
+                self.garbage = self.garbage.wrapping_add(1);
+            }
             Effect::KeyLimit(limit) => {
                 self.shared.key_limit.store(limit.map_or(NO_KEY_LIMIT, u64::from), Ordering::Relaxed);
             }

@@ -19,11 +19,12 @@ use wire::feed::v2::{Guest, Said};
 use wire::feed::{KEY_LIMIT_TEXT, Request};
 use wire::id::{LegId, Symbol};
 use wire::net::ByteStream;
+use wire::tick::Tick;
 use wire::ws::{self, Answer, CloseFrame, Error, Message, Session};
 
 use crate::batch::Batch;
 use crate::config::Mode;
-use crate::script::GARBAGE;
+use crate::script::garbage;
 use crate::serve::{KeyHeld, News, Shared};
 
 /// How a connection ends.
@@ -192,8 +193,9 @@ impl<S: ByteStream> Connection<'_, S> {
                     Ok(News::Close(Some(code))) => return End::Close(code, "closed by script"),
                     Ok(News::Close(None)) => return End::Drop,
                     Ok(News::Reset) => return End::Reset,
-                    Ok(News::Garbage) => {
-                        if let Err(error) = self.write(Message::text(GARBAGE)) {
+                    Ok(News::Garbage(nth)) => {
+                        let message = garbage(nth, self.some_tick().as_deref());
+                        if let Err(error) = self.write(message) {
                             return lost(&error);
                         }
                     }
@@ -228,6 +230,14 @@ impl<S: ByteStream> Connection<'_, S> {
     fn write(&mut self, message: Message) -> Result<(), Error> {
         self.unflushed = true;
         self.session.start_send_unpin(message)
+    }
+
+    /// A tick as this connection gets them, for one that is to be spoilt.
+    fn some_tick(&self) -> Option<String> {
+        let config = &self.shared.config;
+        let tick = Tick { symbol: config.symbols[*self.wanted.first()?], n: 0 };
+        let encode = if config.mode == Mode::V2 { Tick::encode_v2 } else { Tick::encode };
+        Some(encode(&tick, config.seed, self.shared.schedule))
     }
 
     /// Hands the wanted part of a batch to the session.

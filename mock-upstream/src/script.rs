@@ -1,6 +1,7 @@
 //! What goes wrong and when.
 
 mod file;
+mod garbage;
 mod timeline;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use wire::id::Symbol;
 
 pub use self::file::ScriptError;
+pub(crate) use self::garbage::garbage;
 pub(crate) use self::timeline::{Effect, Timeline};
 
 /// Steps of a source's life. The order of the list decides between steps of one instant.
@@ -58,7 +60,7 @@ pub enum Action {
     },
     /// Resets every connection (RST).
     ResetAll,
-    /// Sends each connection one text that no feed protocol can read.
+    /// Sends each connection one message that is no tick. They come in turn: broken JSON, binary, a tick that breaks off, a JSON of another kind.
     Garbage,
     /// Denies new subscriptions (v2).
     Deny {
@@ -77,6 +79,3 @@ pub enum Action {
     /// Changes the limit of connections per key for those that come from now on. None: no limit.
     KeyLimit(Option<u32>),
 }
-
-/// The text that [`Action::Garbage`] sends.
-pub(crate) const GARBAGE: &str = "{\"symbol\":\"\u{fffd}\",,,";

@@ -25,7 +25,8 @@ pub(crate) enum News {
     Stall,
     Close(Option<u16>),
     Reset,
-    Garbage,
+    /// The number of the message, from 0.
+    Garbage(u32),
 }
 
 /// What the conductor and all connections share.

@@ -79,7 +79,7 @@ pub use self::fanout::{
 };
 pub use self::health::{Heard, Judge, Opening, PingAndStale, Verdict};
 pub use self::limits::{Limits, SlowClient};
-pub use self::policy::{Make, MakeJudge, Policies};
+pub use self::policy::{Make, MakeJudge, Policies, Unread};
 pub use self::reload::ReloadError;
 pub use self::secret::Secret;
 pub use self::serve::{Handle, ServeError, Server, serve, serve_with};

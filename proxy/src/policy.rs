@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use wire::event::Why;
 use wire::feed::Protocol;
-use wire::id::SourceId;
+use wire::id::{SourceId, Symbol};
+use wire::ws::Message;
 
 use crate::admission::{Admission, Caps};
 use crate::backoff::{FullJitter, Redial};
@@ -20,6 +21,17 @@ pub type Make<T> = Arc<dyn Fn(&Config) -> Box<T> + Send + Sync>;
 
 /// Makes a judge for each leg that opens.
 pub type MakeJudge = Arc<dyn Fn(&Config, Opening) -> Box<dyn Judge> + Send + Sync>;
+
+/// What becomes of a message of a source that is neither a tick nor anything else of its protocol (fan-out).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is passed over; it is a sign of life, and no data.
+    Skip,
+    /// It goes to the subscribers of this symbol. That is right for none: they cannot read it either.
+    Pass(Symbol),
+    /// The leg ends. That is right for none: the ticks between are in order.
+    End,
+}
 
 /// How the proxy decides. The default is what is shipped.
 ///
@@ -53,6 +65,8 @@ pub struct Policies {
     pub admission: Make<dyn Admission>,
     /// The code of a Close frame that a client gets, by why its session ends and by the code that this calls for.
     pub close_code: Arc<dyn Fn(Why, u16) -> u16 + Send + Sync>,
+    /// What becomes of what a source sends that cannot be read (fan-out).
+    pub unread: Arc<dyn Fn(&Message) -> Unread + Send + Sync>,
 }
 
 impl Default for Policies {
@@ -77,6 +91,7 @@ impl Default for Policies {
             }),
             admission: Arc::new(|config| Box::new(Caps::new(&config.limits))),
             close_code: Arc::new(|_, code| code),
+            unread: Arc::new(|_| Unread::Skip),
         }
     }
 }

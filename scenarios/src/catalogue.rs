@@ -107,6 +107,7 @@ static ALL: &[Entry] = entries![
     "slow-handshakes",
     "asks-too-often",
     "relay-close-codes",
+    "garbage-from-a-source",
     "two-tier-steady",
     "two-tier-middle-lost",
     "one-way-partition-of-a-source",

@@ -78,6 +78,8 @@ pub struct Planned {
     pub changes: Option<Reloaded>,
     /// The code with which a source closes.
     pub code: Option<u16>,
+    /// Between two messages of a source that are no ticks.
+    pub every: Duration,
 }
 
 /// When a fault begins.
@@ -312,6 +314,7 @@ fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
             late,
             changes,
             code: fault.code,
+            every: fault.garbage_every(),
         }
     };
     // A target that names nobody was refused before, or the file was not checked: then nothing happens.

@@ -24,6 +24,7 @@ use crate::dial::{self, Leg};
 use crate::health::{Heard, Judge, Opening, Verdict};
 use crate::lock::lock;
 use crate::meter::Held;
+use crate::policy::Unread;
 use crate::pool::Pick;
 use crate::tls::NetStream;
 
@@ -334,6 +335,9 @@ impl<N: Network> Life<'_, N> {
                 }
                 // A login, or an answer, may have made room for more. Data never does.
                 self.say()?;
+                if meant == Meant::Unreadable {
+                    return self.on_unread(now, message);
+                }
                 self.judge.heard(now, Heard::Sign);
                 if let Meant::Answer { accepted, denied } = meant {
                     // What came before it must not come to clients after it.
@@ -342,7 +346,18 @@ impl<N: Network> Life<'_, N> {
                 }
             }
             Message::Binary(_) if self.dialect.takes_binary() => self.on_data(now, raw_symbol(), message),
+            Message::Binary(_) => return self.on_unread(now, message),
             _ => self.judge.heard(now, Heard::Sign),
+        }
+        Ok(())
+    }
+
+    fn on_unread(&mut self, now: Instant, message: Message) -> Result<(), Why> {
+        wire::reached!("message of a source that cannot be read");
+        match (self.context.policies.unread)(&message) {
+            Unread::Skip => self.judge.heard(now, Heard::Sign),
+            Unread::Pass(symbol) => self.on_data(now, symbol, message),
+            Unread::End => return Err(Why::Protocol),
         }
         Ok(())
     }

@@ -146,16 +146,22 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
     let own = plan.faults.iter().filter(|fault| fault.simulated.is_none() && fault.target == host);
     let step = |fault: &Planned| {
         // One that waits for an event was refused before: a script goes by the clock.
-        let Start::At(at) = fault.start else { return None };
+        let Start::At(at) = fault.start else { return Vec::new() };
         let for_ = fault.lasts.unwrap_or(plan.end_at);
         let action = match fault.kind {
+            FaultKind::Garbage => {
+                let times = (0..model::Fault::GARBAGE_MAX as u32).map(|nth| fault.every.saturating_mul(nth));
+                let within = times.take_while(|since| *since < for_);
+                let one = |since| mock_upstream::Step { at: at + since, action: mock_upstream::Action::Garbage };
+                return within.map(one).collect();
+            }
             FaultKind::CloseAll => mock_upstream::Action::CloseAll { code: fault.code },
             FaultKind::Slam => mock_upstream::Action::Slam { for_ },
             _ => mock_upstream::Action::Silence { symbol: None, for_ },
         };
-        Some(mock_upstream::Step { at, action })
+        vec![mock_upstream::Step { at, action }]
     };
-    mock_upstream::Script { steps: own.filter_map(step).collect() }
+    mock_upstream::Script { steps: own.flat_map(step).collect() }
 }
 
 /// What edges report, on its way to the record. What an edge has for a source is a proxy, numbered after the sources.

@@ -305,6 +305,11 @@ fn fault_words(fault: &Fault) -> (String, &'static str) {
         FaultKind::Mute => (format!("{target} sends no ticks and answers everything else"), "it ticks again"),
         FaultKind::Slam => (format!("{target} closes each new connection at once"), "it lets them stay"),
         FaultKind::CloseAll => (format!("{target} closes its connections with {}", fault.code.unwrap_or_default()), ""),
+        FaultKind::Garbage => {
+            let every =
+                crate::span::Span::from_micros(u64::try_from(fault.garbage_every().as_micros()).unwrap_or(u64::MAX));
+            (format!("{target} sends what is no tick every {every}, between its ticks"), "it sends ticks only")
+        }
         FaultKind::Drain => (format!("{target} drains"), "its program starts again"),
         FaultKind::Reload => {
             let keys = fault.set.as_ref().map(crate::model::Reloaded::keys).unwrap_or_default().join(", ");

@@ -31,6 +31,9 @@ pub struct Fault {
     /// The code with which connections are closed.
     #[serde(default)]
     pub code: Option<u16>,
+    /// Between two messages that are no ticks.
+    #[serde(default)]
+    pub every: Option<Span>,
     /// What a reload changes.
     #[serde(default)]
     pub set: Option<Reloaded>,
@@ -184,6 +187,8 @@ kinds! {
     Slam "slam" [];
     /// A source closes every connection, once, with this code.
     CloseAll "close-all" ["code" true];
+    /// A source sends what is no tick, between its ticks.
+    Garbage "garbage" ["every" false];
     /// A proxy leaves in order, as it is told by an operator. With `for`, its program starts again afterwards.
     Drain "drain" [];
     /// A proxy goes over to another configuration.
@@ -194,7 +199,7 @@ impl FaultKind {
     /// Whether a source does it by its script, so that it is known beforehand which source.
     #[must_use]
     pub fn is_scripted(self) -> bool {
-        matches!(self, FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll)
+        matches!(self, FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll | FaultKind::Garbage)
     }
 
     /// Whether it is what an operator does to a proxy.
@@ -234,11 +239,21 @@ impl FaultKind {
 }
 
 impl Fault {
+    /// Messages of one `garbage` at most.
+    pub const GARBAGE_MAX: u64 = 1_000;
+
+    /// Between two messages that are no ticks.
+    #[must_use]
+    pub fn garbage_every(&self) -> Duration {
+        self.every.map_or(Duration::from_millis(100), Span::as_duration)
+    }
+
     /// The parameters that were given, by their keys.
     #[must_use]
     pub fn given(&self) -> Vec<&'static str> {
         [
             ("code", self.code.is_some()),
+            ("every", self.every.is_some()),
             ("set", self.set.is_some()),
             ("latency", self.latency.is_some()),
             ("jitter", self.jitter.is_some()),
@@ -271,9 +286,12 @@ impl Fault {
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, Span::as_duration);
         let delay = span(self.delay);
         Some(match self.kind {
-            FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll | FaultKind::Drain | FaultKind::Reload => {
-                return None;
-            }
+            FaultKind::Mute
+            | FaultKind::Slam
+            | FaultKind::CloseAll
+            | FaultKind::Garbage
+            | FaultKind::Drain
+            | FaultKind::Reload => return None,
             FaultKind::Kill => sim::FaultKind::Kill,
             FaultKind::PowerOff => sim::FaultKind::PowerOff,
             FaultKind::Restart => sim::FaultKind::Restart,
@@ -363,6 +381,7 @@ mod tests {
             Mute,
             Slam,
             CloseAll,
+            Garbage,
             Drain,
             Reload,
         ];

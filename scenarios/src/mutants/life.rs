@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use proxy::{Caps, Config, Delivery, Limits, Policies, Pushed};
+use proxy::{Caps, Config, Delivery, Limits, Policies, Pushed, Unread};
 use wire::event::Why;
 use wire::id::Symbol;
+use wire::ws::Message;
 
 use super::queues::{Coming, Tamper, plant};
 
@@ -158,6 +159,25 @@ impl Tamper for Recalls {
 
 pub(super) fn shows_what_was_given_up(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, Recalls::default)
+}
+
+pub(super) fn passes_garbage_on(policies: &mut Policies, config: Config) -> Config {
+    policies.unread = Arc::new(|_| Symbol::new("S0001").map_or(Unread::Skip, Unread::Pass));
+    config
+}
+
+pub(super) fn reads_the_head_only(policies: &mut Policies, config: Config) -> Config {
+    policies.unread = Arc::new(|message| {
+        let Message::Text(text) = message else { return Unread::Skip };
+        let name = text.strip_prefix(r#"{"symbol":""#).and_then(|rest| rest.split_once('"'));
+        name.and_then(|(name, _)| Symbol::new(name).ok()).map_or(Unread::Skip, Unread::Pass)
+    });
+    config
+}
+
+pub(super) fn ends_the_leg_over_garbage(policies: &mut Policies, config: Config) -> Config {
+    policies.unread = Arc::new(|_| Unread::End);
+    config
 }
 
 pub(super) fn rewrites_codes(policies: &mut Policies, config: Config) -> Config {

@@ -163,11 +163,12 @@ impl Request {
 
 /// The symbol of a tick, or None where the message is no tick (a greeting, an error, another protocol).
 ///
-/// The usual form, with `symbol` first, is read without parsing the rest; any other order goes through a JSON parser.
+/// The usual form, with `symbol` first and whole to its closing brace, is read without parsing the rest; any other goes through a JSON parser.
 #[must_use]
 pub fn symbol_of(tick: &str) -> Option<Symbol> {
     // A name with an escape is the parser's to read.
-    if let Some(rest) = tick.strip_prefix(r#"{"symbol":""#)
+    if tick.ends_with('}')
+        && let Some(rest) = tick.strip_prefix(r#"{"symbol":""#)
         && let Ok(symbol) = Symbol::new(rest.split_once('"')?.0)
     {
         return Some(symbol);
@@ -257,6 +258,8 @@ mod tests {
             ("Connected", None),
             (KEY_LIMIT_TEXT, None),
             (r#"{"symbol":"#, None),
+            (r#"{"symbol":"EURUSD","ts":"17"#, None),
+            ("{\"symbol\":\"EURUSD\",\"ts\":\"1\"}\n", eurusd),
             (r#"{"type":"login_ok"}"#, None),
         ] {
             assert_eq!(symbol_of(text), expect, "{text}");

@@ -240,12 +240,13 @@ pub(super) fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 
 /// The symbol of a v2 tick, or None where the message is none.
 ///
-/// The usual form, with `t` and `s` first, is read without parsing the rest; any other order goes through a JSON parser.
+/// The usual form, with `t` and `s` first and whole to its closing brace, is read without parsing the rest; any other goes through a JSON parser.
 #[must_use]
 pub fn symbol_of(tick: &str) -> Option<Symbol> {
     for head in [r#"{"t":"QUOTE","s":""#, r#"{"t":"LAST_QUOTE","s":""#] {
         // A name with an escape is the parser's to read.
-        if let Some(rest) = tick.strip_prefix(head)
+        if tick.ends_with('}')
+            && let Some(rest) = tick.strip_prefix(head)
             && let Some(symbol) = symbol_named(rest.split_once('"')?.0)
         {
             return Some(symbol);

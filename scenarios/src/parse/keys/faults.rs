@@ -21,7 +21,7 @@ pub(super) static FAULT: Table = Table {
             "after",
             Kind::Table(&AFTER),
             Without::Means("`at` says when"),
-            "After which event it begins, see [After an event](#after-an-event). Not for `mute` and `slam`.",
+            "After which event it begins, see [After an event](#after-an-event). Not for `mute`, `slam`, `close-all` and `garbage`.",
         ),
         key(
             "for",
@@ -37,7 +37,7 @@ pub(super) static FAULT: Table = Table {
             Without::Wrong,
             "A host (`source-1`, `proxy-0`, `NAME-0`), a link both ways (`proxy-0/source-1`) or one way of it (`source-1>proxy-0`: what the source \
              sends). A name may be a group of clients, `clients` (all of them), or end in `*` (`proxy-*`): then each is hit. `source-active` is the \
-             source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute` and `slam` take a source by its \
+             source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute`, `slam`, `close-all` and `garbage` take a source by its \
              number.",
         ),
         key(
@@ -47,6 +47,12 @@ pub(super) static FAULT: Table = Table {
             "Where the target stands for several: each is hit so much later than the one before.",
         ),
         only("code", Kind::Whole(1_000, 4_999), "no such fault", "`close-all`: the close code, a lawful one."),
+        only(
+            "every",
+            Kind::Span(MS, HOUR),
+            "`\"100ms\"`",
+            "`garbage`: between two messages that are no ticks; 1,000 of them at most.",
+        ),
         only("set", Kind::Table(&super::life::RELOADED), "no such fault", "`reload`: the keys of `proxy` that change."),
         only(
             "latency",
@@ -253,6 +259,10 @@ const FAULT_KIND: &[Choice] = &[
     word("mute", "A source sends no ticks; it takes connections and subscriptions and answers pings."),
     word("slam", "A source finishes each new handshake and closes the connection at once; those that are open stay."),
     word("close-all", "A source closes every connection that it has, once, with a code. Takes no `for`."),
+    word(
+        "garbage",
+        "A source sends what is no tick between its ticks, in turn broken JSON, binary, a tick that breaks off, and JSON of another kind.",
+    ),
     word(
         "drain",
         "A proxy leaves in order, as after `POST /drain`, with the times of `proxy.drain`. With `for`, its program starts again so long after it was told.",

@@ -88,6 +88,15 @@ fn parameters(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
                 "write latency = { fixed = \"50ms\" } or jitter = \"20ms\"",
             );
         }
+        FaultKind::Garbage => {
+            let steady = rules.scenario.steady.as_micros();
+            let lasts = fault.lasts.map_or(steady.saturating_sub(at_us(fault)), Span::as_micros);
+            let count = u128::from(lasts).div_ceil(fault.garbage_every().as_micros().max(1));
+            if count > u128::from(Fault::GARBAGE_MAX) {
+                let message = format!("\"garbage\" is {count} messages, {} at most", Fault::GARBAGE_MAX);
+                rules.wrong_but(&path, message, "write a longer every, or a shorter for");
+            }
+        }
         FaultKind::ClockJump if fault.ahead.is_some() == fault.behind.is_some() => {
             rules.wrong(&path, "\"clock-jump\" takes either \"ahead\" or \"behind\"");
         }

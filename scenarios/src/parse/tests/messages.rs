@@ -65,7 +65,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "",
         "[[faults]]\nat = \"1s\"\nduration = \"1s\"\nkind = \"kill\"\ntarget = \"source-0\"\n",
         &[
-            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"stagger\", \"code\", \"set\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
+            "20:1: unknown key \"duration\"; known here: \"at\", \"after\", \"for\", \"kind\", \"target\", \"stagger\", \"code\", \"every\", \"set\", \"latency\", \"jitter\", \"bandwidth\", \"queue-bytes\", \"loss\", \"loss-good\", \"good\", \"bad\", \"size\", \"size-variation\", \"delay\", \"closes-after\", \"bytes\", \"times\", \"period\", \"at-most\", \"ahead\", \"behind\", \"ppm\"",
         ],
     );
 }
@@ -80,7 +80,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"drain\" or \"reload\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"drain\" or \"reload\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -467,6 +467,14 @@ fn a_fault_has_the_parameters_of_its_kind_and_no_others() {
         "kind = \"clock-jump\"\nahead = \"1s\"\nbehind = \"1s\"\n",
         &["21:8: \"clock-jump\" takes either \"ahead\" or \"behind\""],
     );
+    fault(
+        "kind = \"garbage\"\nevery = \"1ms\"\nfor = \"1s\"\ncode = 1000\n",
+        &["24:8: \"garbage\" takes no \"code\"; it takes \"every\""],
+    );
+    fault(
+        "kind = \"garbage\"\nevery = \"1ms\"\n",
+        &["21:8: \"garbage\" is 2000 messages, 1000 at most; write a longer every, or a shorter for"],
+    );
     fault("kind = \"slow-host\"\ntimes = 1\n", &["22:9: a slow host is more than 1 times slower"]);
     fault(
         "kind = \"restart\"\nfor = \"1s\"\n",
@@ -576,7 +584,7 @@ fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
 const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_unsubscribe\", \"client_ask\", \"client_ping\", \"client_pong\", \"client_offend\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"proxy_drain_start\", \"proxy_drain_stop\", \"proxy_reload\", \"fault_start\" or \"fault_stop\"";
 
 /// The kinds as messages list them.
-const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"drain\" or \"reload\"";
+const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"drain\" or \"reload\"";
 
 #[test]
 fn a_state_that_cannot_be_reached_is_refused() {

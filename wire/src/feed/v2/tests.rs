@@ -59,6 +59,7 @@ fn the_symbol_of_a_v2_tick_is_found_in_any_place() {
         (r#" {"s":"EUR\u0055SD","t":"QUOTE"}"#, eurusd),
         (r#"{"t":"QUOTE","s":"EUR\u0055SD:QUOTE:QUOTE"}"#, eurusd),
         (r#"{"t":"QUOTE","s":""#, None),
+        (r#"{"t":"QUOTE","s":"EURUSD","b":"1."#, None),
         (r#"{"type":"login_ok"}"#, None),
         ("Connected", None),
     ] {
