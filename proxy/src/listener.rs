@@ -34,7 +34,6 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
         }
         // Who comes faster than the pace waits in the kernel: it is not accepted, and not refused either.
         let until = pace.wait(Instant::now());
-        wire::reached!("newcomers wait for the pace", if until.is_some());
         let accepted = wire::select! {
             () = context.stop.cancelled() => return,
             () = context.drain.shut() => return,
@@ -92,7 +91,6 @@ pub(crate) async fn run<N: Network>(context: &Arc<Context<N>>, listener: N::List
                 });
             }
             Admit::Reset => {
-                wire::reached!("newcomer reset: too many refusals under way");
                 shed(&context, peer, Why::Admission);
                 stream.abort();
             }

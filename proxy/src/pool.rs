@@ -203,7 +203,6 @@ impl Pool {
     /// As [`Pool::pick`], among the instances that are `free`.
     pub(crate) fn pick_among(&mut self, now: Instant, free: &dyn Fn(SourceId) -> bool) -> Pick {
         if let Some(at) = self.dials.ready_at(self.rules.dials_total).filter(|at| *at > now) {
-            wire::reached!("dials in all held to their rate");
             return Pick::Wait(at);
         }
         let panic = self.panics();
@@ -326,7 +325,6 @@ impl Pool {
         let bearable = can_do_without(instances, source, rules);
         let it = &mut instances[source.index()];
         if !it.ejected() && bearable && outlier::is_outlier(it.lately(now, rules), siblings, &rules.ejection) {
-            wire::reached!("outlier ejected");
             it.eject(now, rules);
         }
     }

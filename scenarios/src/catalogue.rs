@@ -119,6 +119,13 @@ static ALL: &[Entry] = entries![
     "hot-sources-skewed",
     "lagging-replica",
     "hour-long-soak",
+    "scrolling-on-a-bad-line",
+    "evicted-in-a-failover",
+    "relay-short-of-room",
+    "relay-key-limit",
+    "sharded-seldom-ticks",
+    "resume-after-a-tunnel",
+    "hot-late-twin-dies",
 ];
 
 /// The whole catalogue, in the order in which it runs.

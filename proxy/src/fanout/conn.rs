@@ -337,7 +337,6 @@ impl<S: ByteStream> Inner<S> {
         }
         let rest = telling.rest();
         if rest.len() > 0 {
-            wire::reached!("answer owed until the socket takes more");
             self.owed = true;
             self.awaited.get_or_insert_default().extend(rest);
         }
@@ -346,7 +345,6 @@ impl<S: ByteStream> Inner<S> {
 
     fn push(&mut self, conn: &Conn<S>, delivery: &Arc<Delivery>, books: &Books) {
         let pressure = Pressure { blocked: self.blocked, tight: books.tight() };
-        wire::reached!("all queues together over their bound", if pressure.tight);
         let room = self.out.bytes() < WRITE_BYTES && self.out.len() < WRITE_FRAMES;
         if !self.blocked && room && self.queue.lets_pass(delivery, pressure) {
             return self.put_out(conn, delivery, Instant::now(), books);

@@ -150,7 +150,6 @@ impl Inbox {
 
     /// Leaves only the newest message of each symbol, in its place.
     fn squeeze(&mut self) {
-        wire::reached!("inbox conflated");
         let mut newest: FxHashMap<Symbol, usize> = FxHashMap::default();
         for (index, news) in self.news.iter().enumerate() {
             if let News::Data(delivery, _) = news {

@@ -133,7 +133,6 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             wire::reached!("leg lost before it was up", if up_since.is_none());
             wire::reached!("leg given up as stale", if why == Why::Stale);
             wire::reached!("leg refused for its key", if why == Why::KeyLimit);
-            wire::reached!("leg superseded", if why == Why::Superseded);
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
             drop(life);
             tracing::warn!(%source, url = ask.url, ?why, "lost the leg to a source");

@@ -177,7 +177,6 @@ impl Merge {
                 stream.ahead.retain(|it| it.leg != leg);
             } else if quiet && tick.ts < stream.ts {
                 // The source's clock has gone back, and nobody says anything else.
-                wire::reached!("merge began anew as the source's clock went back");
                 stream.begin(leg, fresh);
                 deliver(stream, now, symbol, tick, message, out);
             } else if let Some(chain) = stream.chain.filter(|_| self.trusted.contains(&leg)) {
