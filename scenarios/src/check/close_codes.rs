@@ -122,9 +122,12 @@ impl Checker for Kept {
                     return;
                 }
                 Self::lawful(at, "a client", *code, findings);
+                let late = |since_us: u64| since_us + self.within_us < at.us;
+                // A source that left long ago is no reason any more.
                 let told = open.and_then(|open| open.told);
-                let Some((since_us, event, expect)) = told.filter(|told| told.0 + self.within_us >= at.us) else {
-                    if told.is_none() && code.is_some() && self.faults == 0 && !self.facts.is_hostile(client.0) {
+                let told = told.filter(|(since_us, _, code)| !late(*since_us) || !DEPARTURES.contains(code));
+                let Some((since_us, event, expect)) = told else {
+                    if code.is_some() && self.faults == 0 && !self.facts.is_hostile(client.0) {
                         findings.check();
                         findings.violation(at, &[], || {
                             format!(
@@ -136,6 +139,15 @@ impl Checker for Kept {
                     return;
                 };
                 findings.check();
+                if late(since_us) {
+                    findings.violation(at, &[event], || {
+                        format!(
+                            "the source closed {client} with {expect}, and it was there for {} us more",
+                            at.us - since_us
+                        )
+                    });
+                    return;
+                }
                 self.crossed += 1;
                 let kept =
                     *code == Some(expect) || (expect == close::BAD_GATEWAY && *code == Some(close::PROTOCOL_ERROR));
@@ -198,6 +210,15 @@ mod tests {
             check(source_closes(tape(), 4001).close_by_peer(0, code), Fail, 1);
         }
         check(source_closes(tape(), 4001).after(600_000).phase(Phase::End), Fail, 1);
+    }
+
+    #[test]
+    fn a_late_close_fails_whatever_its_code_and_a_departure_long_ago_is_no_reason() {
+        for code in [Some(1000), Some(4001), None] {
+            check(source_closes(tape(), 4001).after(600_000).close_by_peer(0, code), Fail, 1);
+        }
+        check(source_closes(tape(), 1012).after(600_000).close_by_peer(0, Some(1013)), Fail, 1);
+        check(source_closes(tape(), 1012).after(600_000).close_by_peer(0, None), Inconclusive, 0);
     }
 
     #[test]

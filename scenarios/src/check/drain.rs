@@ -17,8 +17,8 @@ use wire::id::SessionId;
 use super::objectives::life::Drains;
 use super::{At, Checker, Facts, Findings, NONE};
 
-/// Ticks of a symbol that are remembered: at least 300 ms of them at one every 5 ms.
-const SENT_MAX: usize = 64;
+/// Ticks of a symbol that are remembered at least; and all that are younger than `settle`.
+const SENT_MIN: usize = 64;
 /// Faults are felt for so long after they end.
 const ECHO_US: u64 = 1_000_000;
 /// A window that may hold its share of the closes, as a part of the drain time.
@@ -49,6 +49,7 @@ pub(super) struct Leaves {
 #[derive(Clone, Copy)]
 struct Open {
     proxy: usize,
+    session: SessionId,
     event: u64,
     client: u32,
 }
@@ -59,6 +60,8 @@ struct Has {
     since_us: u64,
     n: Option<u64>,
     told: bool,
+    /// The session gave the symbol back: nothing is owed, though something may be on its way.
+    given_back: bool,
 }
 
 struct Draining {
@@ -212,6 +215,9 @@ impl Leaves {
         let Some(Some(drain)) = self.drains.get(open.proxy) else { return };
         for &(pair, symbol) in pairs {
             let Some(Some(has)) = self.pairs.get(pair as usize) else { continue };
+            if has.session != open.session || has.given_back {
+                continue;
+            }
             let until_us = at.us.saturating_sub(self.settle_us);
             let owed = if slow {
                 drain.leaving.as_ref().and_then(|(_, newest)| newest.get(symbol as usize).copied().flatten())
@@ -248,7 +254,7 @@ impl Leaves {
         if self.pairs[pair].is_none() {
             self.pairs_of[client].push((at.pair, at.symbol));
         }
-        let new = Has { session, since_us: at.us, n: None, told: false };
+        let new = Has { session, since_us: at.us, n: None, told: false, given_back: false };
         let has = self.pairs[pair].get_or_insert(new);
         if has.session != session {
             *has = new;
@@ -271,7 +277,10 @@ impl Checker for Leaves {
                 let sent = &mut self.sent[symbol];
                 if sent.back().is_none_or(|(_, newest)| newest < n) {
                     sent.push_back((at.us, *n));
-                    if sent.len() > SENT_MAX {
+                    // One tick that is older is still needed: the newest that was owed then.
+                    while sent.len() > SENT_MIN
+                        && sent.get(1).is_some_and(|(sent_us, _)| sent_us + self.settle_us <= at.us)
+                    {
                         sent.pop_front();
                     }
                 }
@@ -287,13 +296,27 @@ impl Checker for Leaves {
                     has.told = true;
                 }
             }
-            Event::ClientOpen { client, target, .. } => {
+            Event::ClientUnsubscribe { session, .. } => {
+                if let Some(has) = self.pair(at, *session) {
+                    has.given_back = true;
+                }
+            }
+            Event::ClientSubscribe { session, .. } => {
+                // One that was given back begins anew.
+                if let Some(Some(has)) = self.pairs.get_mut(at.pair as usize)
+                    && has.session == *session
+                    && has.given_back
+                {
+                    *has = Has { session: *session, since_us: at.us, n: None, told: false, given_back: false };
+                }
+            }
+            Event::ClientOpen { client, session, target, .. } => {
                 let slot = at.client as usize;
                 if self.sessions.len() <= slot {
                     self.sessions.resize(slot + 1, None);
                 }
                 let proxy = usize::from(*target);
-                self.sessions[slot] = Some(Open { proxy, event: at.event, client: client.0 });
+                self.sessions[slot] = Some(Open { proxy, session: *session, event: at.event, client: client.0 });
                 if let Some(Some(drain)) = self.drains.get(proxy)
                     && at.us > drain.at_us + self.facts.drain.tell_us + self.settle_us
                 {
@@ -324,7 +347,9 @@ impl Checker for Leaves {
             }
             Event::FaultStop { fault } => {
                 if !self.told.contains(fault) {
-                    if self.others.0 > 0 {
+                    // A reload was not counted when it began.
+                    let reload = self.facts.reloads.iter().any(|(number, _)| number == fault);
+                    if !reload && self.others.0 > 0 {
                         self.others = (self.others.0 - 1, Some(at.us));
                     }
                     return;

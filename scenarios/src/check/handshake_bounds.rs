@@ -1,6 +1,6 @@
 //! `handshake-bounds`: a handshake that is not finished in time is cut off, whoever dawdles, and no more are under way at once than may be.
 //!
-//! A dial ends, with a session or without, within `proxy.guard.handshake-timeout` and `settle`, while no fault is in force. How many are under way is the proxy's own account.
+//! A dial ends, with a session or without, within `proxy.guard.handshake-timeout` and `settle`, unless a fault was in force for a part of it. How many are under way is the proxy's own account.
 
 use wire::event::{Event, Phase};
 
@@ -11,12 +11,21 @@ use super::{At, Checker, Facts, Findings};
 pub(super) struct Bounded {
     settle_us: u64,
     facts: Facts,
-    /// By client: since when it dials, the event, and its number.
-    dials: Vec<Option<(u64, u64, u32)>>,
+    /// By client.
+    dials: Vec<Option<Dial>>,
     faults: u32,
     most: u64,
     cut: u64,
     over: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Dial {
+    since_us: u64,
+    event: u64,
+    client: u32,
+    /// A fault was in force for a part of it.
+    disturbed: bool,
 }
 
 impl Bounded {
@@ -33,10 +42,12 @@ impl Bounded {
     }
 
     fn ends(&mut self, at: At, refused: bool, findings: &mut Findings) {
-        let Some((since_us, event, client)) = self.dials.get_mut(at.client as usize).and_then(Option::take) else {
+        let Some(Dial { since_us, event, client, disturbed }) =
+            self.dials.get_mut(at.client as usize).and_then(Option::take)
+        else {
             return;
         };
-        if self.faults > 0 {
+        if disturbed {
             return;
         }
         findings.check();
@@ -60,7 +71,8 @@ impl Checker for Bounded {
                 if self.dials.len() <= place {
                     self.dials.resize(place + 1, None);
                 }
-                self.dials[place] = Some((at.us, at.event, client.0));
+                self.dials[place] =
+                    Some(Dial { since_us: at.us, event: at.event, client: client.0, disturbed: self.faults > 0 });
             }
             Event::ClientOpen { .. } => self.ends(at, false, findings),
             Event::ClientRefused { .. } => self.ends(at, true, findings),
@@ -74,12 +86,17 @@ impl Checker for Bounded {
                     });
                 }
             }
-            Event::FaultStart { .. } => self.faults += 1,
+            Event::FaultStart { .. } => {
+                self.faults += 1;
+                for dial in self.dials.iter_mut().flatten() {
+                    dial.disturbed = true;
+                }
+            }
             Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
             Event::Phase { phase: Phase::End } => {
                 let most_us = self.facts.handshake_us + self.settle_us;
-                for (since_us, event, client) in self.dials.drain(..).flatten() {
-                    if at.us > since_us + most_us {
+                for Dial { since_us, event, client, disturbed } in self.dials.drain(..).flatten() {
+                    if !disturbed && at.us > since_us + most_us {
                         findings.check();
                         findings.violation(at, &[event], || {
                             format!(
@@ -131,6 +148,15 @@ mod tests {
         check(tape().dial(1).after(2_600_000).refused(1, 0), Fail, 1);
         check(tape().dial(0).after(2_600_000).open(0, 0), Fail, 1);
         check(tape().dial(1).after(2_600_000).phase(Phase::End), Fail, 1);
+    }
+
+    #[test]
+    fn a_dial_that_a_fault_fell_into_is_not_judged() {
+        let during = tape().dial(1).after(1_000_000).fault(0, "stall", "proxy-0").after(2_000_000);
+        check(during.clone().phase(Phase::End), Inconclusive, 0);
+        check(during.clone().heal(0).phase(Phase::End), Inconclusive, 0);
+        check(during.clone().heal(0).refused(1, 0), Inconclusive, 0);
+        check(during.heal(0).refused(1, 0).dial(1).after(2_600_000).phase(Phase::End), Fail, 1);
     }
 
     #[test]

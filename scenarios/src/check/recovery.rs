@@ -10,7 +10,9 @@
 //! session. **Caught up** it is on a symbol with the first delivery of a tick that a source first sent in the stretch. The recovery is over when both hold of
 //! every client that was there before and every symbol of which it has had a tick; a session that is lost in the stretch makes its client begin anew.
 //!
-//! Not asked for: slow clients; who leaves by itself or is turned away by admission in the stretch; a symbol that is denied. A stretch that ends before the
+//! A symbol that a client takes up within a session in the stretch is waited for from then on.
+//!
+//! Not asked for: slow clients; a symbol that is given back; who leaves by itself or is turned away by admission in the stretch; a symbol that is denied. A stretch that ends before the
 //! budget does, and before the recovery, is not judged. The budget is `within` and one period of the sources: a tick must be due before it can come.
 
 use std::collections::BTreeSet;
@@ -57,6 +59,8 @@ struct Pair {
     /// It has had a tick, in whatever session.
     had: bool,
     denied: bool,
+    /// It is asked for from here on, or from the beginning of the stretch if that is later.
+    since_us: u64,
     /// The first delivery of a tick of this stretch.
     caught_us: Option<u64>,
     event: u64,
@@ -118,7 +122,12 @@ impl Recovered {
             let Some(client) = client.filter(|it| it.open.is_some_and(|(session, _)| session == pair.session)) else {
                 continue;
             };
-            let caught = pair.caught_us.map(|us| us.saturating_sub(calm.since_us));
+            let since_us = pair.since_us.max(calm.since_us);
+            if pair.caught_us.is_none() && since_us > calm.since_us && at.us - since_us < self.budget_us {
+                // Asked for of its own will, and too late to say.
+                continue;
+            }
+            let caught = pair.caught_us.map(|us| us.saturating_sub(since_us));
             took.push((caught, pair.event, client.client, Some(pair.symbol)));
         }
         if took.is_empty() {
@@ -176,9 +185,22 @@ impl Checker for Recovered {
                 if self.pairs.len() <= number {
                     self.pairs.resize_with(number + 1, || None);
                 }
-                let had = self.pairs[number].as_ref().is_some_and(|pair| pair.had);
+                let before = self.pairs[number].as_ref();
+                let had = before.is_some_and(|pair| pair.had);
+                // A session that was lost is no excuse; who asks anew of its own will waits from then on.
+                let lost = before.is_some_and(|pair| pair.had && pair.session != *session);
+                let since_us = if lost { 0 } else { at.us };
                 let (client, symbol, session, event) = (at.client, *symbol, *session, at.event);
-                self.pairs[number] = Some(Pair { client, symbol, session, had, denied: false, caught_us: None, event });
+                let caught_us = None;
+                self.pairs[number] =
+                    Some(Pair { client, symbol, session, had, denied: false, since_us, caught_us, event });
+            }
+            Event::ClientUnsubscribe { session, .. } => {
+                if let Some(place) = self.pairs.get_mut(at.pair as usize)
+                    && place.as_ref().is_some_and(|pair| pair.session == *session)
+                {
+                    *place = None;
+                }
             }
             Event::ClientAnswer { accepted, .. } => {
                 if let Some(Some(pair)) = self.pairs.get_mut(at.pair as usize) {
@@ -302,6 +324,20 @@ mod tests {
         check(good.clone().dial(9).open(9, 0).subscribe(9, 0).after(1_000_000), Pass, 2);
         // And a symbol that is denied.
         check(tape().answered(0, 0, false).after(1_000_000), Pass, 1);
+    }
+
+    #[test]
+    fn who_gives_a_symbol_back_does_not_wait_for_it_and_who_takes_one_up_waits_from_then_on() {
+        check(tape().unsubscribe(0, 0).after(1_000_000), Pass, 1);
+        let again = |tape: Tape| tape.after(1_000_000).unsubscribe(0, 0).subscribe(0, 0);
+        let good = tape().send(0, 0, 0, 3).deliver(0, 0, 3);
+        check(again(good.clone()).after(200_000), Pass, 1);
+        check(again(good.clone()).after(200_000).send(0, 0, 0, 4).deliver(0, 0, 4).after(500_000), Pass, 2);
+        check(again(good.clone()).after(700_000).send(0, 0, 0, 4).deliver(0, 0, 4).after(500_000), Fail, 2);
+        // Without giving it back first.
+        let twice = good.after(1_000_000).subscribe(0, 0);
+        check(twice.clone().after(100_000), Pass, 1);
+        check(twice.after(700_000), Fail, 2);
     }
 
     #[test]

@@ -575,7 +575,7 @@ fn faults(rules: &mut Rules<'_>) {
     if scenario.check.host_leaks.is_some() && scenario.warmup.as_micros() == 0 {
         wrong(
             rules,
-            "baseline",
+            "host-leaks",
             "a warmup of 0s leaves nothing to look at before the faults",
             "write warmup = \"1s\" or more",
         );

@@ -86,3 +86,42 @@ fn who_is_there_after_the_deadline_is_a_violation() {
     check(gone.clone().after(6_200_000).send(0, 0, 0, 2), Fail, 1);
     check(gone.after(1_000).close_by_peer(1, Some(1012)).after(6_200_000).send(0, 0, 0, 2), Pass, 2);
 }
+
+#[test]
+fn what_another_session_had_and_what_was_given_back_is_not_owed() {
+    let tape = || {
+        let tape = Tape::new("drain = {}").leg(0, 0).open(0, 0).subscribe(0, 0);
+        tape.send(0, 0, 0, 1).deliver(0, 0, 1).after(2_000_000)
+    };
+    let drained = |tape: Tape| tape.fault(0, "drain", "proxy-0").send(0, 0, 0, 2).after(200_000);
+    check(drained(tape()).close_by_peer(0, Some(1012)), Fail, 1);
+    // The next session has asked for nothing yet.
+    let next = tape().close_own(0).session(1).open(0, 1);
+    check(drained(next).close_by_peer(0, Some(1012)), Pass, 1);
+    // What was on its way when it was given back changes nothing.
+    let back = tape().unsubscribe(0, 0).send(0, 0, 0, 2).deliver(0, 0, 2).after(2_000_000);
+    let back = back.fault(0, "drain", "proxy-0").send(0, 0, 0, 3).after(200_000);
+    check(back.close_by_peer(0, Some(1012)), Pass, 1);
+    // Taken up again, it is owed again.
+    let again = tape().unsubscribe(0, 0).subscribe(0, 0).send(0, 0, 0, 2).deliver(0, 0, 2).after(2_000_000);
+    let again = again.fault(0, "drain", "proxy-0").send(0, 0, 0, 3).after(200_000);
+    check(again.close_by_peer(0, Some(1012)), Fail, 1);
+}
+
+#[test]
+fn a_reload_ends_no_other_fault() {
+    let both = tape().facts(|facts| facts.reloads = vec![(7, None)]).fault(1, "stall", "source-0");
+    let both = both.fault(7, "reload", "proxy-0").heal(7).after(1_500_000).send(0, 0, 0, 2).after(200_000);
+    check(both.clone().close_by_peer(0, Some(1012)), Pass, 1);
+    check(both.heal(1).after(1_500_000).close_by_peer(0, Some(1012)), Fail, 1);
+}
+
+#[test]
+fn ticks_are_remembered_for_as_long_as_they_take_to_settle() {
+    let mut tape = Tape::new(r#"drain = { settle = "1s" }"#).leg(0, 0).open(0, 0);
+    tape = tape.send(0, 0, 0, 1).deliver(0, 0, 1).after(3_000_000).fault(0, "drain", "proxy-0");
+    for n in 2..400 {
+        tape = tape.send(0, 0, 0, n).after(5_000);
+    }
+    check(tape.close_by_peer(0, Some(1012)), Fail, 1);
+}
