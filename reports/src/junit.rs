@@ -2,7 +2,8 @@
 //!
 //! Suites are called as scenarios are, cases as invariants: the same from one run to the next whatever the seeds, so that a CI system can follow them. An
 //! invariant that is broken with any seed is a `failure`, with the first runs that show it and the commands that run them again. One that could not be judged is
-//! an `error`, not a skipped test: most CI pages show skipped tests as green, and weak evidence is never green. The same holds for runs that did not reach what they
+//! an `error`, not a skipped test: most CI pages show skipped tests as green, and weak evidence is never green. What makes the whole inconclusive and belongs to no
+//! run (runs and shards that are missing, required marks, scenarios that nothing was run of) is an error in the suite `campaign`. The same holds for runs that did not reach what they
 //! are about (case `reached`), and for a comparison that could not be made (case `baseline`).
 //!
 //! The file holds to the schema by which Jenkins judges (`junit-10.xsd` of its xUnit plugin), which is what GitHub's and GitLab's readers take, too.
@@ -47,11 +48,45 @@ pub fn xml(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, SerializeE
         }
         report.add_test_suite(suite);
     }
+    let campaign = of_campaign(runs, meta);
+    if !campaign.is_empty() {
+        let mut suite = TestSuite::new("campaign");
+        suite.add_test_cases(campaign);
+        report.add_test_suite(suite);
+    }
     if let Some(canary) = &meta.canary {
         report.add_test_suite(of_canary(canary));
     }
     // The library counts skipped tests over all suites, too, for which the schema has no attribute. There are none.
     Ok(report.to_string()?.replacen(" skipped=\"0\"", "", 1))
+}
+
+/// What makes the whole inconclusive and is not seen in any run's suite: a case each.
+fn of_campaign(runs: &[RunSummary], meta: &SummaryMeta) -> Vec<TestCase> {
+    let error = |name: String, message: &str| {
+        case("campaign", &name, non_success(NonSuccessKind::Error, "inconclusive", message, message))
+    };
+    let mut cases = Vec::new();
+    if runs.is_empty() && meta.shard.is_none() {
+        cases.push(error("runs".to_owned(), "nothing was run"));
+    }
+    for share in meta.shares.iter().filter(|share| share.missing() > 0) {
+        let message = format!("{} runs done, at least {} are needed", share.done, share.minimum);
+        cases.push(error(format!("runs of {}", share.scenario), &message));
+    }
+    cases.extend(meta.missing.iter().map(|what| error(what.clone(), &format!("{what} is missing"))));
+    if let Some(marks) = meta.marks.as_ref().filter(|marks| marks.required) {
+        let missed = marks.missed.iter();
+        cases.extend(
+            missed.map(|mark| error(format!("mark {}", mark.name), &format!("never reached ({})", mark.place))),
+        );
+    }
+    for (compared, why) in meta.gate.iter().flat_map(|gate| gate.incomparable()) {
+        if !runs.iter().any(|run| run.verdict.scenario == compared.scenario) {
+            cases.push(error(format!("baseline of {}", compared.scenario), &format!("not comparable: {why}")));
+        }
+    }
+    cases
 }
 
 /// A suite of its own: its one case passes where the planted bug was seen.

@@ -43,6 +43,8 @@ pub struct SummaryMeta {
     pub marks: Option<Marks>,
     /// How many runs each scenario got, in the order of the runs. Fewer than its minimum make the whole inconclusive.
     pub shares: Vec<Share>,
+    /// The runs that were asked for, in words: seeds and orders. Shards of one sweep have the same.
+    pub asked: Option<String>,
     /// The word that seeds were taken from, if they were.
     pub seeds_from: Option<String>,
     /// Which part of all runs this is: `2/8`. None: all of them.
@@ -252,6 +254,8 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     marks: Option<&'a Marks>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seeds_from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<&'a str>,
@@ -336,6 +340,7 @@ impl<'a> Summary<'a> {
             profile: &meta.profile,
             wall_seconds: meta.wall_seconds,
             runs_left_out: meta.runs_left_out(),
+            asked: meta.asked.as_deref(),
             seeds_from: meta.seeds_from.as_deref(),
             shard: meta.shard.as_deref(),
             missing: &meta.missing,

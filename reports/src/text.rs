@@ -50,7 +50,7 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
         figure::seconds(meta.wall_seconds)
     ));
     if meta.runs_left_out() > 0 {
-        text.push_str(&format!("{} runs were left out: the time budget was over\n", meta.runs_left_out()));
+        text.push_str(&format!("{} runs are missing\n", meta.runs_left_out()));
     }
     meta.left_out().for_each(|line| text.push_str(&format!("  {}\n", clean(&line))));
     if let Some(canary) = &meta.canary {

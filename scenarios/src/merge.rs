@@ -17,7 +17,10 @@ use reports::record::Verdict;
 use reports::summary::{Canary, RunSummary, Share, SummaryMeta};
 use serde::Deserialize;
 
+use crate::capsule::Capsule;
 use crate::folder::replay_command;
+use crate::gate::scenario_hash;
+use crate::model::Engine;
 
 /// The parts, put together.
 #[derive(Debug)]
@@ -61,6 +64,30 @@ pub enum MergeError {
         /// In the first.
         expected: String,
     },
+    /// Runs of one scenario were not made alike.
+    #[error("{scenario} in {path} was run with {what}, in {first} with {expected}: they are not parts of one sweep")]
+    Unlike {
+        /// Which scenario.
+        scenario: String,
+        /// The run's folder.
+        path: PathBuf,
+        /// How it was made.
+        what: String,
+        /// Where its first run is.
+        first: PathBuf,
+        /// How that one was made.
+        expected: String,
+    },
+    /// Baselines are of another engine.
+    #[error("{scenario} in {path} was run in engine {engine}, and baselines are of sim: leave out --baseline")]
+    Engine {
+        /// Which scenario.
+        scenario: String,
+        /// In which folder.
+        path: PathBuf,
+        /// In which engine.
+        engine: String,
+    },
     /// The same run came out differently: what is the same everywhere is not.
     #[error(
         "{run} is in {first} with trace hash {one} and in {second} with {two}: the same build, scenario and seed must give the same run; see `windtunnel twice`"
@@ -98,6 +125,8 @@ struct Part {
     shard: Option<String>,
     #[serde(default)]
     canary: Option<Canary>,
+    #[serde(default)]
+    asked: Option<String>,
     shares: Vec<Share>,
     runs: Vec<PartRun>,
 }
@@ -108,6 +137,7 @@ struct PartRun {
     seed: u64,
     #[serde(default)]
     order: u64,
+    engine: String,
     #[serde(default)]
     report: Option<String>,
     replay: String,
@@ -120,11 +150,12 @@ struct Found<'p> {
     run: RunSummary,
 }
 
-/// Copies the runs of all parts into `out` and puts together what they say. The summary is not written yet.
+/// Copies the runs of all parts into `out` and puts together what they say. The summary is not written yet. What is to be held against
+/// baselines (`baseline`) must be of the engine that they are of.
 ///
 /// # Errors
 /// [`MergeError`]; then `out` may hold some runs, and no summary.
-pub fn merge(parts: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
+pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, MergeError> {
     let read: Vec<Part> = parts.iter().map(|folder| json(&folder.join("summary.json"))).collect::<Result<_, _>>()?;
     let same = |folder: &PathBuf| out.canonicalize().is_ok_and(|out| folder.canonicalize().is_ok_and(|it| it == out));
     if let Some(folder) = parts.iter().find(|folder| same(folder)) {
@@ -132,9 +163,22 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
     }
     for (folder, part) in parts.iter().zip(&read) {
         alike(folder, &read[0], part)?;
+        if let Some(run) = part.runs.iter().find(|run| baseline && run.engine != Engine::Sim.word()) {
+            let (scenario, engine) = (run.scenario.clone(), run.engine.clone());
+            return Err(MergeError::Engine { scenario, path: folder.clone(), engine });
+        }
+    }
+    made_alike(parts, &read)?;
+    // One that an earlier merge left would speak for what is not whole yet.
+    let stale = out.join("summary.json");
+    match std::fs::remove_file(&stale) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(MergeError::Unreadable { path: stale, source });
+        }
+        _ => {}
     }
     let mut duplicates = Vec::new();
-    let mut found: BTreeMap<(usize, u64, u64, u64), Found<'_>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, u64, u64), Found<'_>> = BTreeMap::new();
     let mut shares: IndexMap<String, Share> = IndexMap::new();
     for share in read.iter().flat_map(|part| &part.shares) {
         let fresh = || Share { scenario: share.scenario.clone(), ..Share::default() };
@@ -160,7 +204,7 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
             let to = out.join(&run.scenario).join(&label);
             let summary =
                 RunSummary { verdict, report: run.report.clone(), replay_command: replay_command(&to), nth: run.nth };
-            let key = (place, run.nth, run.seed, run.order);
+            let key = (place, run.seed, run.order);
             if let Some(other) = found.get(&key) {
                 let name = format!("{} seed {label}", run.scenario);
                 if other.run.verdict.trace_hash != summary.verdict.trace_hash {
@@ -177,6 +221,12 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
                     other.folder.display(),
                     folder.display()
                 ));
+                // Runs that whole sweeps share are asked for once, as shards that are given twice are.
+                if part.shard.is_none()
+                    && let Some(share) = shares.get_mut(&run.scenario)
+                {
+                    share.minimum = share.minimum.saturating_sub(1);
+                }
                 continue;
             }
             let from = folder.join(&run.scenario).join(&label);
@@ -197,12 +247,16 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
         wall_seconds: read.iter().map(|part| part.wall_seconds).fold(0.0, f64::max),
         shares: shares.into_values().collect(),
         seeds_from: first.seeds_from.clone(),
-        missing: missing(&read),
+        missing: missing(&read).into_iter().chain(short(parts, &read)).collect(),
+        asked: first.asked.clone().filter(|asked| read.iter().all(|part| part.asked.as_ref() == Some(asked))),
         // One that is silent is silent for all.
         canary: canaries.iter().find(|canary| !canary.rang).or(canaries.first()).map(|canary| (*canary).clone()),
         ..SummaryMeta::default()
     };
-    Ok(Merged { runs: found.into_values().map(|found| found.run).collect(), meta, duplicates })
+    let mut found: Vec<((usize, u64, u64), Found<'_>)> = found.into_iter().collect();
+    // As their sequences have them. Where sequences overlap, the seed decides.
+    found.sort_by_key(|((place, seed, order), found)| (*place, found.run.nth, *seed, *order));
+    Ok(Merged { runs: found.into_iter().map(|(_, found)| found.run).collect(), meta, duplicates })
 }
 
 /// What the merged runs measured together, as a run folder has it.
@@ -236,8 +290,61 @@ fn alike(folder: &Path, first: &Part, part: &Part) -> Result<(), MergeError> {
     check("shards", said(of(part)), said(of(first)))?;
     if part.shard.is_some() {
         check("scenarios", names(part), names(first))?;
+        check("runs asked for", said(part.asked.clone()), said(first.asked.clone()))?;
     }
     Ok(())
+}
+
+/// Whether all runs of a scenario are of one engine, one planted bug (or none), the same costs of work and the same text.
+fn made_alike(parts: &[PathBuf], read: &[Part]) -> Result<(), MergeError> {
+    let mut first: BTreeMap<&str, (PathBuf, String)> = BTreeMap::new();
+    for (folder, part) in parts.iter().zip(read) {
+        for run in &part.runs {
+            let path = folder.join(&run.scenario).join(reports::record::label(run.seed, run.order));
+            let capsule: Capsule = json(&path.join("capsule.json"))?;
+            let mutant = capsule.mutant.as_deref().map_or(String::new(), |mutant| format!(", {mutant}"));
+            let cost = capsule.service_time.map_or(String::new(), |cost| format!(", {}", crate::explain::cpu(cost)));
+            let hash = scenario_hash(&capsule.scenario_toml, capsule.service_time);
+            let what = format!("engine {}{mutant}{cost}, text {hash}", capsule.engine);
+            match first.get(run.scenario.as_str()) {
+                None => {
+                    first.insert(&run.scenario, (path, what));
+                }
+                Some((_, expected)) if *expected == what => {}
+                Some((first, expected)) => {
+                    return Err(MergeError::Unlike {
+                        scenario: run.scenario.clone(),
+                        path,
+                        what,
+                        first: first.clone(),
+                        expected: expected.clone(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parts that did not finish what they had to: what another did beyond its own share does not make up for it. Of a shard that is given twice the
+/// better one counts.
+fn short(parts: &[PathBuf], read: &[Part]) -> Vec<String> {
+    let mut best: IndexMap<(String, &str), &Share> = IndexMap::new();
+    for (folder, part) in parts.iter().zip(read) {
+        let name = part.shard.as_ref().map_or_else(|| folder.display().to_string(), |shard| format!("shard {shard}"));
+        for share in &part.shares {
+            let kept = best.entry((name.clone(), &share.scenario)).or_insert(share);
+            if share.missing() < kept.missing() {
+                *kept = share;
+            }
+        }
+    }
+    let short = best.into_iter().filter(|(_, share)| share.missing() > 0);
+    short
+        .map(|((name, scenario), Share { done, minimum, .. })| {
+            format!("a part of {scenario} ({name} did {done} of at least {minimum} runs)")
+        })
+        .collect()
 }
 
 /// Shards that nobody gave.

@@ -27,7 +27,7 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
         figure::seconds(meta.wall_seconds)
     );
     if meta.runs_left_out() > 0 {
-        text.push_str(&format!("\n**{} runs were left out: the time budget was over.**\n", meta.runs_left_out()));
+        text.push_str(&format!("\n**{} runs are missing.**\n", meta.runs_left_out()));
     }
     for (place, line) in meta.left_out().take(LEFT_OUT_MAX).enumerate() {
         let gap = if place == 0 { "\n" } else { "" };

@@ -8,6 +8,22 @@ use reports::{chart, junit, page, summary, text};
 
 use crate::synthetic;
 
+#[test]
+fn what_makes_the_whole_inconclusive_is_an_error_in_junit() {
+    let short = Share { scenario: "short".to_owned(), done: 1, minimum: 3 };
+    let marks = Marks {
+        all: 2,
+        missed: vec![MarkMissed { name: "late".to_owned(), place: "a.rs:1".to_owned() }],
+        required: true,
+    };
+    let weak = SummaryMeta { shares: vec![short], missing: vec!["shard 2/3".to_owned()], marks: Some(marks), ..meta() };
+    let xml = junit::xml(&[], &weak).unwrap();
+    for case in ["runs", "runs of short", "shard 2/3", "mark late"] {
+        assert!(xml.contains(&format!("<testcase name=\"{case}\" classname=\"campaign\">")), "{case}: {xml}");
+    }
+    assert!(xml.contains("errors=\"4\""), "{xml}");
+}
+
 fn meta() -> SummaryMeta {
     SummaryMeta {
         command: "cargo windtunnel run --seeds 7..8".to_owned(),
@@ -255,7 +271,7 @@ fn scenarios_with_too_few_runs_are_named_everywhere() {
         [text::table(passed, &meta, false), summary::markdown(passed, &meta), summary::index(passed, &meta).unwrap()]
     {
         assert!(shown.contains("short: 1 runs done, at least 3 are needed"), "{shown}");
-        assert!(shown.contains("2 runs were left out") && !shown.contains("mid-fanout: 3"), "{shown}");
+        assert!(shown.contains("2 runs are missing") && !shown.contains("mid-fanout: 3"), "{shown}");
     }
 }
 

@@ -53,6 +53,12 @@ impl Against {
         Ok(())
     }
 
+    /// A scenario of which nothing was run: there is nothing to compare.
+    pub fn absent(&mut self, name: &str) {
+        let baseline = Err("no run of it was done".to_owned());
+        self.scenarios.push(Scenario { name: name.to_owned(), baseline, measured: BTreeMap::new() });
+    }
+
     /// The seeds that a scenario's baseline is made of; none where there is nothing to compare.
     #[must_use]
     pub fn seeds(&self, name: &str) -> &[u64] {

@@ -7,12 +7,14 @@ use reports::gate::{Comparison, Gate};
 use reports::measures::Measures;
 use reports::metrics::Metrics;
 use reports::record::{Outcome, Verdict};
+use serde::Deserialize;
 
 use super::against::words;
 use super::baseline::{Baseline, BaselineError, scenario_hash};
 use super::compare;
 use super::rules::Rules;
 use crate::capsule::{Capsule, CapsuleError};
+use crate::model::Engine;
 
 /// One side of a comparison: what some scenarios measured.
 #[derive(Debug, Default)]
@@ -28,6 +30,10 @@ pub enum Measured {
     Runs {
         /// [`scenario_hash`] of what was run.
         scenario_hash: String,
+        /// In which engine.
+        engine: String,
+        /// With which planted bug, if any.
+        mutant: Option<String>,
         /// By seed.
         seeds: BTreeMap<u64, Ran>,
     },
@@ -69,8 +75,16 @@ pub enum ReadError {
     /// A baseline in it cannot be used.
     #[error("{0}")]
     Baseline(BaselineError),
+    /// Its runs were not made alike, or one is not that of the summary.
+    #[error("{path} is {what}: run again into a folder of its own")]
+    Mixed {
+        /// A run's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Nothing is in it.
-    #[error("{0} holds neither runs (SCENARIO/SEED/verdict.json) nor baselines (SCENARIO.json)")]
+    #[error("{0} holds neither runs (summary.json) nor baselines (SCENARIO.json)")]
     Nothing(PathBuf),
 }
 
@@ -85,11 +99,13 @@ pub fn read(path: &Path) -> Result<Side, ReadError> {
         side.scenarios.insert(baseline.scenario.clone(), Measured::Baseline(baseline));
         return Ok(side);
     }
-    let is_run_folder = path.join("summary.json").exists();
+    let summary = path.join("summary.json");
+    if summary.exists() {
+        runs(path, &json(&summary)?, &mut side)?;
+        return if side.scenarios.is_empty() { Err(ReadError::Nothing(path.to_owned())) } else { Ok(side) };
+    }
     for entry in entries(path)? {
-        if entry.is_dir() {
-            runs(&entry, &mut side)?;
-        } else if !is_run_folder && entry.extension().is_some_and(|extension| extension == "json") {
+        if entry.extension().is_some_and(|extension| extension == "json") {
             let baseline = Baseline::read(&entry).map_err(ReadError::Baseline)?;
             side.scenarios.insert(baseline.scenario.clone(), Measured::Baseline(baseline));
         }
@@ -97,25 +113,49 @@ pub fn read(path: &Path) -> Result<Side, ReadError> {
     if side.scenarios.is_empty() { Err(ReadError::Nothing(path.to_owned())) } else { Ok(side) }
 }
 
-/// Reads all runs of one scenario. Runs in other orders of ready tasks are left out: they are there to find races, not to be measured.
-fn runs(folder: &Path, side: &mut Side) -> Result<(), ReadError> {
-    for run in entries(folder)? {
-        let path = run.join("verdict.json");
-        if !path.is_file() {
-            continue;
+/// What `summary.json` says of the runs.
+#[derive(Deserialize)]
+struct Listed {
+    runs: Vec<ListedRun>,
+}
+
+#[derive(Deserialize)]
+struct ListedRun {
+    scenario: String,
+    seed: u64,
+    #[serde(default)]
+    order: u64,
+    trace_hash: String,
+}
+
+/// Reads the runs that the summary names; what else lies in the folder is of earlier ones. Runs in other orders of ready tasks are left out: they are there to find races, not to be measured.
+fn runs(folder: &Path, listed: &Listed, side: &mut Side) -> Result<(), ReadError> {
+    for run in listed.runs.iter().filter(|run| run.order == 0) {
+        let path = folder.join(&run.scenario).join(reports::record::label(run.seed, run.order));
+        let verdict: Verdict = json(&path.join("verdict.json"))?;
+        let mixed = |what| Err(ReadError::Mixed { path: path.clone(), what });
+        if verdict.trace_hash != run.trace_hash {
+            return mixed("not the run that summary.json tells of");
         }
-        let verdict: Verdict = json(&path)?;
-        if verdict.order != 0 {
-            continue;
-        }
-        let metrics: Metrics = json(&run.join("metrics.json"))?;
-        let capsule = Capsule::read(&run.join("capsule.json")).map_err(ReadError::Capsule)?;
+        let metrics: Metrics = json(&path.join("metrics.json"))?;
+        let capsule = Capsule::read(&path.join("capsule.json")).map_err(ReadError::Capsule)?;
         let hash = scenario_hash(&capsule.scenario_toml, capsule.service_time);
-        let measured = side
-            .scenarios
-            .entry(verdict.scenario.clone())
-            .or_insert_with(|| Measured::Runs { scenario_hash: hash, seeds: BTreeMap::new() });
-        if let Measured::Runs { seeds, .. } = measured {
+        let measured = side.scenarios.entry(verdict.scenario.clone()).or_insert_with(|| Measured::Runs {
+            scenario_hash: hash.clone(),
+            engine: verdict.engine.clone(),
+            mutant: verdict.mutant.clone(),
+            seeds: BTreeMap::new(),
+        });
+        if let Measured::Runs { scenario_hash, engine, mutant, seeds } = measured {
+            if *scenario_hash != hash {
+                return mixed("of another text of its scenario (or other costs of work) than the first run of it");
+            }
+            if *engine != verdict.engine {
+                return mixed("of another engine than the first run of its scenario");
+            }
+            if *mutant != verdict.mutant {
+                return mixed("of another planted bug than the first run of its scenario");
+            }
             seeds.insert(verdict.seed, Ran { verdict, measures: Measures::of(&metrics) });
         }
     }
@@ -141,6 +181,23 @@ impl Measured {
         match self {
             Measured::Runs { scenario_hash, .. } => scenario_hash,
             Measured::Baseline(baseline) => &baseline.scenario_hash,
+        }
+    }
+
+    /// The engine; baselines are of sim.
+    fn engine(&self) -> &str {
+        match self {
+            Measured::Runs { engine, .. } => engine,
+            Measured::Baseline(_) => Engine::Sim.word(),
+        }
+    }
+
+    /// The planted bug that it was run with.
+    #[must_use]
+    pub fn mutant(&self) -> Option<&str> {
+        match self {
+            Measured::Runs { mutant, .. } => mutant.as_deref(),
+            Measured::Baseline(_) => None,
         }
     }
 
@@ -200,6 +257,9 @@ fn of_one(before: &Measured, now: &Measured) -> Result<(u64, Vec<reports::gate::
         return Err(
             "the two are of different texts of this scenario (or other costs of work): run one again".to_owned()
         );
+    }
+    if before.engine() != now.engine() {
+        return Err(format!("the first is of engine {}, the second of {}", before.engine(), now.engine()));
     }
     let (mine, theirs) = (before.seeds(), now.seeds());
     let wanted: Vec<u64> = match (before, now) {

@@ -84,7 +84,7 @@ fn run_catalogue() -> Result<PathBuf, Failure> {
 
 /// The baseline that one scenario's runs make, and what changes by it.
 fn one(name: &str, measured: &Measured, folder: &Path, args: &BlessArgs) -> Result<(Baseline, Comparison), Failure> {
-    let Measured::Runs { scenario_hash, seeds } = measured else {
+    let Measured::Runs { scenario_hash, seeds, .. } = measured else {
         return Err(Failure::usage(format!("{} holds baselines, not runs: give a run folder", folder.display())));
     };
     let mut sum = Measures::default();

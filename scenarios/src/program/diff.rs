@@ -19,6 +19,13 @@ pub(super) fn diff(before: &Path, now: &Path) -> Result<u8, Failure> {
     if table.contains("(wall)") {
         text.push_str("(wall): measured on the wall, where every run differs: a hint, never a verdict\n");
     }
+    for (side, word) in [(&was, "first"), (&is, "second")] {
+        for (name, measured) in &side.scenarios {
+            if let Some(mutant) = measured.mutant() {
+                text.push_str(&format!("{name}: the {word} was run with the planted bug {mutant}\n"));
+            }
+        }
+    }
     print(&text)?;
     Ok(match (found.worse().next(), found.incomparable().next()) {
         (Some(_), _) => exit::WORSE,

@@ -7,7 +7,7 @@ use std::path::Path;
 use reports::gate::Gate;
 use reports::measures::Measures;
 use reports::metrics::Metrics;
-use reports::summary::{self, RunSummary, SummaryMeta};
+use reports::summary::{self, RunSummary, Share, SummaryMeta};
 use reports::text;
 
 use super::{Failure, MergeArgs, annotations, exit, print, run, say};
@@ -20,9 +20,10 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     if let Some(dir) = &args.baseline {
         run::baseline_folder(dir)?;
     }
-    let Merged { runs, meta, duplicates } = merge::merge(&args.folders, &args.out).map_err(|error| failure(&error))?;
+    let Merged { runs, meta, duplicates } =
+        merge::merge(&args.folders, &args.out, args.baseline.is_some()).map_err(|error| failure(&error))?;
     duplicates.iter().for_each(|line| say(&format!("windtunnel: {line}")));
-    let gate = args.baseline.as_deref().map(|dir| compare(dir, &args.out, &runs)).transpose()?;
+    let gate = args.baseline.as_deref().map(|dir| compare(dir, &args.out, &runs, &meta.shares)).transpose()?;
     let marks = marks::over(runs.iter().map(|run| &run.verdict), args.require_reached);
     let meta = SummaryMeta { marks: Some(marks), gate, ..meta };
     summary::write_summary(&args.out, &runs, &meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
@@ -49,7 +50,11 @@ fn failure(error: &MergeError) -> Failure {
     let code = match error {
         MergeError::Unreadable { .. } | MergeError::Write(_) => exit::IO,
         MergeError::Differs { .. } => exit::HARNESS,
-        MergeError::Malformed { .. } | MergeError::Other { .. } | MergeError::Itself(_) => exit::USAGE,
+        MergeError::Malformed { .. }
+        | MergeError::Other { .. }
+        | MergeError::Unlike { .. }
+        | MergeError::Engine { .. }
+        | MergeError::Itself(_) => exit::USAGE,
     };
     Failure { code, message: error.to_string() }
 }
@@ -60,17 +65,21 @@ fn capsule(out: &Path, run: &RunSummary) -> Result<Capsule, Failure> {
 }
 
 /// Holds the merged runs against baselines, as a run holds its own.
-fn compare(dir: &Path, out: &Path, runs: &[RunSummary]) -> Result<Gate, Failure> {
+fn compare(dir: &Path, out: &Path, runs: &[RunSummary], shares: &[Share]) -> Result<Gate, Failure> {
     let mut against = Against::new(dir);
-    let mut known: Vec<&str> = Vec::new();
+    // Each that was asked for, whatever was run of it: what is not compared is not the same.
+    for Share { scenario, .. } in shares {
+        match runs.iter().find(|run| run.verdict.scenario == *scenario) {
+            Some(run) => {
+                let capsule = capsule(out, run)?;
+                let expected = against.expect(scenario, &capsule.scenario_toml, capsule.service_time);
+                expected.map_err(|error| run::baseline_failure(&error))?;
+            }
+            None => against.absent(scenario),
+        }
+    }
     for run in runs.iter().filter(|run| run.verdict.order == 0) {
         let verdict = &run.verdict;
-        if !known.contains(&verdict.scenario.as_str()) {
-            known.push(&verdict.scenario);
-            let capsule = capsule(out, run)?;
-            let expected = against.expect(&verdict.scenario, &capsule.scenario_toml, capsule.service_time);
-            expected.map_err(|error| run::baseline_failure(&error))?;
-        }
         if against.seeds(&verdict.scenario).contains(&verdict.seed) {
             let path = out.join(&verdict.scenario).join(verdict.label()).join("metrics.json");
             let text = std::fs::read(&path)

@@ -51,6 +51,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let word = args.seeds_from.as_deref().map(word);
     let wishes: Vec<Wish> =
         chosen.iter().map(|chosen| wish(&args, &chosen.scenario.name, word.as_deref(), against.as_ref())).collect();
+    let asked = asked(&wishes);
     let pcap = args.captures.pcap();
     for (chosen, wish) in chosen.iter().zip(&wishes) {
         let seed = wish.seeds.nth(&chosen.scenario.name, 0).unwrap_or_default();
@@ -89,6 +90,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             profile: crate::capsule::profile().to_owned(),
             wall_seconds: began.elapsed().as_secs_f64(),
             shares,
+            asked: Some(asked.clone()),
             seeds_from: word.clone(),
             shard: args.shard.map(|Shard { index, of }| format!("{index}/{of}")),
             missing: Vec::new(),
@@ -103,7 +105,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     campaign::spread(&agenda, bounds, job, |step| {
         let (place, result) = match step {
             Step::Done(place, result) => (place, result),
-            Step::Hangs(place) => hang(&job(place), &mut folder, &meta()),
+            Step::Hangs(place) => hang(&job(place), &mut folder, &meta(), trouble.take()),
         };
         let job = job(place);
         let result = result.map_err(|error| Failure::engine(&error)).and_then(|run| {
@@ -135,7 +137,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         });
         if let Err(failure) = result {
             progress.say(&format!("windtunnel: {}", failure.message));
-            trouble.get_or_insert(failure);
+            trouble = Some(graver(trouble.take(), failure));
         }
     });
     progress.finish();
@@ -195,6 +197,22 @@ fn wish(args: &RunArgs, scenario: &str, word: Option<&str>, against: Option<&Aga
     let select::Seeds { first, last } = args.select.orders;
     let minimum = minimum.min(seeds.count()).saturating_mul(last - first + 1);
     Wish { seeds, orders: (first, last), minimum, shard: args.shard }
+}
+
+/// The wishes in words, each once: what shards of one sweep have in common.
+fn asked(wishes: &[Wish]) -> String {
+    let words = |wish: &Wish| {
+        let seeds = match &wish.seeds {
+            Seeds::Range(first, last) => format!("{first}..{last}"),
+            Seeds::From { given, word, count } => {
+                let given: String = given.iter().map(|seed| format!("{seed}, ")).collect();
+                format!("{given}{count} from {word}")
+            }
+        };
+        format!("seeds {seeds} in orders {}..{}", wish.orders.0, wish.orders.1)
+    };
+    let all: indexmap::IndexSet<String> = wishes.iter().map(words).collect();
+    all.into_iter().collect::<Vec<_>>().join("; ")
 }
 
 /// Where seeds come from: the word itself, or for `random` one that nobody chose.
@@ -322,9 +340,10 @@ fn command() -> String {
 }
 
 /// Ends the process because a run hangs; what is done so far is written.
-fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta) -> ! {
+fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option<Failure>) -> ! {
     if let Err(error) = folder.finish(meta) {
         say(&format!("windtunnel: failed to {error}"));
+        trouble = Some(graver(trouble, Failure::io(String::new())));
     }
     say(&format!(
         "windtunnel: {} seed {} hangs on the wall: a bug in the harness; finished runs are in {}",
@@ -332,7 +351,19 @@ fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta) -> ! {
         job.seed,
         folder.path().display()
     ));
-    std::process::exit(i32::from(exit::HARNESS))
+    std::process::exit(i32::from(graver(trouble, Failure::harness(String::new())).code))
+}
+
+/// Of two troubles the one whose exit code ranks first: 74, 70, 1, 3, 2, as in the docs; the earlier one of equals.
+fn graver(earlier: Option<Failure>, now: Failure) -> Failure {
+    let rank = |failure: &Failure| {
+        let ranks = [exit::IO, exit::HARNESS, exit::USAGE, exit::BROKEN, exit::WORSE, exit::INCONCLUSIVE];
+        ranks.iter().position(|code| *code == failure.code)
+    };
+    match earlier {
+        Some(earlier) if rank(&earlier) <= rank(&now) => earlier,
+        _ => now,
+    }
 }
 
 /// Whether the planted bug was blamed on those who must and may see it.
@@ -493,4 +524,20 @@ pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure>
         (true, Outcome::Inconclusive) => exit::INCONCLUSIVE,
         (true, Outcome::Pass) => exit::PASSED,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_troubles_the_one_that_ranks_first_is_told() {
+        let all = || [Failure::harness("a"), Failure::usage("b"), Failure::io("c"), Failure::io("d")].into_iter();
+        let told = |troubles: Vec<Failure>| troubles.into_iter().fold(None, |sum, now| Some(graver(sum, now)));
+        let first = told(all().collect()).map(|failure| (failure.code, failure.message));
+        assert_eq!(first, Some((exit::IO, "c".to_owned())));
+        let last = told(all().rev().collect()).map(|failure| (failure.code, failure.message));
+        assert_eq!(last, Some((exit::IO, "d".to_owned())));
+        assert_eq!(told(all().take(2).collect()).map(|failure| failure.code), Some(exit::HARNESS));
+    }
 }

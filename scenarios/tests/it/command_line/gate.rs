@@ -191,3 +191,28 @@ fn diff_names_what_only_one_side_has() {
         .exits(64)
         .complains("run/stall/1/capsule.json:4:17: unknown field");
 }
+
+#[test]
+fn only_runs_that_the_summary_names_are_compared_and_only_of_one_engine() {
+    let place = Place::with_small();
+    place.write("stall.toml", &stall());
+    let run = |name: &str, out: &str, more: &[&str]| {
+        place.windtunnel(&[&["run", name, "--reports", "none", "--out", out][..], more].concat()).exits(0);
+    };
+    run("small.toml", "one", &[]);
+    run("small.toml", "two", &[]);
+    // What an earlier command left there is none of the later one's.
+    run("stall.toml", "two", &[]);
+    run("small.toml", "two", &[]);
+    place.windtunnel(&["diff", "one", "two"]).exits(0).outputs("1 compared");
+    run("small.toml", "else", &["--engine", "turmoil"]);
+    let said = place.windtunnel(&["diff", "one", "else"]).exits(2);
+    said.outputs("small: not comparable: the first is of engine sim, the second of turmoil");
+    // A run over which another one was written.
+    let verdict = place.read("else/small/1/verdict.json");
+    place.write("two/small/1/verdict.json", &verdict);
+    place
+        .windtunnel(&["diff", "one", "two"])
+        .exits(64)
+        .complains("two/small/1 is not the run that summary.json tells of");
+}

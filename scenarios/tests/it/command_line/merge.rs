@@ -171,3 +171,60 @@ fn a_merged_sweep_is_held_against_the_baseline() {
     let said = place.windtunnel(&["merge", "part-1", "part-2", "--out", "out", "--baseline", "base"]).exits(0);
     said.outputs("no worse than base: 1 compared, 0 differ");
 }
+
+#[test]
+fn one_shards_surplus_does_not_pay_for_anothers_lack() {
+    let shards = ["1/2", "2/2"].map(|shard| sweep(Some(shard), &[]));
+    let all = gathered(&[&shards[0], &shards[1]]);
+    let share = |part: &str, by: i64| {
+        let name = format!("{part}/summary.json");
+        let mut summary: serde_json::Value = serde_json::from_str(&all.read(&name)).expect("JSON");
+        let done = summary["shares"][0]["done"].as_i64().expect("a count");
+        summary["shares"][0]["minimum"] = (done + by).into();
+        all.write(&name, &summary.to_string());
+        done
+    };
+    // The first did more than it had to, the second not all.
+    share("part-1", -1);
+    let done = share("part-2", 1);
+    let said = all.windtunnel(&["merge", "part-1", "part-2", "--out", "out"]).exits(2);
+    said.outputs(&format!("a part of small (shard 2/2 did {done} of at least {} runs) is missing", done + 1));
+    assert!(all.read("out/junit.xml").contains("classname=\"campaign\""));
+}
+
+#[test]
+fn parts_that_were_not_made_alike_are_refused() {
+    let place = Place::with_small();
+    let run = |out: &str, more: &[&str]| {
+        place.windtunnel(&[&["run", "small.toml", "--reports", "none", "--out", out][..], more].concat())
+    };
+    run("one", &["--seeds", "1..3"]).exits(0);
+    run("bug", &["--seeds", "4..6", "--mutant", "repeats-a-message"]).exits(1);
+    let said = place.windtunnel(&["merge", "one", "bug", "--out", "out"]).exits(64);
+    said.complains("small in bug/small/4 was run with engine sim, repeats-a-message, text ");
+    run("half", &["--seeds", "1..8", "--shard", "1/2"]).exits(0);
+    run("rest", &["--seeds", "1..9", "--shard", "2/2"]).exits(0);
+    let said = place.windtunnel(&["merge", "half", "rest", "--out", "out"]).exits(64);
+    said.complains("rest has runs asked for seeds 1..9 in orders 0..0, the first folder has seeds 1..8 in orders 0..0");
+    place.windtunnel(&["bless", "one", "--baseline", "base", "--reason", "as it is"]).exits(0);
+    run("else", &["--seeds", "1..3", "--engine", "turmoil"]).exits(0);
+    let said = place.windtunnel(&["merge", "else", "--out", "out", "--baseline", "base"]).exits(64);
+    said.complains("baselines are of sim: leave out --baseline");
+    assert!(!place.has("out/summary.json"));
+}
+
+#[test]
+fn whole_sweeps_that_overlap_count_each_run_once_and_each_scenario_is_compared() {
+    let place = Place::with_small();
+    let run = |out: &str, more: &[&str]| {
+        place.windtunnel(&[&["run", "small.toml", "--reports", "none", "--out", out][..], more].concat()).exits(0);
+    };
+    run("one", &["--seeds", "1..3"]);
+    run("two", &["--seeds", "3..5"]);
+    let said = place.windtunnel(&["merge", "one", "two", "--out", "out"]).exits(0);
+    said.outputs("pass: 5 passed").complains("small seed 3 is in one and in two: it counts once");
+    place.windtunnel(&["bless", "one", "--baseline", "base", "--reason", "as it is"]).exits(0);
+    run("orders", &["--seeds", "1..3", "--orders", "1..2"]);
+    let said = place.windtunnel(&["merge", "orders", "--out", "again", "--baseline", "base"]).exits(2);
+    said.outputs("small: not comparable: the baseline is of seeds 1, 2, 3, of which none were");
+}

@@ -274,7 +274,7 @@ fn marks_are_counted_and_one_that_is_required_and_missed_is_named_with_its_line(
 fn a_budget_too_short_for_the_minimum_is_inconclusive_and_names_the_scenario() {
     let place = Place::with_small();
     let said = place.windtunnel(&["run", "small.toml", "--seeds", "1..5", "--out", "out", "--time-budget", "0s"]);
-    let said = said.exits(2).outputs("3 runs were left out: the time budget was over");
+    let said = said.exits(2).outputs("3 runs are missing");
     let said = said.outputs("small: 0 runs done, at least 3 are needed");
     assert!(said.out.contains("inconclusive: 0 passed"), "{}", said.out);
     let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
