@@ -45,14 +45,9 @@ impl Balance for LeastConnections {
     fn pick(&mut self, candidates: &[Candidate], _draws: &mut Draws) -> Option<usize> {
         let least = *candidates.iter().min_by(|a, b| a.load(b))?;
         let tied = |candidate: &Candidate| candidate.load(&least) == Ordering::Equal;
-        let ties = candidates.iter().filter(|candidate| tied(candidate)).count();
         // Among the tied, the first whose number is not below the turn; else around again.
-        let from_turn =
-            candidates.iter().position(|candidate| tied(candidate) && u32::from(candidate.source.0) >= self.turn);
-        let index = match from_turn {
-            Some(index) if ties > 1 => index,
-            _ => candidates.iter().position(tied)?,
-        };
+        let in_turn = |candidate: &Candidate| tied(candidate) && u32::from(candidate.source.0) >= self.turn;
+        let index = candidates.iter().position(in_turn).or_else(|| candidates.iter().position(tied))?;
         self.turn = u32::from(candidates[index].source.0) + 1;
         Some(index)
     }

@@ -59,7 +59,17 @@ fn every_mutant_is_caught_by_whom_it_must_be_and_blamed_on_nobody_else() {
         .filter_map(|(mutant, verdict)| complaint(mutant, verdict.as_ref().expect("every job was done")))
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mutants.md")).expect("the page");
+    let mut rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     for (mutant, verdict) in mutants::all().iter().zip(verdicts.iter().flatten()) {
+        let row = rows.next().unwrap_or_default();
+        let told = row_of(row).is_some_and(|(name, scenario, catchers)| {
+            let blamed = verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
+            name == mutant.name
+                && scenario == mutant.scenario
+                && blamed.into_iter().all(|it| catchers.contains(&it.name.as_str()))
+        });
+        assert!(told, "docs/mutants.md says otherwise of {}; make it again as it says there: {row}", mutant.name);
         assert_eq!(verdict.verdict, Outcome::Fail);
         assert_eq!(verdict.mutant.as_deref(), Some(mutant.name));
         // Whoever blames shows what it saw.
@@ -68,6 +78,19 @@ fn every_mutant_is_caught_by_whom_it_must_be_and_blamed_on_nobody_else() {
             assert!(first.is_some_and(|first| !first.events.is_empty()), "{}: no evidence", invariant.name);
         }
     }
+    assert_eq!(rows.next(), None, "docs/mutants.md knows a bug that there is not");
+}
+
+/// What a row of docs/mutants.md says: the bug, its scenario, and who caught it at least once. None if it was missed, or blamed on a stranger.
+fn row_of(row: &str) -> Option<(&str, &str, Vec<&str>)> {
+    let (name, row) = row.split_once("` | ")?;
+    // The cells are taken from the end, for the words before them may hold anything.
+    let mut cells = row.trim_end_matches(" |").rsplitn(5, " | ");
+    let (seeds, _runs, by, scenario) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+    seeds.parse::<u64>().ok()?;
+    let catchers = by.split(", ").map(|one| one.strip_prefix('`')?.split_once("` ").filter(|(_, times)| *times != "0"));
+    let catchers: Vec<&str> = catchers.flatten().map(|(name, _)| name).collect();
+    Some((name, scenario.trim_start_matches('`').split('`').next()?, catchers))
 }
 
 /// The invariants of the catalogue, and the one that every run has.
