@@ -247,6 +247,51 @@ mod tests {
         assert_eq!(rest(&mut queue), expect);
     }
 
+    #[test]
+    fn it_is_behind_beyond_the_bound_and_where_its_socket_is_full_beyond_a_quarter() {
+        let size = delivery(0, 1, 10).bytes();
+        for (pressure, fit) in [(EASE, 8), (BLOCKED, 2)] {
+            let mut queue = Conflating::new(8 * size);
+            assert!(queue.conflates());
+            let mut dropped = Vec::new();
+            for seq in 1..=fit {
+                queue.push(delivery(0, seq, 10), pressure, &mut dropped);
+            }
+            assert_eq!(dropped.len(), 0, "{pressure:?}");
+            queue.push(delivery(0, fit + 1, 10), pressure, &mut dropped);
+            assert!(dropped.iter().all(|it| it.why == Why::Conflated), "{pressure:?}");
+            assert_eq!(rest(&mut queue), [live(0, fit + 1)], "{pressure:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_resume_promised_gives_way_last() {
+        let size = delivery(0, 1, 10).bytes();
+        let mut queue = Conflating::new(3 * size);
+        let mut dropped = Vec::new();
+        queue.push(Arc::new(delivery(0, 1, 10).again(Kind::Replay)), EASE, &mut dropped);
+        for symbol in 1..=3 {
+            queue.push(delivery(symbol, 1, 10), EASE, &mut dropped);
+        }
+        assert_eq!(
+            dropped.iter().map(|it| (it.delivery.symbol, it.why)).collect::<Vec<_>>(),
+            [(Symbol::numbered(1), Why::Overflow)]
+        );
+        assert_eq!(rest(&mut queue), [(Symbol::numbered(0), 1, Kind::Replay), live(2, 1), live(3, 1)]);
+    }
+
+    #[test]
+    fn what_a_stall_made_it_grow_to_is_given_back_and_no_less() {
+        for (messages, kept) in [(KEPT_SLOTS_MAX, KEPT_SLOTS_MAX), (KEPT_SLOTS_MAX + 1, 0)] {
+            let mut queue = Conflating::new(1 << 20);
+            for seq in 1..=messages as u64 {
+                queue.push(delivery(0, seq, 10), EASE, &mut Vec::new());
+            }
+            assert_eq!(rest(&mut queue).len(), messages);
+            assert_eq!(queue.waiting.capacity(), kept, "after {messages} messages");
+        }
+    }
+
     proptest! {
         #[test]
         fn within_the_bound_in_order_newest_kept_and_nothing_lost_without_a_word(
