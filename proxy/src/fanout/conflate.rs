@@ -232,6 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn what_first_comes_when_it_is_behind_waits_once_too_unless_a_resume_promised_it() {
+        let size = delivery(0, 1, 10).bytes();
+        let mut queue = Conflating::new(8 * size);
+        let mut dropped = Vec::new();
+        for seq in 1..=3 {
+            queue.push(delivery(0, seq, 10), BLOCKED, &mut dropped);
+        }
+        queue.push(Arc::new(delivery(1, 1, 10).again(Kind::Replay)), BLOCKED, &mut dropped);
+        queue.push(Arc::new(delivery(1, 2, 10).again(Kind::Replay)), BLOCKED, &mut dropped);
+        for (symbol, seq) in [(1, 3), (1, 4), (2, 1), (2, 2)] {
+            queue.push(delivery(symbol, seq, 10), BLOCKED, &mut dropped);
+        }
+        assert!(!queue.is_empty());
+        let replay = |seq| (Symbol::numbered(1), seq, Kind::Replay);
+        assert_eq!(rest(&mut queue), [live(0, 3), replay(1), replay(2), live(1, 4), live(2, 2)]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
     fn a_snapshot_stays_one_and_a_replay_is_not_conflated() {
         let mut queue = Conflating::new(1000);
         let mut dropped = Vec::new();
