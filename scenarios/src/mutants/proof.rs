@@ -106,6 +106,10 @@ pub fn page(proofs: &[Proof], command: &str) -> String {
             proof.took()
         );
     }
+    text.push_str("\nThese break nothing and only make it worse; what must show them is a metric held against the baselines ([ci.md](ci.md)):\n\n");
+    for Mutant { name, about, scenario, must, .. } in super::drifts() {
+        let _ = writeln!(text, "- `{name}` in `{scenario}`: {about} Worse: `{}`.", must.join("`, `"));
+    }
     text
 }
 
