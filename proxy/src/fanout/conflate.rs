@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn past_an_empty_queue_goes_what_would_fit_in_it() {
+        let size = delivery(0, 1, 10).bytes();
+        let mut queue = Conflating::new(8 * size);
+        let tight = Pressure { blocked: false, tight: true };
+        for (bytes, pressure, passes) in [(10, EASE, true), (10, tight, true), (11, tight, false), (100, EASE, false)] {
+            assert_eq!(queue.lets_pass(&delivery(0, 1, bytes), pressure), passes, "{bytes} {pressure:?}");
+        }
+        queue.push(delivery(0, 1, 10), EASE, &mut Vec::new());
+        assert!(!queue.lets_pass(&delivery(0, 2, 10), EASE));
+    }
+
+    #[test]
     fn what_a_resume_promised_gives_way_last() {
         let size = delivery(0, 1, 10).bytes();
         let mut queue = Conflating::new(3 * size);

@@ -162,6 +162,19 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_message_goes_to_those_who_want_its_symbol() {
+        let mut table = Table::default();
+        table.join(1, Slot(10));
+        table.join(2, Slot(20));
+        table.replace(2, vec![Symbol::numbered(0)]);
+        let slots = |symbol| {
+            SubscribersOnly.receivers(&table, Symbol::numbered(symbol)).map(|to| to.values().copied().collect())
+        };
+        assert_eq!(slots(0), Some(vec![Slot(20)]));
+        assert_eq!(slots(1), None);
+    }
+
     proptest! {
         #[test]
         fn the_table_agrees_with_a_map_of_sets(steps in proptest::collection::vec(step(), 0..60)) {
@@ -199,6 +212,7 @@ mod tests {
                 let names = |set: Vec<u32>| set.into_iter().map(Symbol::numbered).collect::<BTreeSet<_>>();
                 prop_assert_eq!(change.added.into_iter().collect::<BTreeSet<_>>(), names(after.difference(&before).copied().collect()));
                 prop_assert_eq!(change.removed.into_iter().collect::<BTreeSet<_>>(), names(before.difference(&after).copied().collect()));
+                prop_assert_eq!(table.everyone().keys().collect::<BTreeSet<_>>(), model.keys().collect::<BTreeSet<_>>());
                 prop_assert_eq!(table.union().collect::<BTreeSet<_>>(), names(after.iter().copied().collect()));
                 for n in 0..8 {
                     let expect: BTreeSet<u64> = model.iter().filter(|(_, set)| set.contains(&n)).map(|(key, _)| *key).collect();
