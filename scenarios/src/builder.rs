@@ -6,7 +6,7 @@
 //! ```
 //! use scenarios::builder::Builder;
 //! use scenarios::catalogue;
-//! use scenarios::check::{Convergence, DeliveryLatency, FromPhase, LatencyFairness, Objectives, Share, UpstreamConnections};
+//! use scenarios::check::{Convergence, DeliveryLatency, FromPhase, HostLeaks, LatencyFairness, Objectives, Share, UpstreamConnections};
 //! use scenarios::model::{Clients, Engine, Latency, Network, Proxy, ProxyMode, ServiceTime, Sources, State};
 //! use scenarios::parse::parse;
 //! use scenarios::span::Span;
@@ -36,6 +36,7 @@
 //!         no_client_close: Some(Default::default()),
 //!         metrics_truth: Some(Default::default()),
 //!         convergence: Some(Convergence { within: ms(1_000), checked_min: 0 }),
+//!         host_leaks: Some(HostLeaks { settle: ms(1_000), slack: 0, queued_bytes: 65_536, checked_min: 0 }),
 //!         delivery_latency: Some(DeliveryLatency {
 //!             quantile: Share::try_from(0.99)?,
 //!             at_most: ms(15),
