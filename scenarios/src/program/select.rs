@@ -79,7 +79,7 @@ fn parse(file: &str, values: Option<&str>, text: &str, read: &crate::parse::Read
                 .into_iter()
                 .filter(|variant| values.is_none_or(|values| ending(&variant.scenario).as_deref() == Some(values)))
                 .map(|Variant { scenario, text }| {
-                    let base = word.filter(|_| catalogue::find(&scenario.name).is_ok()).unwrap_or(file);
+                    let base = word.filter(|name| catalogue::find(name).is_ok()).unwrap_or(file);
                     let word = ending(&scenario).map_or(base.to_owned(), |values| format!("{base}+{values}"));
                     Chosen { word, scenario, text }
                 })
@@ -313,6 +313,16 @@ mod tests {
         assert_eq!(shard("2/8"), Ok(Shard { index: 2, of: 8 }));
         for text in ["", "2", "0/8", "9/8", "1/0", "a/b", "1/99999", "-1/2"] {
             assert!(shard(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_scenario_of_the_catalogue_is_found_again_by_its_word() {
+        for entry in catalogue::all() {
+            for chosen in many(entry.name).unwrap() {
+                assert_eq!(chosen.word, chosen.scenario.name);
+                assert_eq!(one(&chosen.word).unwrap().scenario, chosen.scenario);
+            }
         }
     }
 
