@@ -10,11 +10,14 @@ pub mod proof;
 mod queues;
 mod rules;
 
-use std::collections::BTreeSet;
-
 use proxy::{Config, Policies};
 use reports::gate::{Change, Gate};
-use reports::record::{Outcome, Verdict};
+use reports::record::Verdict;
+
+use self::proof::Proof;
+use crate::campaign::Job;
+use crate::engine::Options;
+use crate::model::{Engine, Scenario};
 
 pub(crate) use self::leaks::{Leak, Leaky};
 
@@ -74,25 +77,20 @@ impl Mutant {
             .collect()
     }
 
+    /// A run of its scenario, which is handed in, with the bug planted. The events are kept: the campaign would run a failing run a second time to have them.
+    #[must_use]
+    pub fn job(&'static self, scenario: Scenario, text: String, seed: u64) -> Job {
+        let options = Options { engine: Engine::Sim, mutant: Some(self), order: self.order, keep_events: true };
+        Job { scenario, text, seed, options, service_time: None, pcap: None, trace: false }
+    }
+
     /// Sorts the blame of some runs with this bug planted.
     #[must_use]
     pub fn judge<'v>(&self, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Judged {
-        let blamed: Vec<BTreeSet<&str>> = verdicts
-            .into_iter()
-            .map(|verdict| {
-                let failed = verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
-                failed.map(|invariant| invariant.name.as_str()).collect()
-            })
-            .collect();
-        let always = |name: &&&str| !blamed.is_empty() && blamed.iter().all(|run| run.contains(**name));
+        let Proof { runs, blame, wrongly, .. } = Proof::of(self, verdicts);
+        let always = |name: &&&str| runs > 0 && blame.get(**name) == Some(&runs);
         let caught = self.must.iter().filter(always).map(|name| (*name).to_owned()).collect();
-        let wrongly: BTreeSet<&str> = blamed
-            .iter()
-            .flatten()
-            .copied()
-            .filter(|name| !self.must.contains(name) && !self.may.contains(name))
-            .collect();
-        Judged { caught, wrongly: wrongly.into_iter().map(str::to_owned).collect() }
+        Judged { caught, wrongly: wrongly.into_keys().collect() }
     }
 }
 

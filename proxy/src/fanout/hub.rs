@@ -296,6 +296,7 @@ impl<N: Network> Hub<N> {
     /// Messages of a leg that is up, in order: stamps them and leaves them with the shards. What it was not asked for is not passed on. Never waits.
     pub(super) fn publish(&self, key: LegKey, source: SourceId, messages: &mut Vec<(Symbol, Message)>) {
         let now = Instant::now();
+        let trusted = (self.trusts)(source);
         let mut state = lock(&self.state);
         let State { legs, merge, fence, stamp, .. } = &mut *state;
         let Some(number) = legs.number(key) else { return messages.clear() };
@@ -303,7 +304,7 @@ impl<N: Network> Hub<N> {
         for (symbol, message) in messages.drain(..).filter(|(symbol, _)| legs.knows(key, *symbol)) {
             match merge {
                 None => {
-                    if (self.trusts)(source) || fence.passes(now, number, symbol, &message) {
+                    if trusted || fence.passes(now, number, symbol, &message) {
                         merged.push(Merged { symbol, chain: number, message });
                     }
                 }

@@ -262,11 +262,10 @@ fn of_one(before: &Measured, now: &Measured) -> Result<(u64, Vec<reports::gate::
         return Err(format!("the first is of engine {}, the second of {}", before.engine(), now.engine()));
     }
     let (mine, theirs) = (before.seeds(), now.seeds());
-    let wanted: Vec<u64> = match (before, now) {
+    let mut wanted: Vec<u64> = match (before, now) {
         (Measured::Baseline(baseline), _) | (_, Measured::Baseline(baseline)) => baseline.seeds.clone(),
         _ => mine.iter().filter(|seed| theirs.contains(seed)).copied().collect(),
     };
-    let mut wanted = wanted;
     wanted.sort_unstable();
     let both_runs = matches!((before, now), (Measured::Runs { .. }, Measured::Runs { .. }));
     let figures = |side: &Measured| {

@@ -9,9 +9,9 @@ use super::Mutant;
 
 /// A planted bug held against some runs.
 #[derive(Clone, Debug)]
-pub struct Proof {
+pub struct Proof<'m> {
     /// Which.
-    pub mutant: &'static Mutant,
+    pub mutant: &'m Mutant,
     /// Runs.
     pub runs: u64,
     /// Of these, in how many a checker blamed it that must.
@@ -24,10 +24,10 @@ pub struct Proof {
     pub wrongly: BTreeMap<String, u64>,
 }
 
-impl Proof {
+impl<'m> Proof<'m> {
     /// Counts who blamed the mutant in these runs, in their order.
     #[must_use]
-    pub fn of<'v>(mutant: &'static Mutant, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
+    pub fn of<'v>(mutant: &'m Mutant, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
         let blame = mutant.must.iter().map(|name| (*name, 0)).collect();
         let mut proof = Self { mutant, runs: 0, caught: 0, first: None, blame, wrongly: BTreeMap::new() };
         for verdict in verdicts {
@@ -78,7 +78,7 @@ impl Proof {
 
 /// All of it as a Markdown page.
 #[must_use]
-pub fn page(proofs: &[Proof], command: &str) -> String {
+pub fn page(proofs: &[Proof<'_>], command: &str) -> String {
     let mut text = format!(
         "# Planted bugs, and who caught them\n\n\
          A checker that cannot fail proves nothing. Each row is a bug planted in the proxy: a wrong implementation of one of its policies, or a wrong \
@@ -137,7 +137,7 @@ mod tests {
     }
 
     /// Runs of `swaps-neighbours`, which must be caught by symbol-order and may be by metrics-truth and no-silent-gap.
-    fn proof(failed: &[&[&str]]) -> Proof {
+    fn proof(failed: &[&[&str]]) -> Proof<'static> {
         let verdicts: Vec<Verdict> = (5..).zip(failed).map(|(seed, failed)| verdict(seed, failed)).collect();
         Proof::of(find("swaps-neighbours").unwrap(), &verdicts)
     }

@@ -9,8 +9,6 @@ use reports::record::Verdict;
 use super::select::{self, Seeds};
 use super::{Failure, MutantsArgs, exit, print, say};
 use crate::campaign::{self, Bounds, Job, News};
-use crate::engine::Options;
-use crate::model::Engine;
 use crate::mutants::proof::{self, Proof};
 use crate::mutants::{self, Mutant};
 
@@ -54,16 +52,8 @@ fn prove(args: &MutantsArgs) -> Result<u8, Failure> {
     let mut jobs = Vec::new();
     for mutant in mutants::all() {
         let chosen = select::one(mutant.scenario)?;
-        jobs.extend((args.seeds.first..=args.seeds.last).map(|seed| Job {
-            scenario: chosen.scenario.clone(),
-            text: chosen.text.clone(),
-            seed,
-            // The events are kept, for the campaign would run a failing run a second time to have them.
-            options: Options { engine: Engine::Sim, mutant: Some(mutant), order: mutant.order, keep_events: true },
-            service_time: None,
-            pcap: None,
-            trace: false,
-        }));
+        let job = |seed| mutant.job(chosen.scenario.clone(), chosen.text.clone(), seed);
+        jobs.extend((args.seeds.first..=args.seeds.last).map(job));
     }
     let bar = ProgressBar::new(jobs.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} runs  {wide_msg}") {
@@ -98,7 +88,7 @@ fn prove(args: &MutantsArgs) -> Result<u8, Failure> {
         return Err(failure);
     }
     let each = verdicts.chunks(usize::try_from(args.seeds.count()).unwrap_or(usize::MAX));
-    let proofs: Vec<Proof> =
+    let proofs: Vec<Proof<'_>> =
         mutants::all().iter().zip(each).map(|(mutant, runs)| Proof::of(mutant, runs.iter().flatten())).collect();
     let Seeds { first, last } = args.seeds;
     print(&proof::page(

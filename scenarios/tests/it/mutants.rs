@@ -15,16 +15,8 @@ use scenarios::{catalogue, gate, parse};
 
 fn job(mutant: &'static Mutant) -> Job {
     let entry = catalogue::find(mutant.scenario).expect("a mutant names a scenario of the catalogue");
-    Job {
-        scenario: parse::parse(&entry.file(), entry.text).expect("a scenario of the catalogue is good"),
-        text: entry.text.to_owned(),
-        seed: 1,
-        // The events are kept, for the campaign would run a failing run a second time to have them.
-        options: Options { engine: Engine::Sim, mutant: Some(mutant), order: mutant.order, keep_events: true },
-        service_time: None,
-        pcap: None,
-        trace: false,
-    }
+    let scenario = parse::parse(&entry.file(), entry.text).expect("a scenario of the catalogue is good");
+    mutant.job(scenario, entry.text.to_owned(), 1)
 }
 
 /// What is wrong with the blame for a mutant, if anything.
