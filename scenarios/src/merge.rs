@@ -6,7 +6,7 @@
 //!   run folder 3/3 --+    histograms are merged, never percentiles averaged
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -180,20 +180,14 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
     let mut duplicates = Vec::new();
     let mut found: BTreeMap<(usize, u64, u64), Found<'_>> = BTreeMap::new();
     let mut shares: IndexMap<String, Share> = IndexMap::new();
-    for share in read.iter().flat_map(|part| &part.shares) {
-        let fresh = || Share { scenario: share.scenario.clone(), ..Share::default() };
-        let sum = shares.entry(share.scenario.clone()).or_insert_with(fresh);
-        sum.minimum += share.minimum;
-    }
-    // A part that is given twice asks for no more than once.
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for part in &read {
-        if part.shard.is_some() && !seen.insert(&part.shard) {
-            for share in &part.shares {
-                if let Some(sum) = shares.get_mut(&share.scenario) {
-                    sum.minimum -= share.minimum;
-                }
-            }
+        // A part that is given twice asks for no more than once.
+        let again = part.shard.as_ref().is_some_and(|shard| !seen.insert(shard));
+        for share in &part.shares {
+            let fresh = || Share { scenario: share.scenario.clone(), ..Share::default() };
+            let sum = shares.entry(share.scenario.clone()).or_insert_with(fresh);
+            sum.minimum += if again { 0 } else { share.minimum };
         }
     }
     for (folder, part) in parts.iter().zip(&read) {

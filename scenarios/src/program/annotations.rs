@@ -10,14 +10,27 @@ use reports::gate::{Change, Gate, number};
 use reports::record::{Invariant, Outcome};
 use reports::summary::RunSummary;
 
-use super::say;
 use super::select::Chosen;
+use super::{Failure, print, say};
 use crate::catalogue;
 use crate::parse;
 
 /// Whether a CI job on GitHub runs this.
-pub(super) fn on_github() -> bool {
+fn on_github() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Prints what there is to annotate, where that is `wanted` or a job on GitHub runs this.
+pub(super) fn publish(
+    wanted: bool,
+    runs: &[RunSummary],
+    gate: Option<&Gate>,
+    files: impl FnOnce() -> Files,
+) -> Result<(), Failure> {
+    if wanted || on_github() {
+        print(&reports::annotations::lines(&annotations(runs, gate, &files())))?;
+    }
+    Ok(())
 }
 
 /// Adds the summary to the page of the job, where there is one. That it cannot be written changes no verdict.
@@ -55,7 +68,7 @@ pub(super) fn file(word: &str, text: &str) -> (String, String) {
 }
 
 /// One for each invariant of each scenario that did not hold, at the line that asks for it; and one for each metric that is worse, at its line in the baseline.
-pub(super) fn annotations(runs: &[RunSummary], gate: Option<&Gate>, files: &Files) -> Vec<Annotation> {
+fn annotations(runs: &[RunSummary], gate: Option<&Gate>, files: &Files) -> Vec<Annotation> {
     let mut broken: IndexMap<(&str, &str), Vec<(&RunSummary, &Invariant)>> = IndexMap::new();
     for run in runs {
         for invariant in run.verdict.invariants.iter().filter(|invariant| invariant.verdict != Outcome::Pass) {

@@ -1,14 +1,12 @@
 //! `merge`: the run folders of all shards as one.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::path::Path;
 
 use reports::gate::Gate;
 use reports::measures::Measures;
 use reports::metrics::Metrics;
 use reports::summary::{self, RunSummary, Share, SummaryMeta};
-use reports::text;
 
 use super::{Failure, MergeArgs, annotations, exit, print, run, say};
 use crate::capsule::Capsule;
@@ -28,20 +26,13 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     let meta = SummaryMeta { marks: Some(marks), gate, ..meta };
     summary::write_summary(&args.out, &runs, &meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
     merge::write_measures(&args.out, &runs).map_err(|error| failure(&error))?;
-    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let from_here = |report: &String| args.out.join(report).display().to_string();
-    let shown: Vec<RunSummary> =
-        runs.iter().map(|run| RunSummary { report: run.report.as_ref().map(from_here), ..run.clone() }).collect();
-    let mut text = text::table(&shown, &meta, colors);
+    let mut text = run::table(&runs, &meta, &args.out);
     if let Some(gate) = &meta.gate {
         text.extend(run::advice(gate, &args.out));
     }
     text.push_str(&format!("report: {}\n", args.out.join("index.html").display()));
     print(&text)?;
-    if args.annotations || annotations::on_github() {
-        let found = annotations::annotations(&runs, meta.gate.as_ref(), &files(&args.out, &runs));
-        print(&reports::annotations::lines(&found))?;
-    }
+    annotations::publish(args.annotations, &runs, meta.gate.as_ref(), || files(&args.out, &runs))?;
     annotations::job_summary(&args.out);
     run::code(&runs, &meta)
 }

@@ -152,10 +152,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         print(&json)?;
     } else {
         print(&words(&args, &runs, &meta, mutant, &folder))?;
-        if args.annotations || annotations::on_github() {
-            let found = annotations::annotations(&runs, meta.gate.as_ref(), &annotations::files(&chosen));
-            print(&reports::annotations::lines(&found))?;
-        }
+        annotations::publish(args.annotations, &runs, meta.gate.as_ref(), || annotations::files(&chosen))?;
     }
     annotations::job_summary(folder.path());
     if let Some(failure) = trouble {
@@ -290,6 +287,15 @@ fn able_to_capture(pcap: Option<&Pcap>, plan: &Plan, engine: Engine) -> Result<(
     }
 }
 
+/// The table of a run folder for whoever gave the command: in the folder's own pages reports are named from the folder; here, from where the command was given.
+pub(super) fn table(runs: &[RunSummary], meta: &SummaryMeta, folder: &Path) -> String {
+    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let from_here = |report: &String| folder.join(report).display().to_string();
+    let runs: Vec<RunSummary> =
+        runs.iter().map(|run| RunSummary { report: run.report.as_ref().map(from_here), ..run.clone() }).collect();
+    text::table(&runs, meta, colors)
+}
+
 /// What is said at the end.
 fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option<&Mutant>, folder: &Folder) -> String {
     let mut text = String::new();
@@ -302,12 +308,7 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
             counts(Outcome::Inconclusive)
         ));
     } else {
-        let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        // In the folder's own pages reports are named from the folder; here, from where the command was given.
-        let from_here = |report: &String| folder.path().join(report).display().to_string();
-        let runs: Vec<RunSummary> =
-            runs.iter().map(|run| RunSummary { report: run.report.as_ref().map(from_here), ..run.clone() }).collect();
-        text.push_str(&text::table(&runs, meta, colors));
+        text.push_str(&table(runs, meta, folder.path()));
     }
     if let Some(mutant) = mutant {
         text.push_str(&blame(mutant, runs, meta.gate.as_ref()));
