@@ -19,7 +19,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Two seconds of steady load: small enough to run often.
-const SMALL: &str = r#"
+pub(crate) const SMALL: &str = r#"
 schema = 1
 name = "small"
 about = "Six clients and three symbols."
@@ -46,46 +46,46 @@ at-least = 100
 "#;
 
 /// A folder of its own to run the program in.
-struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// What the program said.
-struct Said {
+pub(crate) struct Said {
     code: i32,
     out: String,
     err: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a temporary folder") }
     }
 
     /// With [`SMALL`] in `small.toml`.
-    fn with_small() -> Self {
+    pub(crate) fn with_small() -> Self {
         let place = Self::new();
         place.write("small.toml", SMALL);
         place
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).expect("a writable folder");
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.path().join(name).exists()
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
         command.args(args).current_dir(self.path());
         for name in ["NO_COLOR", "RUST_BACKTRACE", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"] {
@@ -94,7 +94,7 @@ impl Place {
         command
     }
 
-    fn windtunnel(&self, args: &[&str]) -> Said {
+    pub(crate) fn windtunnel(&self, args: &[&str]) -> Said {
         Self::said(&mut self.command(args))
     }
 
@@ -119,7 +119,7 @@ impl Place {
 
 impl Said {
     #[track_caller]
-    fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }

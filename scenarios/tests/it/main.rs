@@ -2,6 +2,7 @@
 
 mod architecture;
 mod baselines;
+mod browser;
 mod catalogue;
 mod clients_and_source;
 mod command_line;
