@@ -16,6 +16,7 @@ fn main() {
     let profile = Path::new(&out).ancestors().nth(3).and_then(Path::file_name);
     let profile = profile.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
     println!("cargo::rustc-env=WINDTUNNEL_PROFILE={profile}");
+    println!("cargo::rustc-env=WINDTUNNEL_TOOLCHAIN={}", toolchain());
     match table() {
         Ok(text) => {
             if let Err(error) = std::fs::write(Path::new(&out).join("marks.rs"), text) {
@@ -24,6 +25,15 @@ fn main() {
         }
         Err(why) => println!("cargo::error={why}"),
     }
+}
+
+/// The compiler and what it compiles for: `rustc 1.95.0 (...) for x86_64-unknown-linux-gnu`.
+fn toolchain() -> String {
+    let word = |name: &str| std::env::var(name).unwrap_or_else(|_| "unknown".to_owned());
+    let said = std::process::Command::new(word("RUSTC")).arg("--version").output();
+    let version = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default();
+    let version = if version.is_empty() { "rustc unknown".to_owned() } else { version };
+    format!("{version} for {}", word("TARGET"))
 }
 
 /// The table of all marks as a Rust expression.

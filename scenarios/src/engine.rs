@@ -45,6 +45,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// For charts.
     pub metrics: Metrics,
+    /// The hash of the events on the way: how many there were, and the hash over them; at most 64.
+    pub checkpoints: Vec<(u64, u64)>,
     /// All events, if they were to be kept.
     pub events: Option<Vec<Timed>>,
     /// Lines for `log.txt`: what the engine counted.
@@ -303,6 +305,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             recovery_us,
         },
         metrics,
+        checkpoints: recorded.checkpoints,
         events: recorded.kept,
         log,
         packets,

@@ -75,7 +75,7 @@ impl Folder {
     ) -> Result<Option<String>, WriteError> {
         let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
         let dir = self.path.join(&relative);
-        let capsule = Capsule::of(&run, &job.text, job.service_time);
+        let capsule = Capsule::of(&run, &job.scenario, &job.text, job.service_time);
         let replay_command = replay_command(&dir);
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = gather(&run.verdict, events, AROUND);

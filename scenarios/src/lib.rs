@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `merge`: shards made whole. `allocator`: the one that programs with many worlds choose.
+//! takes part in a trace. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `merge`: shards made whole. `fingerprint`: what
+//! makes two failures one. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -26,6 +27,7 @@ pub mod check;
 pub mod cost;
 pub mod engine;
 pub mod explain;
+pub mod fingerprint;
 mod folder;
 pub mod gate;
 pub mod marks;

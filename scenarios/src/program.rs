@@ -6,6 +6,7 @@ mod diff;
 mod difference;
 mod merge;
 mod mutants;
+mod replay;
 mod run;
 mod select;
 mod twice;
@@ -393,7 +394,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
-        Command::Replay { capsule, captures } => run::replay(&capsule, &captures),
+        Command::Replay { capsule, captures } => replay::replay(&capsule, &captures),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
         Command::Marks { json } => select::marks(json),

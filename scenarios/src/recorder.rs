@@ -28,6 +28,7 @@ pub(crate) struct Recorder {
 struct Inner {
     hash: Xxh3,
     count: u64,
+    checkpoints: Checkpoints,
     open: bool,
     judges: Option<(Bench, Collector)>,
     states: States,
@@ -41,6 +42,8 @@ pub(crate) struct Recorded {
     pub trace_hash: u64,
     /// Their number.
     pub events: u64,
+    /// What the hash was on the way, see [`Checkpoints`].
+    pub checkpoints: Vec<(u64, u64)>,
     /// The checkers, not yet finished.
     pub bench: Bench,
     /// The metrics, not yet finished.
@@ -63,6 +66,7 @@ impl Recorder {
             inner: Mutex::new(Inner {
                 hash: Xxh3::with_seed(plan.seed),
                 count: 0,
+                checkpoints: Checkpoints::default(),
                 open: true,
                 judges: Some((bench, collector)),
                 states: States::new(plan.scenario.sources.count),
@@ -112,6 +116,7 @@ impl Recorder {
         Some(Recorded {
             trace_hash: inner.hash.digest(),
             events: inner.count,
+            checkpoints: std::mem::take(&mut inner.checkpoints.kept),
             bench,
             collector,
             reached: inner.states.reached(),
@@ -133,6 +138,8 @@ impl Sink for Recorder {
         at_us.hash(&mut inner.hash);
         event.hash(&mut inner.hash);
         inner.count += 1;
+        let Inner { hash, count, checkpoints, .. } = &mut *inner;
+        checkpoints.pass(*count, || hash.digest());
         inner.states.observe(&event);
         if let Some((bench, collector)) = &mut inner.judges {
             bench.observe(at_us, &event);
@@ -148,6 +155,39 @@ impl Sink for Recorder {
 
     fn wants_ticks(&self) -> bool {
         self.wants_ticks
+    }
+}
+
+/// The hash after every so many events, so that two records can be held against each other without the events: at most [`CHECKPOINTS_MAX`] of them, the
+/// stretch between two doubled whenever they are full. It is a power of two: of two records of unequal length the checkpoints of one are among the other's.
+struct Checkpoints {
+    every: u64,
+    /// How many events there were, and the hash over them.
+    kept: Vec<(u64, u64)>,
+}
+
+/// See [`Checkpoints`].
+const CHECKPOINTS_MAX: usize = 64;
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self { every: 1, kept: Vec::with_capacity(CHECKPOINTS_MAX) }
+    }
+}
+
+impl Checkpoints {
+    fn pass(&mut self, count: u64, hash: impl FnOnce() -> u64) {
+        if !count.is_multiple_of(self.every) {
+            return;
+        }
+        if self.kept.len() == CHECKPOINTS_MAX {
+            self.every *= 2;
+            self.kept.retain(|(count, _)| count.is_multiple_of(self.every));
+            if !count.is_multiple_of(self.every) {
+                return;
+            }
+        }
+        self.kept.push((count, hash()));
     }
 }
 
@@ -303,4 +343,30 @@ pub(crate) fn reached(plan: &Plan, states: &[(State, u64)], marks: &reach::Count
             (Reached { name: reach.name().to_owned(), times: times.unwrap_or(0) }, reach.at_least)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_few_and_those_of_a_short_record_are_among_those_of_a_long_one_or_the_other_way_round() {
+        let of = |events: u64| {
+            let mut checkpoints = Checkpoints::default();
+            (1..=events).for_each(|count| checkpoints.pass(count, || count * 7));
+            checkpoints.kept
+        };
+        assert_eq!(of(0), []);
+        assert_eq!(of(3), [(1, 7), (2, 14), (3, 21)]);
+        for events in [64, 65, 127, 128, 1_000, 12_345] {
+            let kept = of(events);
+            let len = kept.len();
+            assert!((CHECKPOINTS_MAX / 2..=CHECKPOINTS_MAX).contains(&len), "{events}: {len}");
+            let last = kept.last().map_or(0, |last| last.0);
+            assert!(events - last < kept[0].0, "{events}: the last stands at {last}");
+            let longer = of(events * 5);
+            let shared = kept.iter().filter(|one| longer.contains(one)).count();
+            assert!(shared > 0 && longer.iter().all(|one| one.0 > events || kept.contains(one)), "{events}");
+        }
+    }
 }

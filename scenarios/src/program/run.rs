@@ -1,4 +1,4 @@
-//! `run` and `replay`.
+//! `run`.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -14,11 +14,10 @@ use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::select::{Chosen, DEFAULT, SEEDS_MAX};
-use super::{CaptureArgs, Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, twice};
+use super::{Failure, ReportsArg, RunArgs, annotations, exit, print, say, select};
 use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
-use crate::capsule::Capsule;
 use crate::engine::Options;
 use crate::folder::{Folder, Wanted};
 use crate::gate::{self, Against, BaselineError};
@@ -280,7 +279,7 @@ pub(super) fn advice(gate: &Gate, folder: &Path) -> Option<String> {
 }
 
 /// Whether packets can be captured as they are wanted.
-fn able_to_capture(pcap: Option<&Pcap>, plan: &Plan, engine: Engine) -> Result<(), Failure> {
+pub(super) fn able_to_capture(pcap: Option<&Pcap>, plan: &Plan, engine: Engine) -> Result<(), Failure> {
     match pcap.map(|pcap| pcap.places(plan, engine)) {
         Some(Err(error)) => Err(Failure::usage(error.to_string())),
         _ => Ok(()),
@@ -445,86 +444,6 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Runs a capsule again and says whether it is the same run.
-pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure> {
-    let capsule = Capsule::read(path).map_err(|error| {
-        let code = match &error {
-            crate::capsule::CapsuleError::Unreadable { .. } => exit::IO,
-            _ => exit::USAGE,
-        };
-        Failure { code, message: error.to_string() }
-    })?;
-    let engine = capsule
-        .engine()
-        .ok_or_else(|| Failure::usage(format!("{}: unknown engine {:?}", path.display(), capsule.engine)))?;
-    let mutant = match &capsule.mutant {
-        Some(name) => Some(mutants::find(name).map_err(|unknown| Failure::usage(unknown.to_string()))?),
-        None => None,
-    };
-    let mut scenario =
-        crate::parse::parse(&format!("{}.toml", capsule.scenario), &capsule.scenario_toml).map_err(|problems| {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::usage(format!(
-                "the scenario inside {} does not fit this build\n{}",
-                path.display(),
-                lines.join("\n")
-            ))
-        })?;
-    scenario.service_time = capsule.service_time.or(scenario.service_time);
-    let options = Options { engine, mutant, order: capsule.order, keep_events: true };
-    let pcap = captures.pcap();
-    able_to_capture(pcap.as_ref(), &Plan::new(&scenario, capsule.seed), engine)?;
-    let (text, service_time) = (capsule.scenario_toml.clone(), capsule.service_time);
-    let job = Job { scenario, text, seed: capsule.seed, options, service_time, pcap, trace: captures.trace };
-    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
-    let cut = crate::folder::write_captures(path.parent().unwrap_or(Path::new("")), &job, &run)
-        .map_err(|error| Failure::io(format!("failed to {error}")))?;
-    if let Some(cut) = cut {
-        say(&format!("windtunnel: trace.json: {cut}"));
-    }
-    let mut text = format!("{} seed {} engine {}: ", capsule.scenario, run.verdict.label(), capsule.engine);
-    let same = run.verdict.trace_hash == capsule.trace_hash;
-    let same_build = capsule.version == env!("CARGO_PKG_VERSION") && capsule.profile == crate::capsule::profile();
-    if same {
-        text.push_str(&format!("replayed bit for bit ({} events, hash {})\n", run.verdict.events, capsule.trace_hash));
-    } else {
-        text.push_str(&format!("NOT the same run: hash {} then, {} now\n", capsule.trace_hash, run.verdict.trace_hash));
-        if !same_build {
-            text.push_str(&format!(
-                "  made by version {} in profile {}: only that build must give the same run\n",
-                capsule.version, capsule.profile
-            ));
-        }
-        let beside = path.with_file_name("events.jsonl");
-        match std::fs::File::open(&beside) {
-            Ok(file) => {
-                let events = run.events.as_deref().unwrap_or_default();
-                let difference = twice::differs(std::io::BufReader::new(file), events)
-                    .map_err(|error| Failure::io(format!("failed to read {}: {error}", beside.display())))?;
-                match difference {
-                    Some(difference) => text.push_str(&format!("  {difference}\n")),
-                    None => text.push_str("  all events are equal: only the segments on the wire differ\n"),
-                }
-            }
-            Err(_) => text.push_str("  no events.jsonl beside the capsule: the first difference cannot be named\n"),
-        }
-    }
-    for invariant in run.verdict.invariants.iter().filter(|invariant| invariant.verdict != Outcome::Pass) {
-        text.push_str(&format!("  {}: {}\n", invariant.name, invariant.summary));
-        if let Some(first) = invariant.violations.first() {
-            text.push_str(&format!("    at {:.6} s: {}\n", first.at_us as f64 / 1e6, first.message));
-        }
-    }
-    print(&text)?;
-    Ok(match (same, run.verdict.verdict) {
-        (false, _) if same_build => exit::HARNESS,
-        (false, _) => exit::INCONCLUSIVE,
-        (true, Outcome::Fail) => exit::BROKEN,
-        (true, Outcome::Inconclusive) => exit::INCONCLUSIVE,
-        (true, Outcome::Pass) => exit::PASSED,
-    })
 }
 
 #[cfg(test)]

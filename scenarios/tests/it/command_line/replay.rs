@@ -114,7 +114,72 @@ fn another_hash_is_not_the_same_run() {
     assert!(said.out.contains("all events are equal: only the segments on the wire differ"), "{}", said.out);
 
     std::fs::remove_file(place.path().join(EVENTS)).expect("it was there");
-    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs("the first difference cannot be named");
+    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs("the events are equal as far as their hashes tell");
+}
+
+/// Changes a capsule in its file.
+fn change(place: &Place, what: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
+    let mut capsule: serde_json::Value = serde_json::from_str(&place.read(CAPSULE)).expect("JSON");
+    what(capsule.as_object_mut().expect("an object"));
+    place.write(CAPSULE, &capsule.to_string());
+}
+
+#[test]
+fn without_the_events_the_hashes_in_the_capsule_say_between_which_two_the_runs_part() {
+    let (place, _) = failed();
+    promise_another_hash(&place);
+    std::fs::remove_file(place.path().join(EVENTS)).expect("it was there");
+    change(&place, |capsule| {
+        let checkpoints = capsule["checkpoints"].as_array_mut().expect("a list");
+        assert!((32..=64).contains(&checkpoints.len()), "{}", checkpoints.len());
+        for checkpoint in &mut checkpoints[10..] {
+            checkpoint["hash"] = "0000000000000000".into();
+        }
+    });
+    let capsule: serde_json::Value = serde_json::from_str(&place.read(CAPSULE)).expect("JSON");
+    let events = |place: usize| capsule["checkpoints"][place]["events"].as_u64().expect("a number");
+    let expect = format!("the first event that differs is between event {} and event {};", events(9), events(10) - 1);
+    place.windtunnel(&["replay", CAPSULE]).exits(70).outputs(&expect).outputs("{\"at_us\":");
+}
+
+#[test]
+fn a_capsule_of_another_program_says_what_is_not_as_it_was() {
+    let (place, _) = failed();
+    promise_another_hash(&place);
+    change(&place, |capsule| {
+        capsule.insert("program".to_owned(), "0123456789abcdef".into());
+        capsule.insert("profile".to_owned(), "gale".into());
+        let resolved = capsule["resolved_toml"].as_str().expect("a text").replace("symbols = 3", "symbols = 7");
+        capsule.insert("resolved_toml".to_owned(), resolved.into());
+        capsule.insert("fingerprints".to_owned(), serde_json::json!(["no-loss: # ticks were lost"]));
+    });
+    let said = place.windtunnel(&["replay", CAPSULE]).exits(2);
+    for expect in [
+        "profile: gale then,",
+        "program: 0123456789abcdef then,",
+        "scenario then: symbols = 7",
+        "scenario now: symbols = 3",
+        "it failed with no-loss: # ticks were lost then, it failed with no-duplicates: client-# session-# got S# # a second time now",
+        "it is another program",
+    ] {
+        assert!(said.out.contains(expect), "{expect} in {}", said.out);
+    }
+}
+
+#[test]
+fn a_capsule_of_the_version_before_still_replays() {
+    let (place, _) = failed();
+    change(&place, |capsule| {
+        for key in ["resolved_toml", "checkpoints", "faults", "fingerprints", "program", "toolchain"] {
+            capsule.remove(key).expect("a key of this version");
+        }
+        capsule.insert("schema".to_owned(), 1.into());
+    });
+    place.windtunnel(&["replay", CAPSULE]).exits(1).outputs("replayed bit for bit");
+    promise_another_hash(&place);
+    std::fs::remove_file(place.path().join(EVENTS)).expect("it was there");
+    let said = place.windtunnel(&["replay", CAPSULE]).exits(2).outputs("the capsule does not know its program");
+    assert!(said.out.contains("the first difference cannot be named"), "{}", said.out);
 }
 
 #[test]
