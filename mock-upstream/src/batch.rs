@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use wire::id::Symbol;
-use wire::tick::{Schedule, Tick};
+use wire::tick::{Padding, Schedule, Tick};
 use wire::ws::Utf8Bytes;
 
 /// Tick `n` of every symbol. A payload is made when the first connection wants it.
@@ -29,15 +29,15 @@ impl Batch {
         self.n
     }
 
-    /// The payload for the symbol at `index`; None where it is silenced.
-    pub(crate) fn text(&self, index: usize, symbol: Symbol) -> Option<Utf8Bytes> {
+    /// The payload for the symbol at `index`, which has this filler; None where it is silenced.
+    pub(crate) fn text(&self, index: usize, symbol: Symbol, padding: Padding) -> Option<Utf8Bytes> {
         if *self.silent.get(index)? > 0 {
             return None;
         }
         let text = self.texts[index].get_or_init(|| {
             let tick = Tick { symbol, n: self.n };
-            let encode = if self.v2 { Tick::encode_v2 } else { Tick::encode };
-            encode(&tick, self.seed, self.schedule).into()
+            let encode = if self.v2 { Tick::encode_v2_padded } else { Tick::encode_padded };
+            encode(&tick, self.seed, self.schedule, padding).into()
         });
         Some(text.clone())
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wire::id::{SourceId, Symbol};
 use wire::net::{SocketOptions, WallTime};
-use wire::tick::{N_MAX, Schedule, ScheduleError};
-use wire::ws::Limits;
+use wire::tick::{N_MAX, Padding, Schedule, ScheduleError};
+use wire::ws::{Fragments, Limits};
 
 use crate::counters::Counters;
 use crate::script::Script;
@@ -39,6 +39,12 @@ pub struct Config {
     pub period: Duration,
     /// The seed of the payloads: equal for all instances of one feed. Default 1.
     pub seed: u64,
+    /// Filler of ticks, equal for all instances of one feed. Not in [`Mode::Echo`]. Default [`Padding::NONE`].
+    pub padding: Padding,
+    /// Symbols whose ticks carry the filler. Default: none named, so all do.
+    pub padded: Vec<Symbol>,
+    /// How ticks and echoes are cut into frames. Default None: each is one.
+    pub fragments: Option<Fragments>,
     /// Default [`Mode::V1`].
     pub mode: Mode,
     /// The first text of a connection, in [`Mode::V1`] and [`Mode::V2`] only. Default `Connected`; None says nothing.
@@ -85,6 +91,9 @@ impl Config {
             symbols: (0..10).map(Symbol::numbered).collect(),
             period: Duration::from_millis(100),
             seed: 1,
+            padding: Padding::NONE,
+            padded: Vec::new(),
+            fragments: None,
             mode: Mode::V1,
             greeting: Some(wire::feed::GREETING.to_owned()),
             key_limit: None,
@@ -103,6 +112,24 @@ impl Config {
             limits: Limits::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// The filler of a symbol's ticks.
+    pub(crate) fn padding_of(&self, symbol: Symbol) -> Padding {
+        if self.padded.is_empty() || self.padded.contains(&symbol) { self.padding } else { Padding::NONE }
+    }
+
+    /// The bounds of a session, with room for the ticks of one instant: they are handed over together.
+    pub(crate) fn session_limits(&self) -> Limits {
+        /// Of a tick without filler, in any form.
+        const TICK_BYTES: usize = 256;
+        /// A frame has a header, and a ping before it.
+        const FRAME_BYTES: usize = 16;
+        let tick = self.padding.max() + TICK_BYTES;
+        let frames = self.fragments.map_or(1, |fragments| tick.div_ceil(fragments.bytes.max(1)));
+        let batch = self.symbols.len().saturating_mul(tick + frames * FRAME_BYTES);
+        let room = self.limits.write_buffer.saturating_add(batch);
+        Limits { write_buffer_max: self.limits.write_buffer_max.max(room), ..self.limits }
     }
 
     /// The schedule of the ticks, if it can be kept at this time of day.

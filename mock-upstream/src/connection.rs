@@ -20,7 +20,7 @@ use wire::feed::{KEY_LIMIT_TEXT, Request};
 use wire::id::{LegId, Symbol};
 use wire::net::ByteStream;
 use wire::tick::Tick;
-use wire::ws::{self, Answer, CloseFrame, Error, Message, Session};
+use wire::ws::{self, Answer, CloseFrame, Error, Fragments, Message, Session};
 
 use crate::batch::Batch;
 use crate::config::Mode;
@@ -99,7 +99,8 @@ async fn shake<S: ByteStream>(shared: &Shared, stream: S, admit: bool) -> (Optio
         None => Answer::Accept { subprotocol: None },
         Some((_, reason)) => Answer::Refuse { status: 503, retry_after_s: None, reason: reason.to_owned() },
     };
-    let accepted = timeout(shared.config.handshake_timeout, ws::accept(stream, shared.config.limits, decide)).await;
+    let accepted =
+        timeout(shared.config.handshake_timeout, ws::accept(stream, shared.config.session_limits(), decide)).await;
     let session = accepted.ok().and_then(Result::ok).map(|accepted| accepted.session);
     (session, refused.map(|(why, _)| why))
 }
@@ -246,8 +247,8 @@ impl<S: ByteStream> Connection<'_, S> {
         let mut sent = 0;
         for &place in &self.wanted {
             let symbol = config.symbols[place];
-            let Some(text) = batch.text(place, symbol) else { continue };
-            self.session.start_send_unpin(Message::Text(text))?;
+            let Some(text) = batch.text(place, symbol, self.shared.paddings[place]) else { continue };
+            put(&mut self.session, Message::Text(text), config.fragments)?;
             sent += 1;
             let (source, leg, n) = (config.id, self.leg, batch.n());
             self.shared.observer.record(|| Event::SourceSend { source, leg, symbol, n });
@@ -268,7 +269,9 @@ impl<S: ByteStream> Connection<'_, S> {
             (_, Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) | (Mode::Raw, _) => None,
             (Mode::Echo, message) => {
                 self.shared.config.counters.add_messages(1);
-                self.write(message).err().map(|error| lost(&error))
+                self.unflushed = true;
+                let put = put(&mut self.session, message, self.shared.config.fragments);
+                put.err().map(|error| lost(&error))
             }
             (Mode::V1, Message::Text(text)) => match Request::decode(&text) {
                 Ok(request) => self.subscribe(&request, &text),
@@ -360,6 +363,14 @@ impl<S: ByteStream> Connection<'_, S> {
             End::Reset => self.session.into_inner().abort(),
             End::Drop | End::PeerGone => {}
         }
+    }
+}
+
+/// Hands a tick or an echo to the session, in as many frames as it is to have.
+fn put<S: ByteStream>(session: &mut Session<S>, message: Message, how: Option<Fragments>) -> Result<(), Error> {
+    match how {
+        None => session.start_send_unpin(message),
+        Some(how) => ws::fragments(message, how).try_for_each(|frame| session.start_send_unpin(frame)),
     }
 }
 

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
-use wire::args::{Symbols, duration, symbols};
+use wire::args::{Symbols, bytes, duration, symbols};
 use wire::event::{JsonLines, Observer};
 use wire::id::SourceId;
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
+use wire::tick::Padding;
+use wire::ws::Fragments;
 
 use crate::config::{Config, Mode};
 use crate::script::Script;
@@ -41,6 +43,15 @@ struct Args {
     /// Seed of the payloads: the same for all instances of one feed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Filler that makes ticks large: a size, or a range to draw each from: 16KiB, 1KiB..64KiB.
+    #[arg(long, value_name = "BYTES|MIN..MAX", value_parser = padding, conflicts_with = "echo")]
+    padding: Option<Padding>,
+    /// Sends ticks and echoes in frames of so many bytes at most, as fragments of one message.
+    #[arg(long, value_name = "BYTES", value_parser = fragment_bytes)]
+    fragment: Option<usize>,
+    /// A ping between each two fragments.
+    #[arg(long, requires = "fragment")]
+    fragment_pings: bool,
     /// What goes wrong and when (TOML).
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -88,6 +99,19 @@ fn period(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn padding(text: &str) -> Result<Padding, String> {
+    let size = |text| u32::try_from(bytes(text)?).map_err(|_| format!("{text:?} is too much for one message"));
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
+    Padding::between(size(min)?, size(max)?).map_err(|error| error.to_string())
+}
+
+fn fragment_bytes(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        0 => Err("a fragment has a byte at least".to_owned()),
+        size => usize::try_from(size).map_err(|error| error.to_string()),
+    }
+}
+
 /// Runs the program with its command line (the first argument is its name). Logs go to standard error, filtered by `RUST_LOG`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
@@ -124,6 +148,8 @@ fn start(args: Args) -> Result<(), Failure> {
     config.symbols = args.symbols.0;
     config.period = args.rate;
     config.seed = args.seed;
+    config.padding = args.padding.unwrap_or_default();
+    config.fragments = args.fragment.map(|bytes| Fragments { bytes, pings: args.fragment_pings });
     config.key_limit = args.key_limit;
     config.mode = match (args.echo, args.raw) {
         (true, _) => Mode::Echo,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
 use wire::id::Symbol;
 use wire::net::{ByteStream, ListenOptions, Listener, Network};
-use wire::tick::Schedule;
+use wire::tick::{Padding, Schedule};
 
 use crate::batch::Batch;
 use crate::conductor::conduct;
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) symbol_limit: AtomicU32,
     /// Above `u32::MAX`: no limit.
     pub(crate) key_limit: AtomicU64,
+    /// Filler of each symbol's ticks, by place.
+    pub(crate) paddings: Box<[Padding]>,
     pub(crate) open: AtomicU32,
     legs: AtomicU32,
     /// Looked up, never walked.
@@ -164,6 +166,7 @@ pub async fn serve_on<N: Network>(
         denied: Mutex::new(vec![0; config.symbols.len()]),
         symbol_limit: AtomicU32::new(config.symbol_limit),
         key_limit: AtomicU64::new(config.key_limit.map_or(NO_KEY_LIMIT, u64::from)),
+        paddings: config.symbols.iter().map(|symbol| config.padding_of(*symbol)).collect(),
         open: AtomicU32::new(0),
         legs: AtomicU32::new(0),
         places: config.symbols.iter().enumerate().map(|(place, symbol)| (*symbol, place)).collect(),

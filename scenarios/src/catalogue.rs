@@ -126,6 +126,7 @@ static ALL: &[Entry] = entries![
     "sharded-seldom-ticks",
     "resume-after-a-tunnel",
     "hot-late-twin-dies",
+    "large-messages",
 ];
 
 /// The whole catalogue, in the order in which it runs.

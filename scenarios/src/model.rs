@@ -8,6 +8,7 @@ mod behaviour;
 mod fault;
 mod life;
 mod load;
+mod messages;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub use self::behaviour::{Behaviour, Guard, Handshake, Offence};
 pub use self::fault::{Fault, FaultKind, Parameter};
 pub use self::life::{Drain, DrainCode, Reloaded};
 pub use self::load::{Arrival, Closed, Load, Open, Subscriptions, Waves, Zipf};
+pub use self::messages::{Fragments, Padding};
 pub use self::trigger::{After, Asked, EventName, Field, Since, Stamped};
 pub(crate) use self::trigger::{Subject, subject};
 
@@ -212,6 +214,12 @@ pub struct Sources {
     /// Subscriptions that are denied, for `v2`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denied>,
+    /// Filler that makes ticks large. None: they have none.
+    #[serde(default)]
+    pub padding: Option<Padding>,
+    /// In how many frames a message comes. None: in one.
+    #[serde(default)]
+    pub fragments: Option<Fragments>,
 }
 
 /// Subscriptions to a symbol are denied.

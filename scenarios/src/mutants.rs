@@ -6,6 +6,7 @@
 mod answers;
 mod leaks;
 mod life;
+mod messages;
 pub mod proof;
 mod queues;
 mod rules;
@@ -881,6 +882,24 @@ const ALL: &[Mutant] = &[
         may: &["no-client-close", "failover-time", "convergence"],
         order: 0,
         plant: life::passes_departures_on,
+    },
+    Mutant {
+        name: "spoils-a-byte-beyond-64-kib",
+        about: "In messages that are longer than 64 KiB the byte at that place is another: a place that is counted in 16 bits somewhere.",
+        scenario: "large-messages",
+        must: &["payload-intact"],
+        may: &[],
+        order: 0,
+        plant: messages::spoils_a_byte,
+    },
+    Mutant {
+        name: "drops-half-a-message",
+        about: "Of a message that a slow client's queue holds when a newer one comes, the second half gives way to that of the newer one.",
+        scenario: "large-messages",
+        must: &["payload-intact"],
+        may: &["no-silent-gap", "symbol-order", "no-duplicates", "convergence"],
+        order: 0,
+        plant: messages::drops_half_a_message,
     },
     Mutant {
         name: "panics",

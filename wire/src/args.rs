@@ -52,6 +52,26 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `512`, `16KiB`, `1MiB`, `16kB`: bytes, in whole numbers.
+///
+/// # Errors
+/// A line that says how to write them.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let scale: Option<u64> = match unit {
+        "" | "B" => Some(1),
+        "kB" => Some(1_000),
+        "KiB" => Some(1 << 10),
+        "MB" => Some(1_000_000),
+        "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    let number = number.trim().parse::<u64>().ok();
+    let bytes = number.zip(scale).and_then(|(number, scale)| number.checked_mul(scale));
+    bytes.ok_or_else(|| format!("{text:?} is no number of bytes: write 512, 16KiB or 1MiB"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +83,18 @@ mod tests {
         assert_eq!(names("B, A,B"), Ok(vec!["B".to_owned(), "A".to_owned()]));
         assert!(names("1001").is_err());
         assert!(names("A,,B").is_err());
+    }
+
+    #[test]
+    fn bytes_may_carry_a_unit() {
+        for (text, expect) in
+            [("512", 512), ("0", 0), ("7B", 7), ("16kB", 16_000), ("16KiB", 16_384), ("2 MiB", 2 << 20)]
+        {
+            assert_eq!(bytes(text), Ok(expect), "{text}");
+        }
+        for text in ["", "kB", "-1", "1.5KiB", "4k", "1GiB", "99999999999999999999", "18446744073709551615MiB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,13 +10,15 @@
 //! {"t":"QUOTE","s":"EURUSD","b":"1.48213","a":"1.48221","ts":"20260101-00:00:00.100","m":"1.0000000001"}     in v2
 //! ```
 //!
-//! Every sixteenth tick of v2 has bare numbers for prices and the suffix `:QUOTE`, as the real feed now and then does.
+//! Every sixteenth tick of v2 has bare numbers for prices and the suffix `:QUOTE`, as the real feed now and then does. A tick can carry filler
+//! ([`Padding`]), to be as large as a message may be.
 //!
 //! Tick n is due at wall-clock time n times the period (counted from [`ORIGIN_US`]). So all instances of a source, and a restarted one, agree on
 //! which tick is due now without talking to one another, as replicas of a market feed do. A receiver reads n from the payload, and one that
 //! knows the seed checks every byte.
 
 mod clock;
+mod padding;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,8 +26,9 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use self::clock::V2Time;
+pub use self::padding::{PADDING_MAX, Padding, PaddingError};
 use crate::feed::v2;
-use crate::id::Symbol;
+use crate::id::{SYMBOL_BYTES_MAX, Symbol};
 use crate::net::WallTime;
 
 /// 2026-01-01 00:00 UTC in microseconds since 1970: tick 0 of every symbol was due then.
@@ -92,19 +95,30 @@ impl Tick {
     /// If `n` passes [`N_MAX`].
     #[must_use]
     pub fn encode(&self, seed: u64, schedule: Schedule) -> String {
+        self.encode_padded(seed, schedule, Padding::NONE)
+    }
+
+    /// The payload in the v1 feed's form, with filler.
+    ///
+    /// # Panics
+    /// If `n` passes [`N_MAX`].
+    #[must_use]
+    pub fn encode_padded(&self, seed: u64, schedule: Schedule, padding: Padding) -> String {
         assert!(self.n <= N_MAX, "tick number {} does not fit into a payload", self.n);
-        let (bid, ask) = self.prices(seed);
-        let mut text = String::with_capacity(112);
+        let bytes = padding.bytes(seed, self.symbol, self.n);
+        let (bid, ask) = self.prices(seed, bytes);
+        let mut text = String::with_capacity(124 + bytes);
         write!(
             text,
-            r#"{{"symbol":"{}","ts":"{}","bid":1.{:05},"ask":1.{:05},"mid":1.{:010}}}"#,
+            r#"{{"symbol":"{}","ts":"{}","bid":1.{:05},"ask":1.{:05}"#,
             self.symbol,
             schedule.due(self.n).as_micros() / 1000,
             bid,
             ask,
-            self.n
         )
         .expect("writing to a string cannot fail");
+        self.pad(&mut text, seed, bytes);
+        write!(text, r#","mid":1.{:010}}}"#, self.n).expect("writing to a string cannot fail");
         text
     }
 
@@ -114,17 +128,43 @@ impl Tick {
     /// If `n` passes [`N_MAX`].
     #[must_use]
     pub fn encode_v2(&self, seed: u64, schedule: Schedule) -> String {
-        assert!(self.n <= N_MAX, "tick number {} does not fit into a payload", self.n);
-        self.written_v2(seed, schedule.due(self.n))
+        self.encode_v2_padded(seed, schedule, Padding::NONE)
     }
 
-    fn written_v2(&self, seed: u64, due: WallTime) -> String {
-        let (bid, ask) = self.prices(seed);
+    /// The payload in the v2 feed's form, with filler.
+    ///
+    /// # Panics
+    /// If `n` passes [`N_MAX`].
+    #[must_use]
+    pub fn encode_v2_padded(&self, seed: u64, schedule: Schedule, padding: Padding) -> String {
+        assert!(self.n <= N_MAX, "tick number {} does not fit into a payload", self.n);
+        self.written_v2(seed, schedule.due(self.n), padding.bytes(seed, self.symbol, self.n))
+    }
+
+    /// With so many bytes of filler.
+    fn written_v2(&self, seed: u64, due: WallTime, bytes: usize) -> String {
+        let (bid, ask) = self.prices(seed, bytes);
         let (symbol, ts, n) = (self.symbol, V2Time(due), self.n);
         let (quote, suffix) = if self.is_bare() { ("", v2::SUFFIX) } else { ("\"", "") };
-        format!(
-            r#"{{"t":"QUOTE","s":"{symbol}{suffix}","b":{quote}1.{bid:05}{quote},"a":{quote}1.{ask:05}{quote},"ts":"{ts}","m":{quote}1.{n:010}{quote}}}"#
-        )
+        let mut text = format!(
+            r#"{{"t":"QUOTE","s":"{symbol}{suffix}","b":{quote}1.{bid:05}{quote},"a":{quote}1.{ask:05}{quote},"ts":"{ts}""#
+        );
+        self.pad(&mut text, seed, bytes);
+        write!(text, r#","m":{quote}1.{n:010}{quote}}}"#).expect("writing to a string cannot fail");
+        text
+    }
+
+    fn pad(&self, text: &mut String, seed: u64, bytes: usize) {
+        if bytes > 0 {
+            text.push_str(PAD);
+            padding::fill(text, self.filler(seed, bytes), bytes);
+            text.push('"');
+        }
+    }
+
+    /// The key of so many bytes of filler.
+    fn filler(&self, seed: u64, bytes: usize) -> u64 {
+        key(!seed ^ bytes as u64, self.symbol, self.n)
     }
 
     /// Whether v2 writes this tick with bare numbers and the suffix.
@@ -132,13 +172,9 @@ impl Tick {
         self.n.is_multiple_of(16)
     }
 
-    /// The five digits of the bid and of the ask.
-    fn prices(&self, seed: u64) -> (u64, u64) {
-        let mut key = [0_u8; crate::id::SYMBOL_BYTES_MAX + 8];
-        let name = self.symbol.as_str().as_bytes();
-        key[..name.len()].copy_from_slice(name);
-        key[crate::id::SYMBOL_BYTES_MAX..].copy_from_slice(&self.n.to_le_bytes());
-        let hash = xxh3_64_with_seed(&key, seed);
+    /// The five digits of the bid and of the ask of a tick with so many bytes of filler.
+    fn prices(&self, seed: u64, bytes: usize) -> (u64, u64) {
+        let hash = key(seed ^ (bytes as u64).rotate_left(32), self.symbol, self.n);
         (hash % 100_000, (hash >> 32) % 100_000)
     }
 
@@ -172,9 +208,9 @@ impl Tick {
         let Some(tick) = Self::decode(payload) else { return false };
         if payload.starts_with(r#"{"t":"#) {
             let Some(due) = due_v2(payload) else { return false };
-            return payload == tick.written_v2(seed, due);
+            let filler = payload.split_once(PAD).and_then(|(_, rest)| rest.split_once('"'));
+            return payload == tick.written_v2(seed, due, filler.map_or(0, |(filler, _)| filler.len()));
         }
-        let (bid, ask) = tick.prices(seed);
         // The number was read already. A client checks each message: no text is made for it.
         let stamped = payload
             .strip_prefix(SYMBOL_V1)
@@ -182,6 +218,10 @@ impl Tick {
             .and_then(|rest| rest.strip_prefix(r#"","ts":""#))
             .and_then(|rest| rest.split_once('"'));
         let Some((stamp, rest)) = stamped else { return false };
+        // What is longer than a tick without filler has some, and the field's name around it.
+        let longer = rest.len().saturating_sub(PLAIN_V1);
+        let filler = longer.saturating_sub(PAD.len() + 1);
+        let (bid, ask) = tick.prices(seed, filler);
         let [bid, ask] = [bid, ask].map(digits);
         !stamp.is_empty()
             && stamp.bytes().all(|byte| byte.is_ascii_digit())
@@ -191,8 +231,16 @@ impl Tick {
                 .and_then(|rest| rest.strip_prefix(&bid))
                 .and_then(|rest| rest.strip_prefix(br#","ask":1."#))
                 .and_then(|rest| rest.strip_prefix(&ask))
+                .and_then(|rest| if longer == 0 { Some(rest) } else { tick.unpadded(rest, seed, filler) })
                 .and_then(|rest| rest.strip_prefix(br#","mid":1."#))
                 .is_some_and(|rest| rest.len() == N_DIGITS + 1)
+    }
+
+    /// What follows so many bytes of filler, if they are this tick's.
+    fn unpadded<'p>(&self, rest: &'p [u8], seed: u64, bytes: usize) -> Option<&'p [u8]> {
+        let (filler, rest) = rest.strip_prefix(PAD.as_bytes())?.split_at_checked(bytes)?;
+        let whole = bytes > 0 && padding::is_filled(filler, self.filler(seed, bytes));
+        rest.strip_prefix(b"\"").filter(|_| whole)
     }
 
     /// When a tick of ours was due, as its time stamp says (whole milliseconds).
@@ -214,6 +262,21 @@ const SYMBOL_V1: &str = r#"{"symbol":""#;
 
 /// Digits of a tick's number.
 const N_DIGITS: usize = 10;
+
+/// What stands before filler; a quote ends it.
+const PAD: &str = r#","pad":""#;
+
+/// Bytes of a v1 tick without filler, behind its time stamp.
+const PLAIN_V1: usize = r#","bid":1.00000,"ask":1.00000,"mid":1.0000000000}"#.len();
+
+/// The hash of a symbol's tick under a seed.
+fn key(seed: u64, symbol: Symbol, n: u64) -> u64 {
+    let mut key = [0_u8; SYMBOL_BYTES_MAX + 8];
+    let name = symbol.as_str().as_bytes();
+    key[..name.len()].copy_from_slice(name);
+    key[SYMBOL_BYTES_MAX..].copy_from_slice(&n.to_le_bytes());
+    xxh3_64_with_seed(&key, seed)
+}
 
 /// The five digits of a price's fraction.
 fn digits(mut fraction: u64) -> [u8; 5] {
@@ -278,10 +341,18 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_tick_is_read_as_it_was_written(seed: u64, n in 0..=N_MAX, number in 0_u32..10_000, wrong in 0_usize..200) {
+        fn every_tick_is_read_as_it_was_written(
+            seed: u64, n in 0..=N_MAX, number in 0_u32..10_000, wrong in 0_usize..400, sizes in (0_u32..40, 0_u32..200),
+        ) {
             let tick = Tick { symbol: Symbol::numbered(number), n };
             let schedule = Schedule::every(Duration::from_millis(100)).unwrap();
-            for text in [tick.encode(seed, schedule), tick.encode_v2(seed, schedule)] {
+            let padding = Padding::between(sizes.0, sizes.0 + sizes.1).unwrap();
+            for text in [
+                tick.encode(seed, schedule),
+                tick.encode_v2(seed, schedule),
+                tick.encode_padded(seed, schedule, padding),
+                tick.encode_v2_padded(seed, schedule, padding),
+            ] {
                 proptest::prop_assert_eq!(Tick::decode(&text), Some(tick));
                 proptest::prop_assert_eq!(Tick::due(&text), Some(schedule.due(n)));
                 proptest::prop_assert!(Tick::verify(&text, seed));
@@ -295,6 +366,28 @@ mod tests {
                     proptest::prop_assert!(!Tick::verify(&other, seed), "{}", other);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_tick_that_lost_its_filler_or_a_piece_of_it_is_another() {
+        let schedule = Schedule::every(Duration::from_millis(100)).unwrap();
+        let tick = Tick { symbol: Symbol::new("EURUSD").unwrap(), n: 17 };
+        let padding = Padding::between(100_000, 100_000).unwrap();
+        for text in [tick.encode_padded(1, schedule, padding), tick.encode_v2_padded(1, schedule, padding)] {
+            assert!(text.len() > 100_000 && Tick::verify(&text, 1) && !Tick::verify(&text, 2));
+            assert_eq!(Tick::decode(&text), Some(tick));
+            let from = text.find(PAD).unwrap();
+            let filler = from + PAD.len()..from + PAD.len() + 100_000;
+            for gone in [from..filler.end + 1, filler.clone(), filler.end - 4_096..filler.end, 70_000..70_008] {
+                let mut less = text.clone();
+                less.replace_range(gone.clone(), "");
+                assert_eq!(Tick::decode(&less), Some(tick));
+                assert!(!Tick::verify(&less, 1), "without {gone:?}");
+            }
+            let mut changed = text.clone();
+            changed.replace_range(65_600..65_601, if text.as_bytes()[65_600] == b'x' { "y" } else { "x" });
+            assert!(!Tick::verify(&changed, 1));
         }
     }
 

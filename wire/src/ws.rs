@@ -8,6 +8,7 @@
 
 mod accept;
 mod connect;
+mod fragments;
 mod tap;
 
 use tokio_tungstenite::WebSocketStream;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub use self::accept::{Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, accept, hear, refuse};
 pub use self::connect::{Ask, ConnectError, Connected, connect, is_of_the_handshake};
+pub use self::fragments::{Fragments, fragments};
 pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes, http};

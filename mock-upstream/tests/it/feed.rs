@@ -8,8 +8,8 @@ use wire::event::{Event, Observer, Side, Sink};
 use wire::feed::{KEY_LIMIT_TEXT, Request};
 use wire::id::{SourceId, Symbol};
 use wire::net::{ListenOptions, Listener, Network, SocketOptions, Task, TokioNet, TokioStream};
-use wire::tick::Tick;
-use wire::ws::{self, Ask, ConnectError, Limits, Message, Session};
+use wire::tick::{Padding, Tick};
+use wire::ws::{self, Ask, ConnectError, Fragments, Limits, Message, Session};
 
 /// Keeps events in memory.
 #[derive(Default)]
@@ -93,6 +93,39 @@ pub(crate) async fn close_code(session: &mut Session<TokioStream>) -> Option<u16
 
 fn after(at_ms: u64, action: Action) -> Script {
     Script { steps: vec![Step { at: Duration::from_millis(at_ms), action }] }
+}
+
+#[tokio::test]
+async fn ticks_carry_filler_where_it_is_asked_for_and_come_in_one_frame_or_in_many() {
+    for fragments in [None, Some(Fragments { bytes: 5_000, pings: true })] {
+        let source = Source::start(|config| {
+            config.period = Duration::from_millis(50);
+            config.padding = Padding::between(100_000, 200_000).unwrap();
+            config.padded = vec![Symbol::numbered(3)];
+            config.fragments = fragments;
+            // Ten of them are far beyond it.
+            config.limits.write_buffer_max = 64 << 10;
+        })
+        .await;
+        let mut session = source.subscribed("K", &["S0003", "S0004"]).await;
+        let mut pings = 0;
+        let mut seen = [0, 0];
+        while seen[0] < 5 || seen[1] < 5 {
+            match session.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    assert!(Tick::verify(&text, 1), "{} bytes", text.len());
+                    let padded = Tick::decode(&text).unwrap().symbol == Symbol::numbered(3);
+                    assert_eq!((100_000..200_200).contains(&text.len()), padded);
+                    seen[usize::from(padded)] += 1;
+                }
+                Some(Ok(Message::Ping(_))) => pings += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        // Twenty to forty frames of a large message, and a ping between each two.
+        assert!(if fragments.is_some() { pings >= 5 * 19 } else { pings == 0 }, "{pings}");
+        source.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ pub(super) fn links<B: Build>(world: &mut B, plan: &Plan, engine: Engine, hosts:
 
 fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
     let sources = &plan.scenario.sources;
-    mock_upstream::Config {
+    let mut config = mock_upstream::Config {
         symbols: plan.symbols(),
         period: sources.period.as_duration(),
         seed: plan.seed,
@@ -129,7 +129,9 @@ fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
         script: script(plan, &source_host(index)),
         denied: plan.denied(index),
         ..mock_upstream::Config::new(SourceId(index), ([0, 0, 0, 0], SOURCE_PORT).into())
-    }
+    };
+    sources.apply_messages(&mut config);
+    config
 }
 
 /// What proxies and clients speak in front of such sources.
@@ -265,7 +267,9 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     let mut config =
         loadgen::Config::new(plan.front_hosts().iter().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
     // A few ticks: the library clears all of a buffer before each read, and ten thousand clients have ten thousand of them.
-    config.limits.read_buffer = 512;
+    config.limits.read_buffer = if plan.scenario.sources.padding.is_some() { 4_096 } else { 512 };
+    // The proxy's envelope comes on top.
+    config.limits.message_max = config.limits.message_max.max(plan.limits().source_message_max + 1_024);
     config.clients = host.count;
     config.first = host.first;
     config.load = match &group.load {

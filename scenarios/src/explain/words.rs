@@ -65,6 +65,15 @@ fn sources(scenario: &Scenario) -> String {
     if let Some(limit) = sources.key_limit {
         text += &format!(", {limit} connections a key");
     }
+    if let Some(padding) = &sources.padding {
+        let least = padding.bytes_min.map_or_else(String::new, |least| format!("{least} to "));
+        let of = if padding.symbols.is_empty() { String::new() } else { format!(" of {}", padding.symbols.join(", ")) };
+        text += &format!(", ticks{of} with {least}{} bytes of filler", padding.bytes);
+    }
+    if let Some(fragments) = sources.fragments {
+        let pings = if fragments.pings { ", a ping between them" } else { "" };
+        text += &format!(", in frames of {} bytes{pings}", fragments.bytes);
+    }
     text
 }
 

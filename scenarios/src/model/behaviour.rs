@@ -126,6 +126,8 @@ pub struct Guard {
     pub handshakes_max: Option<u64>,
     /// The largest message of a client, in bytes.
     pub message_bytes: Option<u64>,
+    /// The largest message of a source, in bytes.
+    pub source_message_bytes: Option<u64>,
     /// Changes of subscription that a client may ask for in a second. 0: no bound.
     pub requests_per_s: Option<u32>,
     /// And at once.
@@ -146,6 +148,7 @@ impl Guard {
         set(&mut limits.handshake_timeout, self.handshake_timeout);
         limits.handshakes_max = self.handshakes_max.unwrap_or(limits.handshakes_max);
         limits.client_message_max = self.message_bytes.map_or(limits.client_message_max, |bytes| bytes as _);
+        limits.source_message_max = self.source_message_bytes.map_or(limits.source_message_max, |bytes| bytes as _);
         limits.client_requests_per_second_max = self.requests_per_s.unwrap_or(limits.client_requests_per_second_max);
         limits.client_requests_burst = self.requests_burst.unwrap_or(limits.client_requests_burst);
         config.client_keys = self.keys.iter().map(|key| proxy::Secret::new(key.clone())).collect();

@@ -30,6 +30,11 @@ impl Coming<'_> {
         Arc::clone(&self.delivery)
     }
 
+    /// Whether the client takes nothing now.
+    pub(super) fn blocked(&self) -> bool {
+        self.pressure.blocked
+    }
+
     /// Does with another message what is right.
     pub(super) fn push(&mut self, delivery: Arc<Delivery>) -> Pushed {
         self.right.push(delivery, self.pressure, self.dropped)

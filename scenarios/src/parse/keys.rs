@@ -3,6 +3,7 @@
 mod behaviour;
 mod faults;
 mod life;
+mod messages;
 
 use super::format::{Choice, Key, Kind, Table, Without};
 
@@ -198,6 +199,18 @@ static SOURCES: Table = Table {
             Kind::List(&Kind::Table(&DENIED)),
             Without::Means("none"),
             "Subscriptions that are denied; needs `v2`.",
+        ),
+        key(
+            "padding",
+            Kind::Table(&messages::PADDING),
+            Without::Means("none"),
+            "Filler that makes ticks large. Not for `echo`.",
+        ),
+        key(
+            "fragments",
+            Kind::Table(&messages::FRAGMENTS),
+            Without::Means("each is one frame"),
+            "In how many frames a tick, or an echo, comes.",
         ),
     ],
 };

@@ -3,6 +3,7 @@
 mod faults;
 mod life;
 pub(super) mod load;
+mod messages;
 pub(super) mod reach;
 mod samples;
 mod triggers;
@@ -93,6 +94,7 @@ pub(super) fn check(
         }
     }
     load::check(&mut rules);
+    messages::check(&mut rules);
     if values_right {
         load::amount(&mut rules);
         samples::check(&mut rules);

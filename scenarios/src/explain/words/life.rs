@@ -114,6 +114,9 @@ pub(super) fn guard(guard: &Guard) -> String {
     if let Some(bytes) = guard.message_bytes {
         text += &format!(", messages of {bytes} bytes at most");
     }
+    if let Some(bytes) = guard.source_message_bytes {
+        text += &format!(", {bytes} bytes of a source");
+    }
     if let Some(most) = guard.requests_per_s.filter(|most| *most > 0) {
         text += &format!(", {most} requests a second of a client");
     }

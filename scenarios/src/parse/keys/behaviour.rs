@@ -14,6 +14,7 @@ pub(super) static GUARD: Table = Table {
         default("handshake-timeout", Kind::Span(MS, HOUR), "From the accept to the end of the handshake."),
         default("handshakes-max", Kind::Whole(1, u32::MAX as u64), "Handshakes under way at once."),
         default("message-bytes", Kind::Whole(128, 1 << 30), "The largest message of a client."),
+        default("source-message-bytes", Kind::Whole(128, 1 << 30), "The largest message of a source."),
         default(
             "requests-per-s",
             Kind::Whole(0, u32::MAX as u64),

@@ -45,7 +45,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "count = 2",
         "count = 2\ncolour = 3",
         &[
-            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\"",
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
         ],
     );
     check(
@@ -639,7 +639,7 @@ fn problems_of_every_kind_come_together_in_order() {
         "count = 2",
         "count = 2\ncolour = 1\n[[faults]]\nat = \"1s\"\nkind = \"kill\"\ntarget = \"soruce-1\"\n",
         &[
-            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\"",
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
             "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0, clients, all; did you mean \"source-1\"?",
         ],
     );
@@ -1008,6 +1008,40 @@ fn only_v2_denies_and_only_what_is_there() {
         "subscription-answers = {}\n",
         &[
             "17:24: \"subscription-answers\" cannot be checked: only v2 answers subscriptions; write sources.mode = \"v2\"",
+        ],
+    );
+}
+
+#[test]
+fn messages_have_sizes_that_can_be_and_that_the_proxy_takes() {
+    let sources = |lines: &str, expect: &[&str]| check("count = 2\n", &format!("count = 2\n{lines}\n"), expect);
+    sources("padding = { bytes = 65_536, bytes-min = 10, symbols = [\"S0003\"] }\nfragments = { bytes = 4_096 }", &[]);
+    sources(
+        "padding = { bytes = 9, bytes-min = 10, symbols = [\"S0009\"] }",
+        &[
+            "8:36: sources.padding.bytes-min of 10 is above bytes, 9; at most 9",
+            "8:51: the sources have no symbol \"S0009\"; they have S0000 to S0003",
+        ],
+    );
+    sources(
+        "padding = { bytes = 262_000 }",
+        &[
+            "8:21: ticks of up to 262256 bytes: each ends its leg, as proxy takes 262144 of a source; write proxy.guard.source-message-bytes = 262256 or more",
+        ],
+    );
+    sources(
+        "fragments = { bytes = 256, pings = true }",
+        &[
+            "8:23: sources.fragments.bytes of 256: no tick is larger than 256; a part of a message, or make it larger with sources.padding",
+        ],
+    );
+    sources(
+        "mode = \"echo\"\npadding = { bytes = 5 }",
+        &[
+            "8:8: sources.mode \"echo\" needs proxy.mode \"relay\": an answer belongs to the client that asked; write proxy.mode = \"relay\" or sources.mode = \"v1\"",
+            "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
+            "9:11: sources.padding: an echo has no ticks to fill; write sources.mode = \"v1\"",
+            "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
         ],
     );
 }
