@@ -1,7 +1,12 @@
 //! `quota`: who asks for more than its rate is closed with 1008, soon after it has passed it, and who does not is not.
 //!
 //! Each session has a bucket of `proxy.guard.requests-burst` requests, filled with `requests-per-s`, by the clock of the client. A few requests on the way either way are not judged.
+//! Who kept to its rate may be closed with another code, for being slow, say. What it asks once the proxy has closed it, by the proxy's account, nobody reads: a slow client
+//! sees its close late.
 
+use std::net::SocketAddr;
+
+use rustc_hash::FxHashMap;
 use wire::close::POLICY_VIOLATION;
 use wire::event::{Event, Phase, Side};
 
@@ -11,12 +16,17 @@ use super::{At, Checker, Facts, Findings};
 /// Requests by which the client's clock and the proxy's may differ.
 const SLACK: f64 = 3.0;
 
+/// What sums of fractions of a request may be off by.
+const ROUNDING: f64 = 1e-6;
+
 /// The checker. A check is a request that is asked again.
 pub(super) struct Rated {
     settle_us: u64,
     facts: Facts,
     /// By client: its open session.
     sessions: Vec<Option<Session>>,
+    /// The dense number of the client with this address. Never walked.
+    clients: FxHashMap<SocketAddr, u32>,
     closed: u64,
     faults: u32,
     over: bool,
@@ -30,6 +40,8 @@ struct Session {
     lowest: f64,
     /// When it was beyond its rate for sure, and the event.
     beyond: Option<(u64, u64)>,
+    /// The proxy has closed it, by its own account.
+    left: bool,
 }
 
 impl Rated {
@@ -38,6 +50,7 @@ impl Rated {
             settle_us: bound.settle.as_micros(),
             facts: facts.clone(),
             sessions: Vec::new(),
+            clients: FxHashMap::default(),
             closed: 0,
             faults: 0,
             over: false,
@@ -60,15 +73,28 @@ impl Checker for Rated {
         let (per_s, burst) = self.facts.quota;
         match event {
             _ if self.over => {}
-            Event::ClientOpen { client, .. } => {
+            Event::ClientOpen { client, local, .. } => {
                 let place = at.client as usize;
                 if self.sessions.len() <= place {
                     self.sessions.resize(place + 1, None);
                 }
                 // The subscription takes the first.
                 let tokens = burst - 1.0;
-                self.sessions[place] =
-                    Some(Session { id: client.0, tokens, counted_us: at.us, lowest: tokens, beyond: None });
+                self.sessions[place] = Some(Session {
+                    id: client.0,
+                    tokens,
+                    counted_us: at.us,
+                    lowest: tokens,
+                    beyond: None,
+                    left: false,
+                });
+                self.clients.insert(*local, at.client);
+            }
+            Event::ProxyClientClose { peer, .. } => {
+                let client = self.clients.get(peer).and_then(|client| self.sessions.get_mut(*client as usize));
+                if let Some(session) = client.and_then(Option::as_mut) {
+                    session.left = true;
+                }
             }
             Event::ClientAsk { .. } => {
                 let Some(mut session) = self.sessions.get(at.client as usize).copied().flatten() else { return };
@@ -76,9 +102,11 @@ impl Checker for Rated {
                 let passed_s = (at.us - session.counted_us) as f64 / 1e6;
                 session.tokens = (session.tokens + passed_s * per_s).min(burst) - 1.0;
                 session.counted_us = at.us;
-                session.lowest = session.lowest.min(session.tokens);
-                if session.tokens < -SLACK {
-                    session.beyond.get_or_insert((at.us, at.event));
+                if !session.left {
+                    session.lowest = session.lowest.min(session.tokens);
+                    if session.tokens < -SLACK {
+                        session.beyond.get_or_insert((at.us, at.event));
+                    }
                 }
                 let judged = self.judge(at, &session, findings);
                 self.sessions[at.client as usize] = Some(session).filter(|_| !judged);
@@ -95,7 +123,7 @@ impl Checker for Rated {
                     findings.violation(at, &[], || {
                         format!("{client} is closed with 1008, and had {left:.0} requests left of its rate")
                     });
-                } else if session.lowest < SLACK && *by == Side::Peer && !asks_too_often && self.faults == 0 {
+                } else if session.lowest < -ROUNDING && *by == Side::Peer && !asks_too_often && self.faults == 0 {
                     findings.violation(at, &[], || {
                         let how =
                             code.map_or_else(|| "without a Close frame".to_owned(), |code| format!("with {code}"));
@@ -154,6 +182,15 @@ mod tests {
         check(asks(tape(), 8, 0).after(100_000).close_by_peer(0, Some(1008)), Pass, 8);
         check(asks(tape(), 8, 0).after(100_000).close_by_peer(0, Some(1000)), Fail, 8);
         check(asks(tape(), 100, 50_000).close_by_peer(0, Some(1008)), Fail, 34);
+    }
+
+    #[test]
+    fn who_kept_to_its_rate_may_be_closed_with_another_code() {
+        check(asks(tape(), 4, 0).after(100_000).close_by_peer(0, Some(1013)), Pass, 4);
+        check(asks(tape(), 40, 100_000).close_by_peer(0, Some(1013)), Pass, 40);
+        check(asks(tape(), 5, 0).after(100_000).close_by_peer(0, Some(1013)), Fail, 5);
+        // A slow client asks on until it sees the close that the proxy wrote long before.
+        check(asks(asks(tape(), 4, 0).closed_by_proxy(0), 3, 0).close_by_peer(0, Some(1013)), Pass, 7);
     }
 
     #[test]
