@@ -119,6 +119,17 @@ impl Checker for Kept {
             Event::ClientClose { client, by, code, .. } => {
                 let open = self.open.get_mut(at.client as usize).and_then(Option::take);
                 if *by == Side::Own {
+                    // Its closing handshake, which ends with this event, may take as long again.
+                    let told = open.and_then(|open| open.told).filter(|(_, _, code)| !DEPARTURES.contains(code));
+                    if let Some((since_us, event, expect)) = told.filter(|told| told.0 + 2 * self.within_us < at.us) {
+                        findings.check();
+                        findings.violation(at, &[event], || {
+                            format!(
+                                "the source closed {client} with {expect}, and it was there for {} us more, until it left by itself",
+                                at.us - since_us
+                            )
+                        });
+                    }
                     return;
                 }
                 Self::lawful(at, "a client", *code, findings);
@@ -219,6 +230,15 @@ mod tests {
         }
         check(source_closes(tape(), 1012).after(600_000).close_by_peer(0, Some(1013)), Fail, 1);
         check(source_closes(tape(), 1012).after(600_000).close_by_peer(0, None), Inconclusive, 0);
+    }
+
+    #[test]
+    fn who_goes_by_itself_long_after_its_source_closed_was_not_told() {
+        check(source_closes(tape(), 4001).after(1_100_000).close_own(0), Fail, 1);
+        // Its own Close and the source's may cross.
+        check(source_closes(tape(), 4001).after(900_000).close_own(0), Inconclusive, 0);
+        check(source_closes(tape(), 1012).after(1_100_000).close_own(0), Inconclusive, 0);
+        check(tape().after(1_100_000).close_own(0), Inconclusive, 0);
     }
 
     #[test]
