@@ -5,6 +5,7 @@
 mod plain;
 mod strong;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
@@ -16,6 +17,10 @@ use self::strong::StrongPair;
 use super::homes::{Home, Homes};
 use super::legs::{Candidates, Legs};
 use super::{At, Checker, Facts, Findings};
+
+/// A drop on the way to an edge is recorded before what waited in front of it has come through: who begins meanwhile meets the hole. Of what was dropped longer ago it has no credit.
+const UNDER_WAY_US: u64 = 5_000_000;
+const SECOND_US: u64 = 1_000_000;
 
 /// The checker. A check is a delivery that had one before it, or a gap notice.
 pub(super) struct Accounted {
@@ -44,7 +49,39 @@ struct Routes {
     /// Messages dropped by (client, symbol), in that session.
     drops: FxHashMap<(u32, u32), (SessionId, u64)>,
     /// Messages dropped on the way to an edge, by (edge, symbol).
-    edge_drops: FxHashMap<(usize, u32), u64>,
+    edge_drops: FxHashMap<(usize, u32), EdgeDrops>,
+}
+
+/// Messages of a symbol that were dropped on the way to an edge.
+#[derive(Default)]
+struct EdgeDrops {
+    count: u64,
+    /// Seconds in which some were, and how many; those that may be under way still.
+    recent: VecDeque<(u64, u64)>,
+}
+
+impl EdgeDrops {
+    fn push(&mut self, us: u64) {
+        self.count += 1;
+        while self.recent.front().is_some_and(|(second, _)| is_through(*second, us)) {
+            self.recent.pop_front();
+        }
+        match self.recent.back_mut() {
+            Some((second, count)) if *second == us / SECOND_US => *count += 1,
+            _ => self.recent.push_back((us / SECOND_US, 1)),
+        }
+    }
+
+    /// Those that nobody meets any more who begins now.
+    fn through(&self, us: u64) -> u64 {
+        let under_way = self.recent.iter().filter(|(second, _)| !is_through(*second, us));
+        self.count - under_way.map(|(_, count)| count).sum::<u64>()
+    }
+}
+
+/// Whether what was dropped in this second is no longer under way.
+fn is_through(second: u64, us: u64) -> bool {
+    (second + 1) * SECOND_US + UNDER_WAY_US <= us
 }
 
 impl Routes {
@@ -64,7 +101,7 @@ impl Routes {
                         *entry = (*session, 1);
                     }
                 } else if let Some(edge) = self.legs.edge_at(peer) {
-                    *self.edge_drops.entry((edge, at.symbol)).or_default() += 1;
+                    self.edge_drops.entry((edge, at.symbol)).or_default().push(at.us);
                 }
             }
             _ => self.legs.observe(at, event),
@@ -79,15 +116,24 @@ impl Routes {
         }
     }
 
-    fn drops(&self, client: u32, session: SessionId, symbol: u32) -> u64 {
+    /// What this session was not given of a symbol, by the proxies' account; `through` were dropped on the way to its edge before it began.
+    fn drops(&self, client: u32, session: SessionId, symbol: u32, through: u64) -> u64 {
         let own = self.drops.get(&(client, symbol)).filter(|drops| drops.0 == session).map_or(0, |drops| drops.1);
-        own + self.edge_drops(client, symbol)
+        own + self.edge_drops(client, symbol).map_or(0, |drops| drops.count - through)
     }
 
     /// What the client's edge did not get of a symbol.
-    fn edge_drops(&self, client: u32, symbol: u32) -> u64 {
-        let edge = self.homes.of(client).and_then(|home| home.admitted_by);
-        edge.and_then(|edge| self.edge_drops.get(&(edge, symbol))).copied().unwrap_or(0)
+    fn edge_drops(&self, client: u32, symbol: u32) -> Option<&EdgeDrops> {
+        if self.edge_drops.is_empty() {
+            return None;
+        }
+        let edge = self.homes.of(client)?.admitted_by?;
+        self.edge_drops.get(&(edge, symbol))
+    }
+
+    /// What was dropped on the way to the client's edge so long ago that nobody meets the hole who begins now.
+    fn through(&self, at: At) -> u64 {
+        self.edge_drops(at.client, at.symbol).map_or(0, |drops| drops.through(at.us))
     }
 }
 
@@ -132,9 +178,10 @@ impl Checker for Accounted {
         match event {
             Event::ClientDeliver { client, session, symbol, n, stamp, .. } => {
                 let (n, session) = (*n, *session);
+                let routes = &self.routes;
                 let (pair, fresh) = enter(&mut self.pairs, at.pair, session, || match stamp {
-                    Some(stamp) => Contract::Strong(StrongPair::begin(*stamp, n, at.event)),
-                    None => Contract::Plain(PlainPair::begin(n, at.event)),
+                    Some(stamp) => Contract::Strong(StrongPair::begin(*stamp, n, at.event, routes.through(at))),
+                    None => Contract::Plain(PlainPair::begin(n, at.event, routes.through(at))),
                 });
                 if fresh {
                     self.causes.delivered += u64::from(stamp.is_none());
@@ -146,7 +193,7 @@ impl Checker for Accounted {
                     (Contract::Plain(plain), None) => {
                         self.causes.delivered += 1;
                         if let Some(hole) = plain.deliver(n, at.event) {
-                            let drops = self.routes.drops(at.client, session, at.symbol);
+                            let drops = self.routes.drops(at.client, session, at.symbol, plain.through);
                             let unexplained = plain.charge(hole, at, &self.routes, drops, &mut self.causes);
                             if let Some(missed) = unexplained {
                                 let after = hole.after;

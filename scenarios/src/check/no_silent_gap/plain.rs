@@ -3,7 +3,7 @@
 //! - **Not sent**: no source sent it on a leg that can have served this client.
 //! - **Lost with its leg**: it went out on a leg, but the later tick that came may have come by another; or an edge changed its leg in between.
 //! - **Dropped**: exactly one leg carried the later tick, and carried this one before it, so it did reach the proxy; and the proxy has reported a drop for
-//!   this client and symbol, or for the client's edge.
+//!   this client and symbol, or, since a moment before its session began, for the client's edge.
 //! - **Unexplained**: as before, and no drop reported is left. That is a breach.
 //!
 //! Where no leg can be tied to the client, or the tick is too far back, it is counted as not traced.
@@ -48,6 +48,8 @@ pub(super) struct PlainPair {
     event: u64,
     /// Reported drops that are used up.
     charged: u64,
+    /// What was dropped on the way to its edge before it began.
+    pub(super) through: u64,
 }
 
 /// Ticks missing before a delivery: above `after`, below `before`.
@@ -59,8 +61,8 @@ pub(super) struct Hole {
 }
 
 impl PlainPair {
-    pub(super) fn begin(n: u64, event: u64) -> Self {
-        Self { n, event, charged: 0 }
+    pub(super) fn begin(n: u64, event: u64, through: u64) -> Self {
+        Self { n, event, charged: 0, through }
     }
 
     /// Takes a delivery; steps back and repeats are other checkers' matter.

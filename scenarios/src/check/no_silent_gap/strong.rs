@@ -28,6 +28,8 @@ pub(super) struct StrongPair {
     /// The last delivery in this epoch: seq and n.
     had: Option<(u64, u64)>,
     event: u64,
+    /// What was dropped on the way to its edge before that, and is not under way any more.
+    through: u64,
     /// A resume could not be served and nobody knows what is missing: anything may follow.
     open: bool,
 }
@@ -71,20 +73,21 @@ impl fmt::Display for Fault {
 }
 
 impl StrongPair {
-    pub(super) fn begin(stamp: Stamp, n: u64, event: u64) -> Self {
+    pub(super) fn begin(stamp: Stamp, n: u64, event: u64, through: u64) -> Self {
         let next = Some(stamp.seq.saturating_add(1));
-        Self { epoch: stamp.epoch, next, had: Some((stamp.seq, n)), event, open: false }
+        Self { epoch: stamp.epoch, next, had: Some((stamp.seq, n)), event, through, open: false }
     }
 
     pub(super) fn begin_with_gap(epoch: u64, to: Option<u64>, reason: GapReason, event: u64) -> Self {
-        Self { epoch, next: after(to, reason), had: None, event, open: is_open(to, reason) }
+        Self { epoch, next: after(to, reason), had: None, event, through: 0, open: is_open(to, reason) }
     }
 
     /// A session that goes on, or hopes to, after the stamp (epoch, seq), which `before` may have had.
     pub(super) fn resume((epoch, seq): (u64, u64), before: Option<&Self>, event: u64) -> Self {
         let same = |before: &&Self| before.epoch == epoch;
         let had = before.filter(same).and_then(|before| before.had).filter(|(had, _)| *had == seq);
-        Self { epoch, next: Some(seq.saturating_add(1)), had, event, open: false }
+        let through = before.map_or(0, |before| before.through);
+        Self { epoch, next: Some(seq.saturating_add(1)), had, event, through, open: false }
     }
 
     /// The event that this symbol came in last.
@@ -95,7 +98,7 @@ impl StrongPair {
     pub(super) fn deliver(&mut self, stamp: Stamp, n: u64, at: At, routes: &Routes) -> Option<Fault> {
         let Stamp { epoch, seq, kind } = stamp;
         if self.open {
-            *self = Self::begin(stamp, n, at.event);
+            *self = Self::begin(stamp, n, at.event, routes.through(at));
             return None;
         }
         let again = self.next.is_none() && self.epoch == epoch && self.had.is_some_and(|(had, _)| had == seq);
@@ -115,8 +118,10 @@ impl StrongPair {
             return fault.or(named.then_some(Fault::Overlap { epoch, seq }));
         }
         if let Some((had_seq, had_n)) = self.had {
-            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), (before, at), routes));
+            let through = self.through;
+            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), (before, through), at, routes));
         }
+        self.through = routes.through(at);
         (self.next, self.had) = (Some(seq.saturating_add(1)), Some((seq, n)));
         fault
     }
@@ -176,12 +181,13 @@ fn is_open(to: Option<u64>, reason: GapReason) -> bool {
     reason == GapReason::Resume && to.is_none()
 }
 
-/// Holds the distance of two stamps against what the legs sent.
+/// Holds the distance of two stamps against what the legs sent. What an edge numbers is what it got: less, by what was dropped on its way since the first of the two.
 fn miscounted(
     epoch: u64,
     seqs: (u64, u64),
     ticks: (u64, u64),
-    (before, at): (u64, At),
+    (before, through): (u64, u64),
+    at: At,
     routes: &Routes,
 ) -> Option<Fault> {
     let told = seqs.1 - seqs.0;
@@ -190,12 +196,12 @@ fn miscounted(
         return None;
     }
     let legs = routes.candidates(at.client, before);
-    if !legs.certain() || routes.edge_drops(at.client, at.symbol) > 0 {
-        // What an edge numbers is what it got.
+    if !legs.certain() {
         return None;
     }
+    let dropped = routes.edge_drops(at.client, at.symbol).map_or(0, |drops| drops.count - through);
     let mut known = legs.sent(&routes.legs, at.symbol).filter(|leg| leg.holds(ticks.1)).peekable();
     let traced = known.peek().is_some();
-    let honest = known.any(|leg| leg.count(ticks.0 + 1, ticks.1) == told);
+    let honest = known.any(|leg| (told..=told.saturating_add(dropped)).contains(&leg.count(ticks.0 + 1, ticks.1)));
     (traced && !honest).then_some(Fault::Miscounted { epoch, seqs, ticks })
 }
