@@ -98,6 +98,8 @@ impl<N: Network> Context<N> {
         let changes = current.changes_to(&new)?;
         // Nothing holds the pool's lock and asks for the configuration's.
         lock(&self.pool).reconfigure(&new, &self.policies, Some(Instant::now()))?;
+        // Nor does anything that holds the hub's.
+        self.hub.reconfigure(&new);
         self.tls.exchange(tls);
         *current = Arc::new(new);
         drop(current);

@@ -449,7 +449,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Silence after the ping after which its leg is dead.",
         |c| c.health.pong_timeout.into();
     "health.stale_after", "time", "above 0", NewLegs,
-        "Silence of data, while something is subscribed and data had been coming, after which the leg is dead. It doubles with every leg in turn that stays silent, up to 32 times.",
+        "Silence of data, while something is subscribed and data had been coming, after which the leg is dead. It doubles with every leg in turn that stays silent, up to 32 times. In fan-out it is also, at once, how long a symbol must have been quiet before a step back in its time stamps counts as a new beginning.",
         |c| c.health.stale_after.into();
     "health.probe_interval", "time", "above 0", AtOnce,
         "How often relay probes each instance with a handshake of its own; left out: never.",

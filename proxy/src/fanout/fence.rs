@@ -44,6 +44,11 @@ impl Fence {
         Self { newest: IndexMap::default(), patience, identity }
     }
 
+    /// From now on silence may last so long.
+    pub(super) fn wait(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Whether a message of a leg is to be passed on. Costs nothing to compare while the leg is the same.
     pub(super) fn passes(&mut self, now: Instant, leg: u64, symbol: Symbol, message: &Message) -> bool {
         if let Some(newest) = self.newest.get_mut(&symbol) {
@@ -129,6 +134,17 @@ mod tests {
         assert!(!fence.passes(now + Duration::from_secs(2), 2, SYMBOL(), &tick(5, 1)));
         assert!(fence.passes(now + Duration::from_millis(2_001), 2, SYMBOL(), &tick(6, 1)));
         assert!(fence.passes(now + Duration::from_millis(2_002), 2, SYMBOL(), &tick(7, 1)));
+    }
+
+    #[test]
+    fn how_long_silence_may_last_may_change_while_it_lasts() {
+        let (mut fence, now) = fence();
+        let at = |ms| now + Duration::from_millis(ms);
+        assert!(fence.passes(now, 1, SYMBOL(), &tick(9, 1)));
+        fence.wait(Duration::from_secs(3));
+        assert!(!fence.passes(at(2_500), 2, SYMBOL(), &tick(5, 1)));
+        fence.wait(Duration::from_secs(1));
+        assert!(fence.passes(at(2_501), 2, SYMBOL(), &tick(6, 1)));
     }
 
     #[test]

@@ -122,6 +122,15 @@ impl<N: Network> Hub<N> {
         }
     }
 
+    /// Goes over to another configuration, as far as the hub has a part of it.
+    pub(crate) fn reconfigure(&self, config: &Config) {
+        let mut state = lock(&self.state);
+        state.fence.wait(config.health.stale_after);
+        if let Some(merge) = &mut state.merge {
+            merge.wait(config.health.stale_after);
+        }
+    }
+
     /// A number for a new client; never given twice.
     pub(super) fn key(&self) -> ClientKey {
         let mut state = lock(&self.state);

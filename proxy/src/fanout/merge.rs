@@ -135,6 +135,11 @@ impl Merge {
         Self { streams: IndexMap::default(), patience, identity, trusted: Vec::new() }
     }
 
+    /// From now on silence may last so long.
+    pub(super) fn wait(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// What this leg brings of a chain that it carries is passed on, though another may have brought it before.
     pub(super) fn trust(&mut self, leg: u64) {
         self.trusted.push(leg);
@@ -406,6 +411,19 @@ mod tests {
         bench.offer(1, tick(3, 11));
         bench.offer(1, tick(4, 12));
         assert_eq!(bench.got, [(1, 1), (1001, 3), (1001, 4)]);
+    }
+
+    #[test]
+    fn how_long_all_may_be_quiet_may_change_while_it_is() {
+        let mut bench = Bench::new();
+        bench.offer(1, tick(1, 1000));
+        bench.merge.wait(Duration::from_secs(5));
+        bench.now += Duration::from_secs(3);
+        bench.offer(1, tick(2, 10));
+        assert_eq!(bench.got, [(1, 1)]);
+        bench.merge.wait(Duration::from_secs(2));
+        bench.offer(1, tick(3, 11));
+        assert_eq!(bench.got, [(1, 1), (1001, 3)]);
     }
 
     proptest! {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use proxy::{Mode, Secret, Upstream};
+use proxy::{Mode, Secret, Sources, Upstream};
 use wire::event::Event;
 use wire::feed::Protocol;
 use wire::ws::ConnectError;
 
-use crate::bench::{Client, Proxy, Source, tick};
+use crate::bench::{Client, Do, Proxy, Source, tick};
 
 fn closes(proxy: &Proxy) -> usize {
     proxy.record.count(|event| matches!(event, Event::ProxyClientClose { .. }))
@@ -87,6 +87,39 @@ async fn the_leg_of_fan_out_moves_when_its_instance_is_named_no_more() {
     assert_eq!(closes(&proxy), 0);
     let unhealthy = |event: &Event| matches!(event, Event::ProxyHealth { healthy: false, .. });
     assert_eq!(proxy.record.count(unhealthy), 0, "the instance did nothing wrong");
+}
+
+#[tokio::test]
+async fn a_reload_says_how_long_a_symbol_is_quiet_before_its_clock_may_go_back() {
+    for from in [Sources::Active, Sources::Hot] {
+        let mut sources = [Source::v1().await, Source::v1().await];
+        let urls: Vec<_> = sources.iter().map(Source::url).collect();
+        let mut proxy = Proxy::start(Mode::Fanout, &urls, |config| config.sources = from).await;
+        let mut client = Client::subscribe(proxy.addr, false, "A").await;
+        let [first, second] = &mut sources;
+        first.subscribed(&["A"]).await;
+        first.tick("A", 9);
+        assert_eq!(client.text().await, tick("A", 9));
+        if from == Sources::Hot {
+            second.subscribed(&["A"]).await;
+            second.tick("A", 9);
+        }
+        // Before, it was as long as a test waits for anything.
+        proxy.reconfigure(|config| config.health.stale_after = Duration::from_secs(1)).unwrap();
+        first.order(Do::Drop);
+        if from == Sources::Active {
+            second.subscribed(&["A"]).await;
+        }
+        let mut got = None;
+        for _ in 0..100 {
+            second.tick("A", 5);
+            got = tokio::time::timeout(Duration::from_millis(50), client.text()).await.ok();
+            if got.is_some() {
+                break;
+            }
+        }
+        assert_eq!(got, Some(tick("A", 5)), "{from:?}");
+    }
 }
 
 #[tokio::test]
