@@ -183,6 +183,7 @@ impl<N: Network> Context<N> {
     /// The proxy ends a client's session.
     pub(crate) fn client_closed(&self, peer: std::net::SocketAddr, code: Option<u16>, why: Why) {
         self.meter.closed.add(1);
+        self.meter.offending.add(u64::from(why == Why::Protocol));
         self.observer.record(|| Event::ProxyClientClose { proxy: self.id, peer, code, why });
     }
 }

@@ -73,6 +73,8 @@ meter! {
     gauge legs => "upstream_legs",
     /// Messages received from sources.
     counter received => "messages_received_total",
+    /// Messages of sources that could not be read, and went to nobody (fan-out).
+    counter unread => "messages_unreadable_total",
     /// Messages handed to client sockets.
     counter forwarded => "messages_forwarded_total",
     /// Messages received from clients and handed to sources (relay).
@@ -93,7 +95,9 @@ meter! {
     counter shed_address => "clients_shed_address_total",
     /// Clients closed because their key is unknown or has too many clients.
     counter keys_refused => "clients_key_refused_total",
-    /// Clients closed because they said or asked for more than they may.
+    /// Clients closed for what they said: against the protocol, unreadable, or more than they may.
+    counter offending => "clients_protocol_errors_total",
+    /// Clients closed because they said or asked for more than they may; counted among those closed for what they said, too.
     counter over_quota => "clients_over_quota_total",
     /// Client sessions that the proxy ended.
     counter closed => "clients_closed_total",

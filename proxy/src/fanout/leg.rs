@@ -354,7 +354,10 @@ impl<N: Network> Life<'_, N> {
     fn on_unread(&mut self, now: Instant, message: Message) -> Result<(), Why> {
         wire::reached!("message of a source that cannot be read");
         match (self.context.policies.unread)(&message) {
-            Unread::Skip => self.judge.heard(now, Heard::Sign),
+            Unread::Skip => {
+                self.context.meter.unread.add(1);
+                self.judge.heard(now, Heard::Sign);
+            }
             Unread::Pass(symbol) => self.on_data(now, symbol, message),
             Unread::End => return Err(Why::Protocol),
         }

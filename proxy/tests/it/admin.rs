@@ -87,6 +87,27 @@ async fn the_pages_tell_the_truth_and_a_drain_ends_the_proxy() {
     soon(proxy.task).await.unwrap();
 }
 
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_and_goes_to_nobody() {
+    let mut source = Source::v1().await;
+    let proxy = Proxy::start(Mode::Fanout, &[source.url()], |config| config.admin = Some(loopback())).await;
+    let mut client = Client::subscribe(proxy.addr, false, "A").await;
+    source.subscribed(&["A"]).await;
+    for garbage in ["{garbage", r#"{"symbol":"A","ts":"#] {
+        source.order(Do::Say(garbage.to_owned()));
+    }
+    source.tick("A", 1);
+    assert_eq!(client.text().await, tick("A", 1));
+    assert_eq!(metric(&proxy, "messages_unreadable_total").await, 2.0);
+    assert_eq!(metric(&proxy, "messages_received_total").await, 1.0);
+    assert_eq!(metric(&proxy, "clients_protocol_errors_total").await, 0.0);
+    let mut rude = Client::subscribe(proxy.addr, false, "A").await;
+    rude.say("{").await;
+    while let wire::ws::Message::Text(_) = rude.next().await {}
+    assert_eq!(metric(&proxy, "clients_protocol_errors_total").await, 1.0);
+    assert_eq!(metric(&proxy, "clients_over_quota_total").await, 0.0);
+}
+
 /// The status and the body.
 async fn answer(proxy: &Proxy, request: &str) -> (u16, String) {
     let text = ask(proxy.admin.unwrap(), request).await;
