@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What a client was to have: the newest tick of each of its symbols that was sent `settle` before its Close arrived; a slow reader, whose queue is full, what was sent before the first
-//! slot. A gap that is told after the last tick answers for what is missing. While another fault is in force, or was in the last second, ticks and times are not judged.
+//! slot. A gap that is told after the last tick answers for what is missing. Where the program starts again before its deadline, nobody who reads is left by then: the last slot has been. While another fault is in force, or was in the last second, ticks and times are not judged.
 
 use std::collections::VecDeque;
 
@@ -121,13 +121,27 @@ impl Leaves {
 
     /// After the deadline nobody is left.
     fn judge_rest(&mut self, proxy: usize, at: At, findings: &mut Findings) {
-        let Some(drain) = &mut self.drains[proxy] else { return };
-        if drain.judged || at.us <= drain.at_us + self.facts.drain.deadline_us + self.settle_us {
-            return;
+        let Some(drain) = &self.drains[proxy] else { return };
+        if at.us > drain.at_us + self.facts.drain.deadline_us + self.settle_us {
+            self.judge_left(proxy, at, findings, "after the deadline of the drain");
         }
+    }
+
+    /// The program starts again, perhaps before its deadline: by then the last slot has been.
+    fn judge_restart(&mut self, proxy: usize, at: At, findings: &mut Findings) {
+        let Some(drain) = &self.drains[proxy] else { return };
+        let bound = &self.facts.drain;
+        let last_us = bound.tell_us + bound.grace_us + bound.time_us + self.settle_us;
+        if at.us > drain.at_us + last_us && !self.disturbed(at.us) {
+            self.judge_left(proxy, at, findings, "when the program starts again after the drain");
+        }
+    }
+
+    /// Nobody is left, but for clients that do not read: they do not see that they were cut.
+    fn judge_left(&mut self, proxy: usize, at: At, findings: &mut Findings, when: &str) {
+        let Some(drain) = self.drains[proxy].as_mut().filter(|drain| !drain.judged) else { return };
         drain.judged = true;
         let (event, fault) = (drain.event, drain.fault);
-        // A client that does not read does not see that it was cut.
         let left: Vec<Open> = self
             .sessions
             .iter()
@@ -139,10 +153,7 @@ impl Leaves {
             .collect();
         if let Some(first) = left.first() {
             findings.violation(at, &[event, first.event], || {
-                format!(
-                    "{} clients are still there after the deadline of the drain of proxy-{proxy} (fault {fault})",
-                    left.len()
-                )
+                format!("{} clients are still there {when} of proxy-{proxy} (fault {fault})", left.len())
             });
         }
     }
@@ -354,10 +365,11 @@ impl Checker for Leaves {
                     }
                     return;
                 }
-                for place in &mut self.drains {
-                    if place.as_ref().is_some_and(|drain| drain.fault == *fault) {
+                for proxy in 0..self.drains.len() {
+                    if self.drains[proxy].as_ref().is_some_and(|drain| drain.fault == *fault) {
+                        self.judge_restart(proxy, at, findings);
                         // Another life begins.
-                        *place = None;
+                        self.drains[proxy] = None;
                     }
                 }
             }

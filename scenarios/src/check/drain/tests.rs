@@ -88,6 +88,21 @@ fn who_is_there_after_the_deadline_is_a_violation() {
 }
 
 #[test]
+fn who_is_there_when_the_program_starts_again_after_the_last_slot_is_a_violation() {
+    let gone = |tape: Tape| tape.after(1_000).close_by_peer(0, Some(1012));
+    // Four seconds and settle: a second before the deadline.
+    let found = check(gone(tape()).after(5_000_000).heal(0), Fail, 1);
+    assert!(found.violations[0].message.contains("starts again after the drain of proxy-0"), "{found:#?}");
+    check(gone(tape()).after(1_000).close_by_peer(1, Some(1012)).after(5_000_000).heal(0), Pass, 2);
+    // It is said once; before the last slot a client may be there, and while something else goes wrong.
+    check(gone(tape()).after(6_200_000).send(0, 0, 0, 2).heal(0), Fail, 1);
+    check(gone(tape()).after(3_900_000).heal(0), Pass, 1);
+    check(gone(tape()).after(4_500_000).fault(1, "stall", "source-0").heal(0), Pass, 1);
+    let slow = Tape::new("drain = {}").open(0, 0).open(9, 0).after(2_000_000).fault(0, "drain", "proxy-0");
+    check(gone(slow).after(5_000_000).heal(0), Pass, 1);
+}
+
+#[test]
 fn what_another_session_had_and_what_was_given_back_is_not_owed() {
     let tape = || {
         let tape = Tape::new("drain = {}").leg(0, 0).open(0, 0).subscribe(0, 0);

@@ -73,10 +73,19 @@ fn operated(rules: &mut Rules<'_>, index: usize, fault: &Fault, names: &Names) {
     let (tell, grace, time, _, _) = rules.scenario.proxy.drain.worked_out();
     if fault.kind == FaultKind::Drain
         && let Some(lasts) = fault.lasts
-        && lasts.as_micros() <= tell.as_micros() + grace.as_micros() + time.as_micros()
     {
-        let message = format!("the program starts again after {lasts}, before its drain is over");
-        rules.wrong_but(&at("for"), message, "a longer for, or shorter times in proxy.drain");
+        let last_slot = tell.as_micros() + grace.as_micros() + time.as_micros();
+        let settle = rules.scenario.check.drain.map(|drain| drain.settle);
+        let settled = Span::from_micros(last_slot.saturating_add(settle.map_or(0, Span::as_micros)));
+        if lasts.as_micros() <= last_slot {
+            let message = format!("the program starts again after {lasts}, before its drain is over");
+            rules.wrong_but(&at("for"), message, "a longer for, or shorter times in proxy.drain");
+        } else if lasts <= settled {
+            let message = format!(
+                "the program starts again after {lasts}, and who is left after its drain is judged at {settled}, check.drain.settle after the last slot"
+            );
+            rules.wrong_but(&at("for"), message, "a longer for, or a shorter settle");
+        }
     }
     if fault.kind == FaultKind::Reload && fault.set.as_ref().is_some_and(|set| *set == Reloaded::default()) {
         rules.wrong_but(&at("set"), "the reload changes nothing", "write set = { clients-max = 50 }");

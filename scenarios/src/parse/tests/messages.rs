@@ -1068,6 +1068,18 @@ fn a_proxy_leaves_and_changes_in_ways_that_can_be_kept() {
             "22:7: the program starts again after 5s, before its drain is over; a longer for, or shorter times in proxy.drain",
         ],
     );
+    let judged = |lasts: &str, expect: &[&str]| {
+        let drain = "drain = { settle = \"500ms\" }\n[proxy.drain]\ntime = \"2s\"\n";
+        let fault = "[[faults]]\nat = \"1s\"\nkind = \"drain\"\ntarget = \"proxy-0\"\n";
+        check("symbol-order = {}\n", &format!("{drain}{fault}for = \"{lasts}\"\n"), expect);
+    };
+    judged("2600ms", &[]);
+    judged(
+        "2500ms",
+        &[
+            "24:7: the program starts again after 2500ms, and who is left after its drain is judged at 2500ms, check.drain.settle after the last slot; a longer for, or a shorter settle",
+        ],
+    );
     fault(
         "kind = \"freeze\"\ntarget = \"proxy-0\"\nfor = \"1s\"\nstagger = \"1s\"\n",
         &[
