@@ -24,6 +24,7 @@ const SECOND_US: u64 = 1_000_000;
 
 /// The checker. A check is a delivery that had one before it, or a gap notice.
 pub(super) struct Accounted {
+    facts: Facts,
     routes: Routes,
     causes: Causes,
     told: u64,
@@ -33,6 +34,27 @@ pub(super) struct Accounted {
 struct Pair {
     session: SessionId,
     contract: Contract,
+    /// How often the symbol was taken up again, and that did not show yet: what was under way before comes first.
+    again: u32,
+    /// When it was last.
+    again_us: u64,
+}
+
+impl Pair {
+    fn new(session: SessionId, contract: Contract) -> Self {
+        Self { session, contract, again: 0, again_us: 0 }
+    }
+
+    /// Whether what comes now may be the first of a subscription that was made while older messages were under way. A slow reader may have much before it.
+    fn may_begin(&self, us: u64, slow: bool) -> bool {
+        self.again > 0 && (slow || us <= self.again_us.saturating_add(UNDER_WAY_US))
+    }
+
+    /// It is.
+    fn begin(&mut self, contract: Contract) {
+        self.again -= 1;
+        self.contract = contract;
+    }
 }
 
 enum Contract {
@@ -140,6 +162,7 @@ impl Routes {
 impl Accounted {
     pub(super) fn new(facts: &Facts) -> Self {
         Self {
+            facts: facts.clone(),
             routes: Routes {
                 legs: Legs::new(facts),
                 homes: Homes::new(facts),
@@ -170,7 +193,7 @@ fn enter(
     if fresh {
         *slot = None;
     }
-    (slot.get_or_insert_with(|| Pair { session, contract: begin() }), fresh)
+    (slot.get_or_insert_with(|| Pair::new(session, begin())), fresh)
 }
 
 impl Checker for Accounted {
@@ -188,11 +211,16 @@ impl Checker for Accounted {
                     return;
                 }
                 findings.check();
+                let begins = pair.may_begin(at.us, self.facts.is_slow(client.0));
                 // A session speaks one contract: whatever does not fit is a step that cannot be accounted for.
                 match (&mut pair.contract, stamp) {
                     (Contract::Plain(plain), None) => {
                         self.causes.delivered += 1;
                         if let Some(hole) = plain.deliver(n, at.event) {
+                            if begins {
+                                pair.begin(Contract::Plain(PlainPair::begin(n, at.event, routes.through(at))));
+                                return;
+                            }
                             let drops = self.routes.drops(at.client, session, at.symbol, plain.through);
                             let unexplained = plain.charge(hole, at, &self.routes, drops, &mut self.causes);
                             if let Some(missed) = unexplained {
@@ -207,6 +235,10 @@ impl Checker for Accounted {
                         }
                     }
                     (Contract::Strong(strong), Some(stamp)) => {
+                        if begins && strong.is_left_by(*stamp) {
+                            pair.begin(Contract::Strong(StrongPair::begin(*stamp, n, at.event, routes.through(at))));
+                            return;
+                        }
                         let earlier = strong.event();
                         if let Some(fault) = strong.deliver(*stamp, n, at, &self.routes) {
                             findings.violation(at, &[earlier], || format!("{client} {session} {symbol}: {fault}"));
@@ -226,7 +258,11 @@ impl Checker for Accounted {
                 if fresh {
                     return;
                 }
+                let begins = pair.may_begin(at.us, self.facts.is_slow(client.0));
                 match &mut pair.contract {
+                    Contract::Strong(strong) if begins && strong.is_left_by_gap(*epoch, *from) => {
+                        pair.begin(Contract::Strong(StrongPair::begin_with_gap(*epoch, *to, *reason, at.event)));
+                    }
                     Contract::Strong(strong) => {
                         let earlier = strong.event();
                         if let Some(fault) = strong.gap(*epoch, *from, *to, *reason, at.event) {
@@ -239,12 +275,12 @@ impl Checker for Accounted {
                     }
                 }
             }
-            // A symbol that is taken up again within a session begins anew.
+            // A symbol that is taken up again within a session begins anew, once what was under way has come.
             Event::ClientSubscribe { session, .. } => {
-                if let Some(pair) = self.pairs.get_mut(at.pair as usize)
-                    && pair.as_ref().is_some_and(|pair| pair.session == *session)
+                if let Some(Some(pair)) = self.pairs.get_mut(at.pair as usize)
+                    && pair.session == *session
                 {
-                    *pair = None;
+                    (pair.again, pair.again_us) = (pair.again + 1, at.us);
                 }
             }
             Event::ClientResumed { session, epoch, seq, .. } => {
@@ -258,7 +294,7 @@ impl Checker for Accounted {
                     Contract::Plain(_) => None,
                 });
                 let contract = Contract::Strong(StrongPair::resume((*epoch, *seq), before, at.event));
-                self.pairs[place] = Some(Pair { session: *session, contract });
+                self.pairs[place] = Some(Pair::new(*session, contract));
             }
             _ => self.routes.observe(at, event),
         }

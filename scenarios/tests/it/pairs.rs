@@ -65,3 +65,26 @@ fn ten_slow_clients_cost_the_others_no_tick_and_hardly_any_time() {
     let held = run(true, Some("slow-client-holds-all"));
     assert!(held.p99_us > allowed_us, "p99 {} us alone, {} us with the bug", alone.p99_us, held.p99_us);
 }
+
+#[test]
+fn who_reads_slowly_and_changes_its_mind_meets_what_was_under_way_and_only_a_skip_is_a_gap() {
+    let entry = catalogue::find("resubscribing-in-a-loop").expect("in the catalogue");
+    let mut scenario = parse::parse(&entry.file(), entry.text).expect("a scenario of the catalogue is good");
+    (scenario.sources.period, scenario.steady) = (Span::from_millis(50), Span::from_millis(6_000));
+    for group in scenario.clients.iter_mut().filter(|group| group.behaviour.resubscribe_every.is_some()) {
+        // More comes than they read: some seconds of it wait for them, and their mind changes twice a second.
+        (group.reader, group.recv_buffer) = (Reader::BytesPerS(8_000), Some(4_096));
+    }
+    let blamed = |mutant: Option<&str>, seed: u64| {
+        let mutant = mutant.map(|name| mutants::find(name).expect("there is one"));
+        let options = Options { engine: Engine::Sim, mutant, order: 0, keep_events: false };
+        let verdict = engine::run(&Plan::new(&scenario, seed), options).expect("the engine runs it").verdict;
+        let found = verdict.invariants.into_iter().find(|invariant| invariant.name == "no-silent-gap").expect("judged");
+        assert!(found.checked > 5_000, "{found:?}");
+        found.broken
+    };
+    for seed in 1..=3 {
+        assert_eq!(blamed(None, seed), 0, "seed {seed}");
+        assert!(blamed(Some("skips-silently"), seed) > 10, "seed {seed}");
+    }
+}

@@ -95,6 +95,16 @@ impl StrongPair {
         self.event
     }
 
+    /// Whether this is the first message of a later subscription: its newest value, or, where nobody had wanted the symbol for a while, a new epoch.
+    pub(super) fn is_left_by(&self, stamp: Stamp) -> bool {
+        stamp.kind == Kind::Snapshot && stamp.epoch == self.epoch || stamp.epoch > self.epoch
+    }
+
+    /// Likewise, of a notice that comes before it.
+    pub(super) fn is_left_by_gap(&self, epoch: u64, from: u64) -> bool {
+        epoch > self.epoch || epoch == self.epoch && self.next.is_some_and(|next| from > next)
+    }
+
     pub(super) fn deliver(&mut self, stamp: Stamp, n: u64, at: At, routes: &Routes) -> Option<Fault> {
         let Stamp { epoch, seq, kind } = stamp;
         if self.open {

@@ -175,6 +175,35 @@ fn a_session_speaks_one_contract() {
     check(tape().deliver(0, 0, 2).gap(0, 0, 1, 2, None), Fail, 1);
 }
 
+#[test]
+fn what_was_under_way_when_a_symbol_is_taken_up_again_comes_before_its_newest_value() {
+    // Client 9 is slow: what it reads now was sent before it changed its mind.
+    for client in [0, 9] {
+        let tape = sent(1..=99).open(9, 0).subscribe(client, 0).stamped(client, 0, 1, Snapshot, (1, 1));
+        let left = tape.unsubscribe(client, 0).strong(client, 0, 2, (1, 2)).subscribe(client, 0);
+        let under_way = left.strong(client, 0, 3, (1, 3));
+        let again = under_way.clone().stamped(client, 0, 20, Snapshot, (1, 20));
+        check(again.clone().strong(client, 0, 21, (1, 21)), Pass, 4);
+        // Each time once; and between older messages, as between later ones, nothing may be missing.
+        check(again.clone().stamped(client, 0, 30, Snapshot, (1, 30)), Fail, 4);
+        check(again.strong(client, 0, 22, (1, 22)), Fail, 4);
+        check(under_way.clone().strong(client, 0, 5, (1, 5)), Fail, 3);
+        // Nobody had wanted it for a while.
+        check(under_way.clone().strong(client, 0, 20, (2, 1)).strong(client, 0, 21, (2, 2)), Pass, 4);
+        check(under_way.gap(client, 0, 1, 20, Some(25)).stamped(client, 0, 26, Snapshot, (1, 26)), Pass, 4);
+    }
+}
+
+#[test]
+fn who_keeps_up_meets_what_was_under_way_soon() {
+    let left = |client| sent(1..=99).open(9, 0).subscribe(client, 0).deliver(client, 0, 1).subscribe(client, 0);
+    for (client, expect) in [(0, Fail), (9, Pass)] {
+        check(left(client).deliver(client, 0, 2).deliver(client, 0, 20).deliver(client, 0, 21), Pass, 3);
+        check(left(client).deliver(client, 0, 20).deliver(client, 0, 22), Fail, 2);
+        check(left(client).after(6_000_000).deliver(client, 0, 20), expect, 1);
+    }
+}
+
 /// Proxy 0 feeds edge 0 (proxy 2 in the record), to which client 0 is connected; source 0 sends to proxies 0 and 1.
 fn behind_an_edge(ticks: impl IntoIterator<Item = u64> + Clone) -> Tape {
     let tape = Tape::new("no-silent-gap = {}").facts(|facts| (facts.proxies, facts.edges) = (3, 1));
