@@ -4,6 +4,7 @@
 //! format. The same program replays it bit for bit, on any machine; another program may not, and the capsule says what is not as it was
 //! ([`Capsule::changes`]) and, without the events, between which two of them the runs part ([`Capsule::parting`]).
 
+use std::fmt;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -13,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Run;
 use crate::fingerprint::Fingerprint;
+use crate::gate::scenario_hash;
 use crate::model::{Engine, Scenario, ServiceTime};
 
 /// The version of the file format.
@@ -78,6 +80,47 @@ pub struct Checkpoint {
     pub events: u64,
     /// In hexadecimal.
     pub hash: String,
+}
+
+/// How a run was made: what must be the same in runs that are taken together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// `sim` or `turmoil`.
+    pub engine: String,
+    /// The planted bug, if any.
+    pub mutant: Option<String>,
+    /// [`scenario_hash`] of what was run, costs of work included.
+    pub scenario_hash: String,
+    cost: Option<ServiceTime>,
+}
+
+impl Made {
+    /// What differs between this and another, in words; nothing, where they are alike.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Option<&'static str> {
+        if self.scenario_hash != other.scenario_hash {
+            Some("text of its scenario (or other costs of work)")
+        } else if self.engine != other.engine {
+            Some("engine")
+        } else if self.mutant != other.mutant {
+            Some("planted bug")
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "engine {}", self.engine)?;
+        if let Some(mutant) = &self.mutant {
+            write!(f, ", {mutant}")?;
+        }
+        if let Some(cost) = self.cost {
+            write!(f, ", {}", crate::explain::cpu(cost))?;
+        }
+        write!(f, ", text {}", self.scenario_hash)
+    }
 }
 
 /// Why a capsule cannot be used.
@@ -253,6 +296,17 @@ impl Capsule {
             return Err(CapsuleError::Schema { path: shown, found: version.schema });
         }
         serde_json::from_str(&text).map_err(malformed)
+    }
+
+    /// How its run was made.
+    #[must_use]
+    pub fn made(&self) -> Made {
+        Made {
+            engine: self.engine.clone(),
+            mutant: self.mutant.clone(),
+            scenario_hash: scenario_hash(&self.scenario_toml, self.service_time),
+            cost: self.service_time,
+        }
     }
 
     /// The engine that it names.

@@ -35,6 +35,11 @@ pub(crate) struct Folder {
     measures: BTreeMap<String, Measures>,
 }
 
+/// Where a run lies in its run folder: `SCENARIO/SEED`, or `SCENARIO/SEED.ORDER`.
+pub(crate) fn run_folder(scenario: &str, seed: u64, order: u64) -> PathBuf {
+    Path::new(scenario).join(reports::record::label(seed, order))
+}
+
 /// What is wanted of a run besides its figures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -73,7 +78,7 @@ impl Folder {
         run: Run,
         wanted: Wanted,
     ) -> Result<Option<String>, WriteError> {
-        let relative = PathBuf::from(&run.verdict.scenario).join(run.verdict.label());
+        let relative = run_folder(&run.verdict.scenario, run.verdict.seed, run.verdict.order);
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.scenario, &job.text, job.service_time);
         let replay_command = replay_command(&dir);

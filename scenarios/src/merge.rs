@@ -17,9 +17,8 @@ use reports::record::Verdict;
 use reports::summary::{Canary, RunSummary, Share, SummaryMeta};
 use serde::Deserialize;
 
-use crate::capsule::Capsule;
-use crate::folder::replay_command;
-use crate::gate::scenario_hash;
+use crate::capsule::{Capsule, Made};
+use crate::folder::{replay_command, run_folder};
 use crate::model::Engine;
 
 /// The parts, put together.
@@ -192,15 +191,15 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
     }
     for (folder, part) in parts.iter().zip(&read) {
         for run in &part.runs {
-            let label = reports::record::label(run.seed, run.order);
-            let verdict: Verdict = json(&folder.join(&run.scenario).join(&label).join("verdict.json"))?;
+            let own = run_folder(&run.scenario, run.seed, run.order);
+            let (from, to) = (folder.join(&own), out.join(&own));
+            let verdict: Verdict = json(&from.join("verdict.json"))?;
             let place = shares.get_index_of(&run.scenario).unwrap_or(usize::MAX);
-            let to = out.join(&run.scenario).join(&label);
             let summary =
                 RunSummary { verdict, report: run.report.clone(), replay_command: replay_command(&to), nth: run.nth };
             let key = (place, run.seed, run.order);
             if let Some(other) = found.get(&key) {
-                let name = format!("{} seed {label}", run.scenario);
+                let name = format!("{} seed {}", run.scenario, summary.verdict.label());
                 if other.run.verdict.trace_hash != summary.verdict.trace_hash {
                     return Err(MergeError::Differs {
                         run: name,
@@ -223,7 +222,6 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
                 }
                 continue;
             }
-            let from = folder.join(&run.scenario).join(&label);
             copy(&from, &to, (&run.replay, &summary.replay_command))?;
             if let Some(share) = shares.get_mut(&run.scenario) {
                 share.done += 1;
@@ -253,15 +251,22 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
     Ok(Merged { runs: found.into_iter().map(|(_, found)| found.run).collect(), meta, duplicates })
 }
 
-/// What the merged runs measured together, as a run folder has it.
+/// Writes what the merged runs measured together, as a run folder has it, and shows each run's figures to `each`: in the usual order of ready tasks, the others are not measured.
 ///
 /// # Errors
 /// As [`merge`].
-pub fn write_measures(out: &Path, runs: &[RunSummary]) -> Result<(), MergeError> {
+pub fn write_measures(
+    out: &Path,
+    runs: &[RunSummary],
+    mut each: impl FnMut(&Verdict, &Measures),
+) -> Result<(), MergeError> {
     let mut all: BTreeMap<&str, Measures> = BTreeMap::new();
     for RunSummary { verdict, .. } in runs.iter().filter(|run| run.verdict.order == 0) {
-        let metrics: Metrics = json(&out.join(&verdict.scenario).join(verdict.label()).join("metrics.json"))?;
-        all.entry(&verdict.scenario).or_default().merge(&Measures::of(&metrics));
+        let own = run_folder(&verdict.scenario, verdict.seed, verdict.order);
+        let metrics: Metrics = json(&out.join(own).join("metrics.json"))?;
+        let measures = Measures::of(&metrics);
+        each(verdict, &measures);
+        all.entry(&verdict.scenario).or_default().merge(&measures);
     }
     measures::write(out, all.iter().map(|(name, measures)| (*name, measures))).map_err(MergeError::Write)
 }
@@ -291,27 +296,23 @@ fn alike(folder: &Path, first: &Part, part: &Part) -> Result<(), MergeError> {
 
 /// Whether all runs of a scenario are of one engine, one planted bug (or none), the same costs of work and the same text.
 fn made_alike(parts: &[PathBuf], read: &[Part]) -> Result<(), MergeError> {
-    let mut first: BTreeMap<&str, (PathBuf, String)> = BTreeMap::new();
+    let mut first: BTreeMap<&str, (PathBuf, Made)> = BTreeMap::new();
     for (folder, part) in parts.iter().zip(read) {
         for run in &part.runs {
-            let path = folder.join(&run.scenario).join(reports::record::label(run.seed, run.order));
-            let capsule: Capsule = json(&path.join("capsule.json"))?;
-            let mutant = capsule.mutant.as_deref().map_or(String::new(), |mutant| format!(", {mutant}"));
-            let cost = capsule.service_time.map_or(String::new(), |cost| format!(", {}", crate::explain::cpu(cost)));
-            let hash = scenario_hash(&capsule.scenario_toml, capsule.service_time);
-            let what = format!("engine {}{mutant}{cost}, text {hash}", capsule.engine);
+            let path = folder.join(run_folder(&run.scenario, run.seed, run.order));
+            let made = json::<Capsule>(&path.join("capsule.json"))?.made();
             match first.get(run.scenario.as_str()) {
                 None => {
-                    first.insert(&run.scenario, (path, what));
+                    first.insert(&run.scenario, (path, made));
                 }
-                Some((_, expected)) if *expected == what => {}
+                Some((_, expected)) if made.differs(expected).is_none() => {}
                 Some((first, expected)) => {
                     return Err(MergeError::Unlike {
                         scenario: run.scenario.clone(),
                         path,
-                        what,
+                        what: made.to_string(),
                         first: first.clone(),
-                        expected: expected.clone(),
+                        expected: expected.to_string(),
                     });
                 }
             }

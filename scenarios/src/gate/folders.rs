@@ -10,10 +10,11 @@ use reports::record::{Outcome, Verdict};
 use serde::Deserialize;
 
 use super::against::words;
-use super::baseline::{Baseline, BaselineError, scenario_hash};
+use super::baseline::{Baseline, BaselineError};
 use super::compare;
 use super::rules::Rules;
-use crate::capsule::{Capsule, CapsuleError};
+use crate::capsule::{Capsule, CapsuleError, Made};
+use crate::folder::run_folder;
 use crate::model::Engine;
 
 /// One side of a comparison: what some scenarios measured.
@@ -28,12 +29,8 @@ pub struct Side {
 pub enum Measured {
     /// In a run folder: each seed by itself, in the usual order of ready tasks.
     Runs {
-        /// [`scenario_hash`] of what was run.
-        scenario_hash: String,
-        /// In which engine.
-        engine: String,
-        /// With which planted bug, if any.
-        mutant: Option<String>,
+        /// How, all of them.
+        made: Made,
         /// By seed.
         seeds: BTreeMap<u64, Ran>,
     },
@@ -81,7 +78,7 @@ pub enum ReadError {
         /// A run's folder.
         path: PathBuf,
         /// What is wrong with it.
-        what: &'static str,
+        what: String,
     },
     /// Nothing is in it.
     #[error("{0} holds neither runs (summary.json) nor baselines (SCENARIO.json)")]
@@ -131,30 +128,22 @@ struct ListedRun {
 /// Reads the runs that the summary names; what else lies in the folder is of earlier ones. Runs in other orders of ready tasks are left out: they are there to find races, not to be measured.
 fn runs(folder: &Path, listed: &Listed, side: &mut Side) -> Result<(), ReadError> {
     for run in listed.runs.iter().filter(|run| run.order == 0) {
-        let path = folder.join(&run.scenario).join(reports::record::label(run.seed, run.order));
+        let path = folder.join(run_folder(&run.scenario, run.seed, run.order));
         let verdict: Verdict = json(&path.join("verdict.json"))?;
         let mixed = |what| Err(ReadError::Mixed { path: path.clone(), what });
         if verdict.trace_hash != run.trace_hash {
-            return mixed("not the run that summary.json tells of");
+            return mixed("not the run that summary.json tells of".to_owned());
         }
         let metrics: Metrics = json(&path.join("metrics.json"))?;
         let capsule = Capsule::read(&path.join("capsule.json")).map_err(ReadError::Capsule)?;
-        let hash = scenario_hash(&capsule.scenario_toml, capsule.service_time);
-        let measured = side.scenarios.entry(verdict.scenario.clone()).or_insert_with(|| Measured::Runs {
-            scenario_hash: hash.clone(),
-            engine: verdict.engine.clone(),
-            mutant: verdict.mutant.clone(),
-            seeds: BTreeMap::new(),
-        });
-        if let Measured::Runs { scenario_hash, engine, mutant, seeds } = measured {
-            if *scenario_hash != hash {
-                return mixed("of another text of its scenario (or other costs of work) than the first run of it");
-            }
-            if *engine != verdict.engine {
-                return mixed("of another engine than the first run of its scenario");
-            }
-            if *mutant != verdict.mutant {
-                return mixed("of another planted bug than the first run of its scenario");
+        let own = capsule.made();
+        let measured = side
+            .scenarios
+            .entry(verdict.scenario.clone())
+            .or_insert_with(|| Measured::Runs { made: own.clone(), seeds: BTreeMap::new() });
+        if let Measured::Runs { made, seeds } = measured {
+            if let Some(what) = own.differs(made) {
+                return mixed(format!("of another {what} than the first run of its scenario"));
             }
             seeds.insert(verdict.seed, Ran { verdict, measures: Measures::of(&metrics) });
         }
@@ -179,7 +168,7 @@ fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
 impl Measured {
     fn hash(&self) -> &str {
         match self {
-            Measured::Runs { scenario_hash, .. } => scenario_hash,
+            Measured::Runs { made, .. } => &made.scenario_hash,
             Measured::Baseline(baseline) => &baseline.scenario_hash,
         }
     }
@@ -187,7 +176,7 @@ impl Measured {
     /// The engine; baselines are of sim.
     fn engine(&self) -> &str {
         match self {
-            Measured::Runs { engine, .. } => engine,
+            Measured::Runs { made, .. } => &made.engine,
             Measured::Baseline(_) => Engine::Sim.word(),
         }
     }
@@ -196,7 +185,7 @@ impl Measured {
     #[must_use]
     pub fn mutant(&self) -> Option<&str> {
         match self {
-            Measured::Runs { mutant, .. } => mutant.as_deref(),
+            Measured::Runs { made, .. } => made.mutant.as_deref(),
             Measured::Baseline(_) => None,
         }
     }

@@ -84,7 +84,7 @@ fn run_catalogue() -> Result<PathBuf, Failure> {
 
 /// The baseline that one scenario's runs make, and what changes by it.
 fn one(name: &str, measured: &Measured, folder: &Path, args: &BlessArgs) -> Result<(Baseline, Comparison), Failure> {
-    let Measured::Runs { scenario_hash, seeds, .. } = measured else {
+    let Measured::Runs { made, seeds } = measured else {
         return Err(Failure::usage(format!("{} holds baselines, not runs: give a run folder", folder.display())));
     };
     let mut sum = Measures::default();
@@ -122,7 +122,7 @@ fn one(name: &str, measured: &Measured, folder: &Path, args: &BlessArgs) -> Resu
     let mut baseline = Baseline {
         schema: gate::SCHEMA,
         scenario: name.to_owned(),
-        scenario_hash: scenario_hash.clone(),
+        scenario_hash: made.scenario_hash.clone(),
         seeds: gate::SEEDS.to_vec(),
         tolerance: earlier.as_ref().map(|earlier| earlier.tolerance.clone()).unwrap_or_default(),
         metrics: sum.figures(),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use reports::gate::Gate;
 use reports::measures::Measures;
-use reports::metrics::Metrics;
+use reports::record::Verdict;
 use reports::summary::{self, RunSummary, Share, SummaryMeta};
 
 use super::{Failure, MergeArgs, annotations, exit, print, run, say};
 use crate::capsule::Capsule;
+use crate::folder::run_folder;
 use crate::gate::Against;
 use crate::merge::{self, MergeError, Merged};
 use crate::{catalogue, marks};
@@ -21,11 +21,19 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     let Merged { runs, meta, duplicates } =
         merge::merge(&args.folders, &args.out, args.baseline.is_some()).map_err(|error| failure(&error))?;
     duplicates.iter().for_each(|line| say(&format!("windtunnel: {line}")));
-    let gate = args.baseline.as_deref().map(|dir| compare(dir, &args.out, &runs, &meta.shares)).transpose()?;
+    let mut against = args.baseline.as_deref().map(|dir| baselines(dir, &args.out, &runs, &meta.shares)).transpose()?;
+    let note = |verdict: &Verdict, measures: &Measures| {
+        if let Some(against) = &mut against
+            && against.seeds(&verdict.scenario).contains(&verdict.seed)
+        {
+            against.note(&verdict.scenario, verdict.seed, measures);
+        }
+    };
+    merge::write_measures(&args.out, &runs, note).map_err(|error| failure(&error))?;
+    let gate = against.map(|against| against.compare());
     let marks = marks::over(runs.iter().map(|run| &run.verdict), args.require_reached);
     let meta = SummaryMeta { marks: Some(marks), gate, ..meta };
     summary::write_summary(&args.out, &runs, &meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
-    merge::write_measures(&args.out, &runs).map_err(|error| failure(&error))?;
     let mut text = run::table(&runs, &meta, &args.out);
     if let Some(gate) = &meta.gate {
         text.extend(run::advice(gate, &args.out));
@@ -51,12 +59,12 @@ fn failure(error: &MergeError) -> Failure {
 }
 
 fn capsule(out: &Path, run: &RunSummary) -> Result<Capsule, Failure> {
-    let path = out.join(&run.verdict.scenario).join(run.verdict.label()).join("capsule.json");
-    Capsule::read(&path).map_err(|error| Failure::io(error.to_string()))
+    let own = run_folder(&run.verdict.scenario, run.verdict.seed, run.verdict.order);
+    Capsule::read(&out.join(own).join("capsule.json")).map_err(|error| Failure::io(error.to_string()))
 }
 
-/// Holds the merged runs against baselines, as a run holds its own.
-fn compare(dir: &Path, out: &Path, runs: &[RunSummary], shares: &[Share]) -> Result<Gate, Failure> {
+/// The baselines of what was asked for.
+fn baselines(dir: &Path, out: &Path, runs: &[RunSummary], shares: &[Share]) -> Result<Against, Failure> {
     let mut against = Against::new(dir);
     // Each that was asked for, whatever was run of it: what is not compared is not the same.
     for Share { scenario, .. } in shares {
@@ -69,18 +77,7 @@ fn compare(dir: &Path, out: &Path, runs: &[RunSummary], shares: &[Share]) -> Res
             None => against.absent(scenario),
         }
     }
-    for run in runs.iter().filter(|run| run.verdict.order == 0) {
-        let verdict = &run.verdict;
-        if against.seeds(&verdict.scenario).contains(&verdict.seed) {
-            let path = out.join(&verdict.scenario).join(verdict.label()).join("metrics.json");
-            let text = std::fs::read(&path)
-                .map_err(|error| Failure::io(format!("failed to read {}: {error}", path.display())))?;
-            let metrics: Metrics = serde_json::from_slice(&text)
-                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-            against.note(&verdict.scenario, verdict.seed, &Measures::of(&metrics));
-        }
-    }
-    Ok(against.compare())
+    Ok(against)
 }
 
 /// Where the scenarios of the merged runs stand: those of the catalogue in the tree, others under their own names.

@@ -214,6 +214,22 @@ fn parts_that_were_not_made_alike_are_refused() {
 }
 
 #[test]
+fn a_merge_that_fails_leaves_no_summary_of_an_earlier_one() {
+    let place = Place::with_small();
+    for (out, seeds) in [("one", "1..1"), ("two", "2..2")] {
+        place.windtunnel(&["run", "small.toml", "--seeds", seeds, "--reports", "none", "--out", out]).exits(0);
+    }
+    place.windtunnel(&["merge", "one", "two", "--out", "out"]).exits(0);
+    assert!(place.has("out/summary.json"));
+    // A merge that is refused before it begins leaves the folder as it is; one that breaks off does not.
+    place.windtunnel(&["merge", "one", "no", "--out", "out"]).exits(74);
+    assert!(place.has("out/summary.json"));
+    std::fs::remove_file(place.path().join("two/small/2/verdict.json")).expect("it was there");
+    place.windtunnel(&["merge", "one", "two", "--out", "out"]).exits(74).complains("two/small/2/verdict.json");
+    assert!(!place.has("out/summary.json") && place.has("out/small/1/verdict.json"));
+}
+
+#[test]
 fn whole_sweeps_that_overlap_count_each_run_once_and_each_scenario_is_compared() {
     let place = Place::with_small();
     let run = |out: &str, more: &[&str]| {
