@@ -5,7 +5,8 @@
 //!
 //! With a budget, every scenario first gets its minimum; then the next run goes where it tells most for its cost. After n passed runs a failure is
 //! rarer than 3/n (the rule of three, at 95 %), so the next run lowers that bound by 3/(n (n + 1)): the scenario whose n (n + 1) times the cost of a run is the
-//! least comes next. A run that would not end in time is not begun.
+//! least comes next. A run that would not end in time is not begun. What a run costs is known once the scenario's first is done: before, it gets no more than its minimum, and who has nothing
+//! else to do waits for it.
 
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Runs that a scenario must finish with a budget, where nothing else is said: fewer are inconclusive.
 pub const MINIMUM: u64 = 3;
+
+/// The most seeds of one command.
+pub const SEEDS_MAX: u64 = 1_000_000;
 
 /// Bits of a derived seed: as many as JSON's numbers hold everywhere.
 const SEED_BITS: u32 = 52;
@@ -72,6 +76,23 @@ impl Seeds {
     }
 }
 
+/// Reads `A..B`, or `A..=B`, which is the same: the first and the last seed, both included.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn range(text: &str) -> Result<(u64, u64), String> {
+    let (first, last) = text.split_once("..").ok_or("expected A..B, both included, such as 1..10")?;
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| format!("{text:?} is not a seed (a u64)"));
+    let (first, last) = (number(first)?, number(last.strip_prefix('=').unwrap_or(last))?);
+    if last < first {
+        return Err(format!("the last seed {last} comes before the first {first}"));
+    }
+    if last - first >= SEEDS_MAX {
+        return Err(format!("more than {SEEDS_MAX} seeds"));
+    }
+    Ok((first, last))
+}
+
 /// A seed that follows from a word, a scenario's name and a number.
 #[must_use]
 pub fn derived(word: &str, scenario: &str, n: u64) -> u64 {
@@ -109,6 +130,27 @@ pub struct Wish {
     pub shard: Option<Shard>,
 }
 
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<K> {
+    /// This.
+    Run(K),
+    /// Something, perhaps, once a run that is under way is done: ask again then.
+    Wait,
+    /// Nothing any more.
+    Over,
+}
+
+impl<K> Next<K> {
+    /// The run, if there is one.
+    pub fn run(self) -> Option<K> {
+        match self {
+            Next::Run(run) => Some(run),
+            Next::Wait | Next::Over => None,
+        }
+    }
+}
+
 /// What is to be run, and what was.
 #[derive(Debug)]
 pub struct Agenda {
@@ -138,32 +180,40 @@ impl Agenda {
         Self { budget, lists: lists.collect() }
     }
 
-    /// The next run, told how long all has taken so far. `None`: there is none, or none that would end in time.
-    pub fn next(&mut self, elapsed: Duration) -> Option<Place> {
+    /// The next run, told how long all has taken so far. [`Next::Over`]: there is none, or none that would end in time.
+    pub fn next(&mut self, elapsed: Duration) -> Next<Place> {
         let left = match self.budget {
             None => Duration::MAX,
-            Some(budget) if elapsed >= budget => return None,
+            Some(budget) if elapsed >= budget => return Next::Over,
             Some(budget) => budget - elapsed,
         };
-        let open = |list: &&List| list.peek().is_some();
-        let lists = self.lists.iter().enumerate();
-        let chosen = if self.budget.is_none() {
-            lists.filter(|(_, list)| open(list)).map(|(place, _)| place).next()
-        } else {
-            let owed = lists.clone().filter(|(_, list)| list.begun < list.minimum && open(list));
-            // All get their first run before one gets its second, the cheapest first.
-            let owed = owed.min_by_key(|(place, list)| (list.begun, list.mean(), *place));
-            owed.map(|(place, _)| place).or_else(|| {
-                let fits = lists.filter(|(_, list)| open(list) && list.mean() <= left);
-                fits.min_by_key(|(place, list)| (list.price(), *place)).map(|(place, _)| place)
-            })
-        };
-        let scenario = chosen?;
-        let list = self.lists.get_mut(scenario)?;
-        let (nth, seed, order) = list.peek()?;
-        list.at = nth + 1;
-        list.begun += 1;
-        Some(Place { scenario, nth, seed, order })
+        let chosen = self.choose(left);
+        if let Next::Run(scenario) = chosen
+            && let Some(list) = self.lists.get_mut(scenario)
+            && let Some((nth, seed, order)) = list.peek()
+        {
+            list.at = nth + 1;
+            list.begun += 1;
+            return Next::Run(Place { scenario, nth, seed, order });
+        }
+        if matches!(chosen, Next::Wait) { Next::Wait } else { Next::Over }
+    }
+
+    /// The scenario whose turn it is.
+    fn choose(&self, left: Duration) -> Next<usize> {
+        let lists = self.lists.iter().enumerate().filter(|(_, list)| list.peek().is_some());
+        let next = |found: Option<(usize, &List)>| found.map(|(place, _)| Next::Run(place));
+        if self.budget.is_none() {
+            return next(lists.clone().next()).unwrap_or(Next::Over);
+        }
+        let owed = lists.clone().filter(|(_, list)| list.begun < list.minimum);
+        // All get their first run before one gets its second, the cheapest first.
+        let owed = owed.min_by_key(|(place, list)| (list.begun, list.mean(), *place));
+        // One that has nothing to do in any case is measured first.
+        let measured = |list: &List| list.mean().map_or(list.begun == 0, |mean| mean <= left);
+        let fits = lists.clone().filter(|(_, list)| measured(list)).min_by_key(|(place, list)| (list.price(), *place));
+        let unknown = || lists.clone().any(|(_, list)| list.mean().is_none());
+        next(owed.or(fits)).unwrap_or_else(|| if unknown() { Next::Wait } else { Next::Over })
     }
 
     /// A run is done, and took so long.
@@ -222,14 +272,14 @@ impl List {
     }
 
     /// What a run cost so far, on average; nothing is known before the first is done.
-    fn mean(&self) -> Duration {
-        u32::try_from(self.done).ok().and_then(|done| self.cost.checked_div(done)).unwrap_or_default()
+    fn mean(&self) -> Option<Duration> {
+        u32::try_from(self.done).ok().and_then(|done| self.cost.checked_div(done))
     }
 
     /// What one more run would cost for what it would tell.
     fn price(&self) -> u128 {
         let n = u128::from(self.begun);
-        n.saturating_mul(n + 1).saturating_mul(self.mean().as_nanos())
+        n.saturating_mul(n + 1).saturating_mul(self.mean().unwrap_or_default().as_nanos())
     }
 }
 
@@ -252,7 +302,7 @@ mod tests {
         let mut agenda = Agenda::new(costs.iter().map(|(name, _)| ((*name).to_owned(), wish.clone())), budget);
         let mut elapsed = Duration::ZERO;
         let mut ran: BTreeMap<String, Vec<Place>> = BTreeMap::new();
-        while let Some(place) = agenda.next(elapsed) {
+        while let Next::Run(place) = agenda.next(elapsed) {
             let (name, cost) = costs[place.scenario];
             elapsed += cost;
             agenda.done(place.scenario, cost);
@@ -266,11 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn seeds_are_a_closed_range() {
+        assert_eq!(range("1..3"), Ok((1, 3)));
+        assert_eq!(range("1..=3"), Ok((1, 3)));
+        assert_eq!(range(" 7 .. 7 "), Ok((7, 7)));
+        for text in ["", "3", "3..1", "a..b", "1..", "1..==3", "0..18446744073709551615"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn without_a_budget_all_is_run_scenario_by_scenario() {
         let wish = Wish { orders: (0, 1), ..wish(Seeds::Range(1, 2)) };
         let mut agenda = Agenda::new([("a".to_owned(), wish.clone()), ("b".to_owned(), wish)], None);
         assert_eq!(agenda.total(), Some(8));
-        let ran: Vec<(usize, u64, u64)> = std::iter::from_fn(|| agenda.next(1_000 * S))
+        let ran: Vec<(usize, u64, u64)> = std::iter::from_fn(|| agenda.next(1_000 * S).run())
             .map(|place| (place.scenario, place.seed, place.order))
             .collect();
         let of = |scenario| [(scenario, 1, 0), (scenario, 1, 1), (scenario, 2, 0), (scenario, 2, 1)];
@@ -288,11 +348,37 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_of_which_nothing_is_known_gets_no_more_than_its_minimum() {
+        let names = ["slow", "quick"].map(|name| (name.to_owned(), wish(Seeds::Range(1, 1_000))));
+        let mut agenda = Agenda::new(names, Some(60 * S));
+        let minimum: Vec<usize> = (0..6).map_while(|_| agenda.next(S).run()).map(|place| place.scenario).collect();
+        assert_eq!(minimum, [0, 1, 0, 1, 0, 1]);
+        assert_eq!(agenda.next(S), Next::Wait, "six are under way, and what one costs nobody knows");
+        agenda.done(1, S);
+        assert!((0..9).all(|_| agenda.next(2 * S).run().is_some_and(|place| place.scenario == 1)));
+        // What costs more than is left is not begun, be the other one as unknown as it may.
+        agenda.done(1, 99 * S);
+        assert_eq!(agenda.next(20 * S), Next::Wait);
+        agenda.done(0, 50 * S);
+        assert_eq!(agenda.next(20 * S), Next::Over);
+    }
+
+    #[test]
+    fn a_scenario_without_a_minimum_is_measured_by_one_run() {
+        let mut agenda = Agenda::new([("a".to_owned(), Wish { minimum: 0, ..wish(Seeds::Range(1, 9)) })], Some(9 * S));
+        assert!(agenda.next(S).run().is_some());
+        assert_eq!(agenda.next(S), Next::Wait);
+        agenda.done(0, 3 * S);
+        assert!(agenda.next(4 * S).run().is_some());
+        assert_eq!(agenda.next(7 * S), Next::Over);
+    }
+
+    #[test]
     fn a_budget_that_is_too_short_leaves_less_than_the_minimum() {
         let mut agenda = Agenda::new([("a".to_owned(), wish(Seeds::Range(1, 9)))], Some(2 * S));
-        assert_eq!(agenda.next(Duration::ZERO).map(|place| place.seed), Some(1));
+        assert_eq!(agenda.next(Duration::ZERO).run().map(|place| place.seed), Some(1));
         agenda.done(0, 3 * S);
-        assert_eq!(agenda.next(3 * S), None);
+        assert_eq!(agenda.next(3 * S), Next::Over);
         assert_eq!(agenda.shares().collect::<Vec<_>>(), [("a", 1, 3)]);
     }
 
@@ -343,7 +429,7 @@ mod tests {
             let all = Wish { orders: (0, orders), minimum: 5, ..wish(Seeds::Range(first, first + 40)) };
             let places = |wish: &Wish| -> Vec<Place> {
                 let mut agenda = Agenda::new(["x", "y"].map(|name| (name.to_owned(), wish.clone())), None);
-                std::iter::from_fn(|| agenda.next(Duration::ZERO)).collect()
+                std::iter::from_fn(|| agenda.next(Duration::ZERO).run()).collect()
             };
             let mut parts: Vec<Place> = (1..=of)
                 .flat_map(|index| places(&Wish { shard: Some(Shard { index, of }), ..all.clone() }))

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::agenda::{Agenda, Place};
+use crate::agenda::{Agenda, Next, Place};
 use crate::engine::{self, EngineError, Options, Run};
 use crate::model::{Scenario, ServiceTime};
 use crate::pcap::Pcap;
@@ -68,10 +68,10 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= jobs.len() {
-                return None;
+                return Next::Over;
             }
             if bounds.budget.is_none_or(|budget| elapsed <= budget) {
-                return Some(index);
+                return Next::Run(index);
             }
             skipped.fetch_add(1, Ordering::Relaxed);
         }
@@ -112,32 +112,46 @@ pub fn spread(
     );
 }
 
-/// The threads: each asks for the next run, does it, tells how long it took, and hands over what it came to.
+/// The threads: each asks for the next run, does it, tells how long it took, and hands over what it came to. One that is to wait asks again once a run is done.
 #[expect(
     clippy::disallowed_methods,
     reason = "the campaign stands outside all runs: it measures the wall and spreads runs over threads"
 )]
 fn drive<K: Copy + Ord + Send>(
     bounds: Bounds,
-    next: &(impl Fn(Duration) -> Option<K> + Sync),
+    next: &(impl Fn(Duration) -> Next<K> + Sync),
     job: &(impl Fn(K) -> Job + Sync),
     done: &(impl Fn(K, Duration) + Sync),
     mut each: impl FnMut(Step<K>),
 ) {
     let began = Instant::now();
     let under_way: Mutex<BTreeMap<K, Instant>> = Mutex::default();
+    // How many are done, and the bell that it rings.
+    let (over, bell) = (Mutex::new(0_u64), Condvar::new());
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..bounds.threads.max(1) {
-            let (sender, under_way) = (sender.clone(), &under_way);
+            let (sender, under_way, over, bell) = (sender.clone(), &under_way, &over, &bell);
             scope.spawn(move || {
                 let clock = || under_way.lock().unwrap_or_else(PoisonError::into_inner);
-                while let Some(key) = next(began.elapsed()) {
+                let count = || over.lock().unwrap_or_else(PoisonError::into_inner);
+                loop {
+                    let before = *count();
+                    let key = match next(began.elapsed()) {
+                        Next::Run(key) => key,
+                        Next::Wait => {
+                            drop(bell.wait_while(count(), |now| *now == before));
+                            continue;
+                        }
+                        Next::Over => return,
+                    };
                     let since = Instant::now();
                     clock().insert(key, since);
                     let result = one(&job(key));
                     clock().remove(&key);
                     done(key, since.elapsed());
+                    *count() += 1;
+                    bell.notify_all();
                     if sender.send((key, Box::new(result))).is_err() {
                         return;
                     }
@@ -146,7 +160,7 @@ fn drive<K: Copy + Ord + Send>(
         }
         drop(sender);
         loop {
-            match receiver.recv_timeout(Duration::from_secs(1)) {
+            match receiver.recv_timeout(Duration::from_secs(1).min(bounds.watchdog)) {
                 Ok((key, result)) => each(Step::Done(key, result)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -159,6 +173,24 @@ fn drive<K: Copy + Ord + Send>(
             }
         }
     });
+}
+
+/// Does something on a thread of its own and waits for it for so long at most. `None`: it hangs, and its thread cannot be ended.
+///
+/// # Panics
+/// If it panics.
+#[expect(clippy::disallowed_methods, reason = "outside all runs: a watch on the wall")]
+pub fn watched<T: Send + 'static>(watchdog: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::spawn(move || sender.send(work()));
+    match receiver.recv_timeout(watchdog) {
+        Ok(done) => Some(done),
+        Err(mpsc::RecvTimeoutError::Timeout) => None,
+        Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(_) => None,
+        },
+    }
 }
 
 /// Runs one job and measures it on the wall.
@@ -189,4 +221,17 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
     }
     run.verdict.wall_seconds = wall;
     Ok(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_watched_comes_back_or_hangs() {
+        assert_eq!(watched(Duration::from_secs(60), || 5), Some(5));
+        let (release, wait) = mpsc::channel::<()>();
+        assert_eq!(watched(Duration::from_millis(1), move || wait.recv().is_ok()), None);
+        drop(release);
+    }
 }

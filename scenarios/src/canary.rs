@@ -3,9 +3,12 @@
 //! A board that is always green says nothing. With every run of the whole catalogue one planted bug is run, too: its failure counts as passed, and if
 //! nobody sees it, no verdict of this build is worth anything.
 
+use std::time::Duration;
+
 use reports::record::{Outcome, Verdict};
 use reports::summary::Canary;
 
+use crate::campaign;
 use crate::engine::{self, EngineError, Options};
 use crate::model::Engine;
 use crate::mutants;
@@ -17,6 +20,32 @@ const TEXT: &str = include_str!("canary.toml");
 /// The planted bug, and who must blame it.
 const MUTANT: &str = "repeats-a-message";
 const MUST: &str = "no-duplicates";
+
+/// What was heard of it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// For the summary.
+    pub canary: Canary,
+    /// It hangs: its thread cannot be ended, so the process must be.
+    pub hangs: bool,
+}
+
+/// Runs it, for so long on the wall at most. Where the harness itself fails it is silent, and its message says why.
+#[must_use]
+pub fn watched(engine: Engine, watchdog: Duration) -> Heard {
+    heard(campaign::watched(watchdog, move || run(engine)), watchdog)
+}
+
+fn heard(result: Option<Result<Canary, EngineError>>, watchdog: Duration) -> Heard {
+    let hangs = result.is_none();
+    let why = match result {
+        Some(Ok(canary)) => return Heard { canary, hangs },
+        Some(Err(error)) => error.to_string(),
+        None => format!("it hangs, for more than {} on the wall", humantime::format_duration(watchdog)),
+    };
+    let message = format!("its run did not come to its end: {why}");
+    Heard { canary: Canary { rang: false, invariant: MUST.to_owned(), message }, hangs }
+}
 
 /// Runs it.
 ///
@@ -58,6 +87,25 @@ mod tests {
             assert!(canary.rang, "{engine:?}: {}", canary.message);
             assert!(canary.message.contains("a second time"), "{}", canary.message);
         }
+    }
+
+    #[test]
+    fn a_run_that_fails_or_hangs_is_no_alarm_and_says_why() {
+        let error = || EngineError::Failed {
+            engine: "sim",
+            scenario: "canary".to_owned(),
+            seed: 1,
+            why: "a task panicked".to_owned(),
+        };
+        let second = Duration::from_secs(1);
+        for (result, hangs, why) in
+            [(Some(Err(error())), false, "a task panicked"), (None, true, "hangs, for more than 1s")]
+        {
+            let heard = heard(result, second);
+            assert_eq!((heard.hangs, heard.canary.rang), (hangs, false));
+            assert!(heard.canary.message.contains(why), "{}", heard.canary.message);
+        }
+        assert!(watched(Engine::Sim, 300 * second).canary.rang);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use reports::record::{Outcome, Verdict};
+use scenarios::agenda;
 use scenarios::catalogue;
 use scenarios::engine::{self, Options};
 use scenarios::model::{Engine, Scenario};
@@ -36,9 +37,7 @@ fn main() -> ExitCode {
 
 fn trials() -> Result<Vec<Trial>, String> {
     let seeds = match std::env::var("WINDTUNNEL_SEEDS") {
-        Ok(text) => {
-            range(&text).ok_or(format!("WINDTUNNEL_SEEDS={text}: expected A..B, both included, such as 1..10"))?
-        }
+        Ok(text) => agenda::range(&text).map_err(|why| format!("WINDTUNNEL_SEEDS={text}: {why}"))?,
         Err(_) => (1, 1),
     };
     let files = match std::env::var("WINDTUNNEL_SCENARIOS") {
@@ -75,13 +74,6 @@ fn scenarios_of(file: &str, text: &str) -> Vec<(String, Result<Scenario, String>
             vec![(stem, Err(lines.join("\n")))]
         }
     }
-}
-
-/// `A..B`.
-fn range(text: &str) -> Option<(u64, u64)> {
-    let (first, last) = text.split_once("..")?;
-    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first <= last && last - first < 1_000_000).then_some((first, last))
 }
 
 /// The files named by paths with colons between them: each a file, or a folder of which every `.toml` counts.

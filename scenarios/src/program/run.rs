@@ -13,9 +13,9 @@ use reports::summary::{self, Overall, RunSummary, Share, SummaryMeta};
 use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::select::{Chosen, DEFAULT, SEEDS_MAX};
+use super::select::{Chosen, DEFAULT};
 use super::{Failure, ReportsArg, RunArgs, annotations, exit, print, say, select};
-use crate::agenda::{Agenda, MINIMUM, Place, Seeds, Shard, Wish};
+use crate::agenda::{Agenda, MINIMUM, Place, SEEDS_MAX, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
 use crate::engine::Options;
@@ -75,7 +75,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let mut folder =
         Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(format!("failed to {error}")))?;
     let began = Instant::now();
-    let canary = if whole { Some(canary::run(engine).map_err(|error| Failure::engine(&error))?) } else { None };
+    let heard = whole.then(|| canary::watched(engine, args.watchdog));
+    let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
     let names = chosen.iter().map(|chosen| chosen.scenario.name.clone());
     let agenda = Mutex::new(Agenda::new(names.zip(wishes), args.time_budget));
     let progress = progress(&args, unlocked(&agenda).total());
@@ -98,13 +99,19 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             gate: None,
         }
     };
+    if hangs {
+        hang("the canary", &mut folder, &meta(), None);
+    }
     let mut trouble: Option<Failure> = None;
     let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
     campaign::spread(&agenda, bounds, job, |step| {
         let (place, result) = match step {
             Step::Done(place, result) => (place, result),
-            Step::Hangs(place) => hang(&job(place), &mut folder, &meta(), trouble.take()),
+            Step::Hangs(place) => {
+                let what = format!("{} seed {}", chosen[place.scenario].scenario.name, place.seed);
+                hang(&what, &mut folder, &meta(), trouble.take())
+            }
         };
         let job = job(place);
         let result = result.map_err(|error| Failure::engine(&error)).and_then(|run| {
@@ -339,16 +346,14 @@ fn command() -> String {
     std::iter::once("windtunnel".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
-/// Ends the process because a run hangs; what is done so far is written.
-fn hang(job: &Job, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option<Failure>) -> ! {
+/// Ends the process because something hangs; what is done so far is written.
+fn hang(what: &str, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option<Failure>) -> ! {
     if let Err(error) = folder.finish(meta) {
         say(&format!("windtunnel: failed to {error}"));
         trouble = Some(graver(trouble, Failure::io(String::new())));
     }
     say(&format!(
-        "windtunnel: {} seed {} hangs on the wall: a bug in the harness; finished runs are in {}",
-        job.scenario.name,
-        job.seed,
+        "windtunnel: {what} hangs on the wall: a bug in the harness; finished runs are in {}",
         folder.path().display()
     ));
     std::process::exit(i32::from(graver(trouble, Failure::harness(String::new())).code))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, SelectArgs, exit, print, say};
-use crate::agenda::Shard;
+use crate::agenda::{self, SEEDS_MAX, Shard};
 use crate::calibration::{Calibration, CalibrationError};
 use crate::marks::Mark;
 use crate::model::{Engine, Scenario, ServiceTime};
@@ -21,9 +21,6 @@ pub(super) struct Seeds {
     pub(super) last: u64,
 }
 
-/// The most seeds of one command.
-pub(super) const SEEDS_MAX: u64 = 1_000_000;
-
 impl Seeds {
     pub(super) fn count(self) -> u64 {
         (self.last - self.first).saturating_add(1)
@@ -38,16 +35,7 @@ pub(super) const DEFAULT: Seeds = Seeds { first: 1, last: 3 };
 
 /// Reads `A..B`.
 pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
-    let (first, last) = text.split_once("..").ok_or("expected A..B, both included, such as 1..10")?;
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| format!("{text:?} is not a seed (a u64)"));
-    let (first, last) = (number(first)?, number(last.trim_start_matches('='))?);
-    if last < first {
-        return Err(format!("the last seed {last} comes before the first {first}"));
-    }
-    if last - first >= SEEDS_MAX {
-        return Err(format!("more than {SEEDS_MAX} seeds"));
-    }
-    Ok(Seeds { first, last })
+    agenda::range(text).map(|(first, last)| Seeds { first, last })
 }
 
 /// Reads `I/N`.
@@ -298,15 +286,6 @@ pub(super) fn marks(json: bool) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seeds_are_a_closed_range() {
-        assert_eq!(seeds("1..3"), Ok(Seeds { first: 1, last: 3 }));
-        assert_eq!(seeds("7..7"), Ok(Seeds { first: 7, last: 7 }));
-        for text in ["", "3", "3..1", "a..b", "1..", "0..18446744073709551615"] {
-            assert!(seeds(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_shard_is_one_of_so_many() {

@@ -346,6 +346,30 @@ fn the_canary_sings_beside_the_whole_catalogue_only() {
 }
 
 #[test]
+fn a_canary_that_hangs_is_exit_code_70_and_stands_in_the_summary() {
+    let place = Place::new();
+    let said = place.windtunnel(&["run", "--out", "out", "--watchdog", "1ms"]).exits(70);
+    assert!(said.err.contains("the canary hangs on the wall"), "{}", said.err);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    assert_eq!((&summary["canary"]["rang"], &summary["verdict"]), (&false.into(), &"inconclusive".into()));
+    assert!(place.read("out/junit.xml").contains("more than 1ms on the wall"));
+}
+
+#[test]
+fn a_run_that_hangs_is_exit_code_70_and_what_was_done_before_it_is_written() {
+    let place = Place::with_small();
+    // Half a day of simulated time: whatever the machine, the watchdog comes first.
+    place.write("long.toml", &SMALL.replace("\"small\"", "\"long\"").replace("\"2s\"", "\"12h\""));
+    let run = ["run", "small.toml", "long.toml", "--seed", "1", "--jobs", "1", "--out", "out", "--watchdog", "5s"];
+    let said = place.windtunnel(&run).exits(70);
+    assert!(said.err.contains("long seed 1 hangs on the wall"), "{}", said.err);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    let runs = summary["runs"].as_array().expect("a list");
+    assert_eq!(runs.len(), 1, "{summary}");
+    assert_eq!((&runs[0]["scenario"], &summary["runs_left_out"]), (&"small".into(), &1.into()));
+}
+
+#[test]
 fn a_mutant_fails_the_run_and_the_output_names_the_checker_and_the_way_back() {
     let place = Place::with_small();
     let args = ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message"];
