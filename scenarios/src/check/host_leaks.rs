@@ -7,6 +7,9 @@
 //! - sockets: a client and a leg are one each;
 //! - bytes in the kernel, where nobody is slow: what is on its way at any instant, at most `queued-bytes` more than before.
 //!
+//! To a proxy that feeds edges, a leg of an edge is a client. What a host holds without a task or a socket of its own is not seen: a timer within a task, a count of references that never
+//! falls to zero, memory.
+//!
 //! Who came, left or moved within `settle` of a look may be half there: for each such event one task and one socket more are borne with.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,8 +25,10 @@ pub(super) struct Holdings {
     facts: Facts,
     /// Hosts and what they hold by the accounts of clients, sources and proxies.
     hosts: BTreeMap<Box<str>, Host>,
-    /// Where each session is, from its dial to its end.
-    sessions: BTreeMap<(ClientId, SessionId), u16>,
+    /// At which proxy each session is, from its dial to its end.
+    sessions: BTreeMap<(ClientId, SessionId), usize>,
+    /// Legs between an edge and a proxy that feeds it: both by their numbers.
+    links: Vec<(usize, usize)>,
     legs: BTreeSet<(SourceId, LegId)>,
     came: BTreeSet<ClientId>,
     over: bool,
@@ -64,6 +69,7 @@ impl Holdings {
             facts: facts.clone(),
             hosts: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            links: Vec::new(),
             legs: BTreeSet::new(),
             came: BTreeSet::new(),
             over: false,
@@ -94,20 +100,45 @@ impl Holdings {
         self.facts.client_hosts.iter().find(|(_, range)| range.contains(&client.0)).map(|(name, _)| name.clone())
     }
 
+    /// The name of a proxy's host.
+    fn proxy(&self, number: usize) -> String {
+        match number.checked_sub(self.facts.middle()).filter(|_| self.facts.is_edge(number)) {
+            Some(edge) => format!("edge-{edge}"),
+            None => format!("proxy-{number}"),
+        }
+    }
+
     fn dials(&mut self, at: At, client: ClientId, session: SessionId, target: u16) {
-        self.sessions.insert((client, session), target);
+        // Clients know the edges only, where there are some.
+        let proxy = usize::from(target) + self.facts.middle();
+        self.sessions.insert((client, session), proxy);
         let came = u64::from(self.came.insert(client));
-        self.changed(at, &format!("proxy-{target}"), |host| host.there += 1);
+        self.changed(at, &self.proxy(proxy), |host| host.there += 1);
         if let Some(home) = self.home(client) {
             self.changed(at, &home, |host| (host.there, host.came) = (host.there + 1, host.came + came));
         }
     }
 
     fn ends(&mut self, at: At, client: ClientId, session: SessionId) {
-        let Some(target) = self.sessions.remove(&(client, session)) else { return };
-        self.changed(at, &format!("proxy-{target}"), |host| host.there = host.there.saturating_sub(1));
+        let Some(proxy) = self.sessions.remove(&(client, session)) else { return };
+        self.changed(at, &self.proxy(proxy), |host| host.there = host.there.saturating_sub(1));
         if let Some(home) = self.home(client) {
             self.changed(at, &home, |host| host.there = host.there.saturating_sub(1));
+        }
+    }
+
+    /// A leg of a proxy comes up or goes down. To a proxy that feeds it an edge is a client.
+    fn leg(&mut self, at: At, proxy: usize, source: SourceId, up: bool) {
+        self.changed(at, &self.proxy(proxy), |host| {
+            host.legs = if up { host.legs + 1 } else { host.legs.saturating_sub(1) };
+        });
+        let Some(middle) = self.facts.proxy_behind(source) else { return };
+        if up {
+            self.links.push((proxy, middle));
+            self.changed(at, &self.proxy(middle), |host| host.there += 1);
+        } else if let Some(place) = self.links.iter().position(|link| *link == (proxy, middle)) {
+            self.links.swap_remove(place);
+            self.changed(at, &self.proxy(middle), |host| host.there = host.there.saturating_sub(1));
         }
     }
 
@@ -119,8 +150,14 @@ impl Holdings {
         if let Some(source) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {
             self.legs.retain(|(of, _)| *of != SourceId(source));
             self.changed(at, target, |host| host.there = 0);
-        } else if let Some(proxy) = target.strip_prefix("proxy-").and_then(|number| number.parse::<u16>().ok()) {
-            self.changed(at, &format!("proxy-{proxy}"), |host| host.legs = 0);
+        } else if let Some(proxy) = self.facts.proxy_named(target) {
+            self.changed(at, target, |host| host.legs = 0);
+            let (gone, left) = std::mem::take(&mut self.links).into_iter().partition(|(edge, _)| *edge == proxy);
+            self.links = left;
+            let gone: Vec<(usize, usize)> = gone;
+            for (_, middle) in gone {
+                self.changed(at, &self.proxy(middle), |host| host.there = host.there.saturating_sub(1));
+            }
         } else if let Some((_, range)) = self.facts.client_hosts.iter().find(|(name, _)| name == target) {
             let gone: Vec<_> = self.sessions.keys().filter(|(client, _)| range.contains(&client.0)).copied().collect();
             gone.into_iter().for_each(|(client, session)| self.ends(at, client, session));
@@ -137,7 +174,7 @@ impl Holdings {
                 .fold((0, 0), |sum, (now, before)| (sum.0 + more(*now, *before), sum.1 + more(*before, *now)));
             (figure + came).saturating_sub(went) + restless
         };
-        let of_clients = !name.starts_with("proxy-") && !name.starts_with("source-");
+        let of_clients = self.facts.client_hosts.iter().any(|(host, _)| host == name);
         let tasks = match of_clients {
             // A client's task outlives its sessions.
             true => explained(before.tasks, &[(now.came.max(before.came), before.came)]),
@@ -178,8 +215,8 @@ impl Checker for Holdings {
             Event::ClientDial { client, session, target } => self.dials(at, *client, *session, *target),
             Event::ClientOpen { client, session, .. } => {
                 // A handshake has become a session.
-                if let Some(target) = self.sessions.get(&(*client, *session)).copied() {
-                    self.changed(at, &format!("proxy-{target}"), |_| {});
+                if let Some(proxy) = self.sessions.get(&(*client, *session)).copied() {
+                    self.changed(at, &self.proxy(proxy), |_| {});
                 }
             }
             Event::ClientRefused { client, session, .. } | Event::ClientClose { client, session, .. } => {
@@ -192,15 +229,14 @@ impl Checker for Holdings {
             Event::SourceClose { source, leg, .. } if self.legs.remove(&(*source, *leg)) => {
                 self.changed(at, &format!("source-{}", source.0), |host| host.there = host.there.saturating_sub(1));
             }
-            Event::ProxyLegUp { proxy, .. } => {
-                self.changed(at, &format!("proxy-{}", proxy.0), |host| host.legs += 1);
-            }
-            Event::ProxyLegDown { proxy, local: Some(_), .. } => {
-                self.changed(at, &format!("proxy-{}", proxy.0), |host| host.legs = host.legs.saturating_sub(1));
-            }
-            // A dial is a socket, too.
-            Event::ProxyDial { proxy, .. } | Event::ProxyLegDown { proxy, local: None, .. } => {
-                self.changed(at, &format!("proxy-{}", proxy.0), |_| {});
+            Event::ProxyLegUp { proxy, source, .. } => self.leg(at, proxy.index(), *source, true),
+            Event::ProxyLegDown { proxy, source, local: Some(_), .. } => self.leg(at, proxy.index(), *source, false),
+            // A dial is a socket, too, at both ends.
+            Event::ProxyDial { proxy, source } | Event::ProxyLegDown { proxy, source, local: None, .. } => {
+                self.changed(at, &self.proxy(proxy.index()), |_| {});
+                if let Some(middle) = self.facts.proxy_behind(*source) {
+                    self.changed(at, &self.proxy(middle), |_| {});
+                }
             }
             Event::FaultStart { kind, target, .. } => self.fault(at, kind, target),
             Event::Phase { phase: Phase::End } => self.over = true,
@@ -233,9 +269,10 @@ impl Checker for Holdings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Tape, check};
+    use super::super::testing::{Tape, check, leg_addr};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
-    use wire::event::{Event, Phase};
+    use wire::event::{Event, Phase, Why};
+    use wire::id::{ProxyId, SourceId};
 
     fn held(tape: Tape, host: &str, tasks: u64, sockets: u64, unsent: u64) -> Tape {
         tape.push(Event::HostGauge { host: host.into(), tasks, sockets, unread: 0, unsent })
@@ -276,6 +313,38 @@ mod tests {
         let tape = held(tape, "source-0", 4, 1, 0).fault(0, "kill", "source-0").heal(0).after(5_000_000);
         check(held(tape.clone(), "source-0", 3, 0, 0), Pass, 2);
         check(held(tape, "source-0", 4, 0, 0), Fail, 2);
+    }
+
+    #[test]
+    fn to_a_proxy_that_feeds_edges_their_legs_are_clients() {
+        // Two proxies feed edge-0, which is proxy 2 of the record; what it has for sources are 2 and 3.
+        let link = |tape: Tape, source: u16, up: bool| {
+            let (proxy, source, local) = (ProxyId(2), SourceId(source), leg_addr(2, source));
+            tape.push(if up {
+                Event::ProxyLegUp { proxy, source, local, epoch: 1, client: None }
+            } else {
+                Event::ProxyLegDown { proxy, source, local: Some(local), why: Why::Reset }
+            })
+        };
+        let tiers = Tape::new("host-leaks = {}").facts(|facts| (facts.proxies, facts.edges) = (3, 1));
+        let before = link(tiers.dial(0).open(0, 0), 2, true).after(2_000_000).phase(Phase::Steady);
+        let before = ["proxy-0", "proxy-1", "edge-0"].into_iter().fold(before, |tape, host| held(tape, host, 5, 2, 0));
+        let moved = link(link(before.clone(), 2, false), 3, true).after(5_000_000);
+        for (host, tasks, sockets, expect) in [
+            ("proxy-0", 4, 1, Pass),
+            ("proxy-0", 5, 1, Fail),
+            ("proxy-1", 6, 3, Pass),
+            ("proxy-1", 6, 4, Fail),
+            ("edge-0", 5, 2, Pass),
+            ("edge-0", 6, 2, Fail),
+        ] {
+            check(held(moved.clone(), host, tasks, sockets, 0), expect, 2);
+        }
+        // One more at the edge; and an edge that ended is no client any more.
+        let came = before.clone().dial(1).open(1, 0).after(5_000_000);
+        check(held(came, "edge-0", 6, 3, 0), Pass, 2);
+        let ended = before.fault(0, "kill", "edge-0").after(5_000_000);
+        check(held(ended, "proxy-0", 5, 2, 0), Fail, 2);
     }
 
     #[test]

@@ -580,9 +580,6 @@ fn faults(rules: &mut Rules<'_>) {
             "write warmup = \"1s\" or more",
         );
     }
-    if scenario.check.host_leaks.is_some() && scenario.edge.is_some() {
-        wrong(rules, "host-leaks", "with a tier of edges it is not known who explains what", "leave it out");
-    }
     if let Some(bound) = scenario.check.recovery {
         let path = ["check".into(), "recovery".into(), "within".into()];
         let budget = bound.within.as_micros().saturating_add(scenario.sources.period.as_micros());
