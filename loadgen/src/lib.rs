@@ -6,6 +6,7 @@
 //!   subscriptions   which symbols a client wants (pure)
 //!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
 //!   backoff     when to try again (pure)
+//!   conversation   what a client says to an echo, so that each piece of it tells whose it is (pure)
 //!   behaviour   what a client does beside listening: pings, asks, changes its mind, breaks the protocol (pure)
 //!   mouth       a handshake of a given speed, and pongs left out
 //!   throttle    a reader of a given speed: real back-pressure on the TCP connection
@@ -24,6 +25,7 @@ mod backoff;
 mod behaviour;
 mod client;
 mod config;
+mod conversation;
 mod mouth;
 mod order;
 pub mod program;

@@ -20,6 +20,7 @@ use wire::ws::{self, CloseFrame, Error, Message};
 use crate::behaviour::Deeds;
 use crate::client::entity;
 use crate::config::{Config, Load};
+use crate::conversation::Speaker;
 use crate::order::Book;
 use crate::requests::{Answered, Next, Requests};
 use crate::summary::{Meter, Shard, Tally};
@@ -42,8 +43,6 @@ pub(crate) enum Ended {
 
 /// Messages handled before the end of the run is looked for again.
 const MESSAGES_A_TURN: usize = 64;
-/// The digits with which a request begins.
-const DIGITS: usize = 20;
 
 /// One session's talk.
 pub(crate) struct Talk<'a, N: Network> {
@@ -260,6 +259,7 @@ impl<'a, N: Network> Talk<'a, N> {
 
     /// Sends the requests whose instants have come.
     fn send_due(&mut self) -> Result<(), Error> {
+        let speaker = self.speaker();
         let Some(requests) = &mut self.requests else { return Ok(()) };
         let now = Instant::now();
         for _ in 0..MESSAGES_A_TURN {
@@ -271,7 +271,7 @@ impl<'a, N: Network> Talk<'a, N> {
                 }
                 Next::Send { n, late } => (n, late),
             };
-            let text = format!("{n:020}{}", "x".repeat(self.config.request_bytes.saturating_sub(DIGITS)));
+            let text = speaker.say(n, self.config.request_bytes);
             self.session.start_send_unpin(Message::text(text))?;
             self.unflushed = true;
             self.tally.counts.requests += 1;
@@ -307,12 +307,9 @@ impl<'a, N: Network> Talk<'a, N> {
 
     /// Whether the text is an answer to one of our requests.
     fn hear_echo(&mut self, text: &str) -> bool {
+        let speaker = self.speaker();
         let Some(requests) = &mut self.requests else { return false };
-        let Some((digits, filler)) = text.split_at_checked(DIGITS) else { return false };
-        let Ok(n) = digits.parse::<u64>() else { return false };
-        if text.len() != self.config.request_bytes.max(DIGITS) || filler.bytes().any(|byte| byte != b'x') {
-            return false;
-        }
+        let Some(n) = speaker.hear(text, self.config.request_bytes) else { return false };
         let Some(Answered { latency, in_order }) = requests.answered(n, Instant::now()) else {
             self.tally.counts.duplicates += 1;
             return true;
@@ -328,9 +325,19 @@ impl<'a, N: Network> Talk<'a, N> {
     }
 
     fn garbled(&mut self, bytes: usize) {
+        self.not_understood(bytes, None);
+    }
+
+    /// Something came that cannot be read, or that another client said.
+    fn not_understood(&mut self, bytes: usize, of: Option<ClientId>) {
         self.tally.counts.garbled += 1;
         let (client, session) = (self.client, self.session_id);
-        self.observer.record(|| Event::ClientGarbled { client, session, bytes: bytes as u64 });
+        self.observer.record(|| Event::ClientGarbled { client, session, bytes: bytes as u64, of });
+    }
+
+    /// Whose requests ours are.
+    fn speaker(&self) -> Speaker {
+        Speaker { client: self.client, session: self.session_id }
     }
 
     /// An error of the session as an end.

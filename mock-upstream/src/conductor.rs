@@ -116,6 +116,7 @@ impl<'a> Stage<'a> {
                 self.tell(News::Garbage(self.garbage));
                 self.garbage = self.garbage.wrapping_add(1);
             }
+            Effect::Oversized(bytes) => self.tell(News::Oversized(bytes)),
             Effect::KeyLimit(limit) => {
                 self.shared.key_limit.store(limit.map_or(NO_KEY_LIMIT, u64::from), Ordering::Relaxed);
             }

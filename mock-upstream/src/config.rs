@@ -10,7 +10,7 @@ use wire::tick::{N_MAX, Padding, Schedule, ScheduleError};
 use wire::ws::{Fragments, Limits};
 
 use crate::counters::Counters;
-use crate::script::Script;
+use crate::script::{Action, Script};
 
 /// What a source does with its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -128,7 +128,11 @@ impl Config {
         let tick = self.padding.max() + TICK_BYTES;
         let frames = self.fragments.map_or(1, |fragments| tick.div_ceil(fragments.bytes.max(1)));
         let batch = self.symbols.len().saturating_mul(tick + frames * FRAME_BYTES);
-        let room = self.limits.write_buffer.saturating_add(batch);
+        let oversized = self.script.steps.iter().map(|step| match step.action {
+            Action::Oversized { bytes } => 2 * bytes as usize,
+            _ => 0,
+        });
+        let room = self.limits.write_buffer.saturating_add(batch).saturating_add(oversized.max().unwrap_or(0));
         Limits { write_buffer_max: self.limits.write_buffer_max.max(room), ..self.limits }
     }
 

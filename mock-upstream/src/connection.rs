@@ -19,7 +19,7 @@ use wire::feed::v2::{Guest, Said};
 use wire::feed::{KEY_LIMIT_TEXT, Request};
 use wire::id::{LegId, Symbol};
 use wire::net::ByteStream;
-use wire::tick::Tick;
+use wire::tick::{PADDING_MAX, Padding, Tick};
 use wire::ws::{self, Answer, CloseFrame, Error, Fragments, Message, Session};
 
 use crate::batch::Batch;
@@ -200,6 +200,13 @@ impl<S: ByteStream> Connection<'_, S> {
                             return lost(&error);
                         }
                     }
+                    Ok(News::Oversized(bytes)) => {
+                        let message = self.oversized(bytes as usize);
+                        self.unflushed = true;
+                        if let Err(error) = put(&mut self.session, message, config.fragments) {
+                            return lost(&error);
+                        }
+                    }
                     Err(RecvError::Lagged(_)) => {
                         config.counters.add_overflowed(1);
                         return End::Reset;
@@ -239,6 +246,20 @@ impl<S: ByteStream> Connection<'_, S> {
         let tick = Tick { symbol: config.symbols[*self.wanted.first()?], n: 0 };
         let encode = if config.mode == Mode::V2 { Tick::encode_v2 } else { Tick::encode };
         Some(encode(&tick, config.seed, self.shared.schedule))
+    }
+
+    /// A message of so many bytes, or some more where no tick is so small: a tick, so that who takes it takes it for one.
+    fn oversized(&self, bytes: usize) -> Message {
+        let config = &self.shared.config;
+        let Some(place) = self.wanted.first() else { return Message::text("x".repeat(bytes)) };
+        let tick = Tick { symbol: config.symbols[*place], n: 0 };
+        let encode = if config.mode == Mode::V2 { Tick::encode_v2_padded } else { Tick::encode_padded };
+        let with = |filler: usize| {
+            let filler = u32::try_from(filler).unwrap_or(PADDING_MAX).clamp(1, PADDING_MAX);
+            let padding = Padding::between(filler, filler).unwrap_or_default();
+            encode(&tick, config.seed, self.shared.schedule, padding)
+        };
+        Message::text(with(bytes.saturating_sub(with(1).len()) + 1))
     }
 
     /// Hands the wanted part of a batch to the session.

@@ -62,6 +62,11 @@ pub enum Action {
     ResetAll,
     /// Sends each connection one message that is no tick. They come in turn: broken JSON, binary, a tick that breaks off, a JSON of another kind.
     Garbage,
+    /// Sends each connection one message of so many bytes: a tick that is none of its feed's, with as much filler as that takes.
+    Oversized {
+        /// Of the payload.
+        bytes: u32,
+    },
     /// Denies new subscriptions (v2).
     Deny {
         /// To this symbol only; None: to all.

@@ -27,6 +27,8 @@ pub(crate) enum News {
     Reset,
     /// The number of the message, from 0.
     Garbage(u32),
+    /// A message of so many bytes.
+    Oversized(u32),
 }
 
 /// What the conductor and all connections share.

@@ -122,7 +122,7 @@ pub struct Limits {
     pub source_buffer: usize,
     /// The largest message that a client may send; a larger one closes it with 1009. Default 16 KiB in fan-out, where clients only subscribe; relay sets 256 KiB.
     pub client_message_max: usize,
-    /// The largest message that a source may send; a larger one ends its leg. Default 256 KiB.
+    /// The largest message that a source may send; with a larger one it is told 1009, and its leg ends. Default 256 KiB.
     pub source_message_max: usize,
     /// How long a closing handshake may take before the connection is reset. Default 1 s.
     pub close_timeout: Duration,

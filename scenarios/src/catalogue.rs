@@ -127,6 +127,9 @@ static ALL: &[Entry] = entries![
     "resume-after-a-tunnel",
     "hot-late-twin-dies",
     "large-messages",
+    "fragmented-messages",
+    "oversized-from-a-source",
+    "relay-conversations",
 ];
 
 /// The whole catalogue, in the order in which it runs.

@@ -383,6 +383,9 @@ pub struct Clients {
     /// What they do beside listening. Default: nothing.
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// Bytes of a request to an echo; none: 64.
+    #[serde(default)]
+    pub request_bytes: Option<u32>,
     /// Hosts that the group is spread over. Default: one for each 250 clients.
     #[serde(default)]
     pub hosts: Option<u16>,

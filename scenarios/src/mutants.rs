@@ -4,12 +4,13 @@
 //! them at least, in each seed) and those that may; a blame on anyone else is a checker's mistake. Many are bugs that real proxies had.
 
 mod answers;
-mod leaks;
+mod frames;
 mod life;
 mod messages;
 pub mod proof;
 mod queues;
 mod rules;
+mod world;
 
 use proxy::{Config, Policies};
 use reports::gate::{Change, Gate};
@@ -20,7 +21,7 @@ use crate::campaign::Job;
 use crate::engine::Options;
 use crate::model::{Engine, Scenario};
 
-pub(crate) use self::leaks::{Leak, Leaky};
+pub(crate) use self::world::{Wrong, WrongWorld};
 
 /// One planted bug.
 #[derive(Clone, Copy)]
@@ -57,9 +58,9 @@ pub struct Judged {
 }
 
 impl Mutant {
-    /// What the world that its proxy runs in does not give back, if that is the bug.
-    pub(crate) fn leak(&self) -> Option<Leak> {
-        leaks::LEAKS.iter().find(|(name, _)| *name == self.name).map(|(_, leak)| *leak)
+    /// What is wrong with the world that its proxy runs in, if that is the bug.
+    pub(crate) fn world(&self) -> Option<Wrong> {
+        world::WORLDS.iter().find(|(name, _)| *name == self.name).map(|(_, wrong)| *wrong)
     }
 
     /// Whether it breaks nothing, and only drifts: what must see it are metrics, held against a baseline.
@@ -602,7 +603,7 @@ const ALL: &[Mutant] = &[
         must: &["host-leaks"],
         may: &[],
         order: 0,
-        plant: leaks::nothing_else,
+        plant: world::nothing_else,
     },
     Mutant {
         name: "keeps-the-socket-of-each-leg",
@@ -611,7 +612,7 @@ const ALL: &[Mutant] = &[
         must: &["host-leaks"],
         may: &["upstream-connections", "no-silent-gap", "subscription-dedup"],
         order: 0,
-        plant: leaks::nothing_else,
+        plant: world::nothing_else,
     },
     Mutant {
         name: "slow-client-holds-all",
@@ -900,6 +901,60 @@ const ALL: &[Mutant] = &[
         may: &["no-silent-gap", "symbol-order", "no-duplicates", "convergence"],
         order: 0,
         plant: messages::drops_half_a_message,
+    },
+    Mutant {
+        name: "loses-the-last-fragment",
+        about: "Of a message in several frames the last one is lost, and the message is over with the one before.",
+        scenario: "fragmented-messages",
+        must: &["no-loss"],
+        may: &["no-silent-gap", "convergence"],
+        order: 0,
+        plant: world::nothing_else,
+    },
+    Mutant {
+        name: "takes-a-fragment-for-all",
+        about: "The first frame of a message is taken for the whole, and the rest of it for nothing.",
+        scenario: "fragmented-messages",
+        must: &["no-loss"],
+        may: &["no-silent-gap", "convergence"],
+        order: 0,
+        plant: world::nothing_else,
+    },
+    Mutant {
+        name: "starts-anew-after-a-ping",
+        about: "A ping between two frames of a message ends it: what came before is forgotten.",
+        scenario: "fragmented-messages",
+        must: &["no-loss"],
+        may: &["no-silent-gap", "convergence"],
+        order: 0,
+        plant: world::nothing_else,
+    },
+    Mutant {
+        name: "mixes-fragments",
+        about: "A frame in the middle of a message is that of another message, as the buffer was given back too soon.",
+        scenario: "relay-conversations",
+        must: &["no-leakage"],
+        may: &["payload-intact"],
+        order: 0,
+        plant: world::nothing_else,
+    },
+    Mutant {
+        name: "passes-on-what-is-too-big",
+        about: "What a source sends is taken, and handed on, however large it is.",
+        scenario: "oversized-from-a-source",
+        must: &["strictness"],
+        may: &["payload-intact", "no-silent-gap", "symbol-order", "no-duplicates"],
+        order: 0,
+        plant: messages::passes_on_what_is_too_big,
+    },
+    Mutant {
+        name: "closes-clients-over-a-large-message",
+        about: "A leg that ends as its source sent too much takes all clients along.",
+        scenario: "oversized-from-a-source",
+        must: &["no-client-close"],
+        may: &["convergence", "no-silent-gap"],
+        order: 0,
+        plant: queues::closes_at_failover,
     },
     Mutant {
         name: "panics",

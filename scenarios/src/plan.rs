@@ -80,6 +80,8 @@ pub struct Planned {
     pub code: Option<u16>,
     /// Between two messages of a source that are no ticks.
     pub every: Duration,
+    /// The size of a source's message that is larger than the proxy takes.
+    pub bytes: u32,
 }
 
 /// When a fault begins.
@@ -139,6 +141,7 @@ impl Plan {
         let recovery_at = steady_at + scenario.steady.as_duration();
         let end_at = recovery_at + scenario.recovery.as_duration();
         let names = Names::new(scenario);
+        let too_big = scenario.proxy.limits().source_message_max as u64 + 1;
         let mut triggers = Vec::new();
         let mut faults = Vec::new();
         for fault in &scenario.faults {
@@ -149,7 +152,7 @@ impl Plan {
                 }
                 None => Start::At(steady_at + fault.at.unwrap_or_default().as_duration()),
             };
-            faults.extend(planned(fault, &names, start));
+            faults.extend(planned(fault, &names, start, too_big));
         }
         Self {
             client_hosts: client_hosts(&scenario.clients),
@@ -294,8 +297,8 @@ impl Plan {
     }
 }
 
-/// A fault of the scenario on each of its targets.
-fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
+/// A fault of the scenario on each of its targets. A message of so many bytes is `too_big` for the proxy.
+fn planned(fault: &Fault, names: &Names, start: Start, too_big: u64) -> Vec<Planned> {
     let lasts = fault.lasts.map(crate::span::Span::as_duration);
     let apart = fault.stagger.unwrap_or_default().as_duration();
     let one = |(place, target): (usize, String)| {
@@ -315,6 +318,7 @@ fn planned(fault: &Fault, names: &Names, start: Start) -> Vec<Planned> {
             changes,
             code: fault.code,
             every: fault.garbage_every(),
+            bytes: u32::try_from(fault.bytes.unwrap_or(too_big)).unwrap_or(u32::MAX),
         }
     };
     // A target that names nobody was refused before, or the file was not checked: then nothing happens.

@@ -274,6 +274,9 @@ pub enum Event {
         session: SessionId,
         /// The length of the message, in bytes.
         bytes: u64,
+        /// The client to whose conversation with an echo a piece of it belongs, where it is another's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<ClientId>,
     },
     /// A client's session ended.
     ClientClose {

@@ -15,8 +15,14 @@ impl<N: Network> Talk<'_, N> {
     /// Takes a text.
     pub(super) fn hear_text(&mut self, text: &str) -> Result<(), Error> {
         let first = !std::mem::replace(&mut self.greeted, true);
-        if self.requests.is_some() && self.hear_echo(text) {
-            return Ok(());
+        if self.requests.is_some() {
+            if self.hear_echo(text) {
+                return Ok(());
+            }
+            if let Some(of) = self.speaker().stranger(text) {
+                self.not_understood(text.len(), Some(of));
+                return Ok(());
+            }
         }
         if self.strong {
             if let Ok(message) = Strong::decode(text) {

@@ -3,7 +3,7 @@
 //! ```toml
 //! [[step]]
 //! at = "5s"          # since the start; ms, s, m
-//! do = "stall"       # stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit, deny, reject-logins, symbol-limit
+//! do = "stall"       # stall, refuse, slam, silence, close-all, reset-all, garbage, oversized, key-limit, deny, reject-logins, symbol-limit
 //! for = "2s"         # stall, refuse, slam, silence, deny, reject-logins
 //!
 //! [[step]]
@@ -11,7 +11,7 @@
 //! do = "close-all"
 //! code = 1012        # optional
 //! ```
-//! `silence` and `deny` take an optional `symbol`, `key-limit` and `symbol-limit` an optional `limit`.
+//! `silence` and `deny` take an optional `symbol`, `key-limit` and `symbol-limit` an optional `limit`; `oversized` needs `bytes`.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 use wire::id::Symbol;
+use wire::tick::PADDING_MAX;
 
 use super::{Action, Script, Step};
 
@@ -52,6 +53,7 @@ struct Entry {
     code: Option<Spanned<u16>>,
     symbol: Option<Spanned<String>>,
     limit: Option<Spanned<u32>>,
+    bytes: Option<Spanned<u32>>,
 }
 
 type Fault = (Range<usize>, String);
@@ -81,7 +83,7 @@ fn place(text: &str, span: Range<usize>, message: String) -> ScriptError {
 
 fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
     let whole = entry.span();
-    let Entry { at, what, for_, code, symbol, limit } = entry.into_inner();
+    let Entry { at, what, for_, code, symbol, limit, bytes } = entry.into_inner();
     let at = duration(&at)?;
     let word = what.get_ref().as_str();
     let wants = match word {
@@ -90,8 +92,9 @@ fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
         "close-all" => &["code"],
         "reset-all" | "garbage" => &[],
         "key-limit" | "symbol-limit" => &["limit"],
+        "oversized" => &["bytes"],
         other => {
-            let known = "stall, refuse, slam, silence, close-all, reset-all, garbage, key-limit, deny, reject-logins, symbol-limit";
+            let known = "stall, refuse, slam, silence, close-all, reset-all, garbage, oversized, key-limit, deny, reject-logins, symbol-limit";
             return Err((what.span(), format!("unknown action {other:?}: expected one of {known}")));
         }
     };
@@ -100,6 +103,7 @@ fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
         ("code", code.as_ref().map(Spanned::span)),
         ("symbol", symbol.as_ref().map(Spanned::span)),
         ("limit", limit.as_ref().map(Spanned::span)),
+        ("bytes", bytes.as_ref().map(Spanned::span)),
     ];
     for (key, span) in given {
         if let Some(span) = span
@@ -123,6 +127,11 @@ fn step(entry: Spanned<Entry>) -> Result<Step, Fault> {
         "close-all" => Action::CloseAll { code: code.map(|code| lawful(&code)).transpose()? },
         "reset-all" => Action::ResetAll,
         "garbage" => Action::Garbage,
+        "oversized" => match bytes.map(|bytes| (bytes.span(), bytes.into_inner())) {
+            Some((_, bytes)) if bytes <= PADDING_MAX => Action::Oversized { bytes },
+            Some((span, bytes)) => return Err((span, format!("{bytes} bytes: at most {PADDING_MAX}"))),
+            None => return Err((whole, "oversized needs bytes = 300000".to_owned())),
+        },
         _ => Action::KeyLimit(limit.map(Spanned::into_inner)),
     };
     Ok(Step { at, action })
@@ -159,6 +168,7 @@ mod tests {
         let s = Duration::from_secs;
         check("", Ok(&[]));
         check("[[step]]\nat='1s'\ndo='stall'\nfor='2s'\n", Ok(&[Action::Stall { for_: s(2) }]));
+        check("[[step]]\nat='1s'\ndo='oversized'\nbytes=9\n", Ok(&[Action::Oversized { bytes: 9 }]));
         check("[[step]]\nat='1s'\ndo='close-all'\n", Ok(&[Action::CloseAll { code: None }]));
         check(
             "[[step]]\nat='0ms'\ndo='deny'\nfor='1m'\nsymbol='A'\n[[step]]\nat='0s'\ndo='symbol-limit'\nlimit=2\n[[step]]\nat='1s'\ndo='reject-logins'\nfor='2s'",
@@ -178,11 +188,14 @@ mod tests {
     fn mistakes_are_named_with_their_place() {
         check(
             "[[step]]\nat='1s'\ndo='garbage'\nfro='2s'\n",
-            Err("4:1: unknown field `fro`, expected one of `at`, `do`, `for`, `code`, `symbol`, `limit`"),
+            Err("4:1: unknown field `fro`, expected one of `at`, `do`, `for`, `code`, `symbol`, `limit`, `bytes`"),
         );
         check("[[step]]\nat='1x'\ndo='garbage'\n", Err("2:4: \"1x\" is not a duration: write 500ms, 2s or 1.5m"));
         check("[[step]]\nat='1s'\ndo='garbage'\nfor='2s'\n", Err("4:5: garbage takes no \"for\""));
         check("[[step]]\nat='1s'\ndo='close-all'\ncode=1006\n", Err("4:6: close code 1006 may not cross the wire"));
+        check("\n[[step]]\nat='1s'\ndo='oversized'\n", Err("2:1: oversized needs bytes = 300000"));
+        check("[[step]]\nat='1s'\ndo='oversized'\nbytes=16777217\n", Err("4:7: 16777217 bytes: at most 16777216"));
+        check("[[step]]\nat='1s'\ndo='garbage'\nbytes=5\n", Err("4:7: garbage takes no \"bytes\""));
         check("\n[[step]]\nat='1s'\ndo='stall'\n", Err("2:1: stall needs for = \"2s\""));
         assert!(Script::from_toml("[[step]]\nat='1s'\ndo='stal'\n").unwrap_err().message.starts_with("unknown action"));
     }

@@ -20,6 +20,7 @@ pub(crate) enum Effect {
     Close(Option<u16>),
     Reset,
     Garbage,
+    Oversized(u32),
     KeyLimit(Option<u32>),
     /// A span begins (true) or ends, for one symbol or for all.
     Deny(Option<Symbol>, bool),
@@ -55,6 +56,7 @@ impl Timeline {
                 Action::CloseAll { code } => rest.push((at, Effect::Close(*code))),
                 Action::ResetAll => rest.push((at, Effect::Reset)),
                 Action::Garbage => rest.push((at, Effect::Garbage)),
+                Action::Oversized { bytes } => rest.push((at, Effect::Oversized(*bytes))),
                 Action::KeyLimit(limit) => rest.push((at, Effect::KeyLimit(*limit))),
             }
         }

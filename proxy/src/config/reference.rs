@@ -421,7 +421,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "The largest message from a client; beyond it 1009. In relay the default is 262144.",
         |c| c.limits.client_message_max.into();
     "limits.source_message_max", "bytes", "1 or more", NewLegs,
-        "The largest message from a source; beyond it its leg ends.",
+        "The largest message from a source; beyond it the source is told 1009, its leg ends, and the next takes over.",
         |c| c.limits.source_message_max.into();
     "limits.close_timeout", "time", "0 or more", AtOnce,
         "How long a closing handshake may take before the connection is reset.",

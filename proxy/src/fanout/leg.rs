@@ -26,6 +26,7 @@ use crate::lock::lock;
 use crate::meter::Held;
 use crate::policy::Unread;
 use crate::pool::Pick;
+use crate::relay::ending::{Parting, part, reproach};
 use crate::tls::NetStream;
 
 /// What the legs before the next one showed.
@@ -121,6 +122,7 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
                 flushing: false,
                 had_data: false,
                 lost_at: memory.lost_at,
+                reproach: None,
                 dialect: dialect(&config),
                 key: 0,
                 read: Vec::new(),
@@ -129,12 +131,23 @@ async fn attempt<N: Network>(context: &Context<N>, source: SourceId, memory: &mu
             };
             let why = life.run().await;
             context.hub.close_leg(life.key);
+            let reproach = life.reproach.take();
             let (up_since, had_data) = (life.up_since, life.had_data);
             wire::reached!("leg lost before it was up", if up_since.is_none());
             wire::reached!("leg given up as stale", if why == Why::Stale);
             wire::reached!("leg refused for its key", if why == Why::KeyLimit);
             memory.lost_at = life.lost_at.or(up_since.map(|_| Instant::now()));
-            drop(life);
+            match reproach {
+                // Said without keeping the next leg waiting.
+                Some(frame) => {
+                    let Life { session, .. } = life;
+                    let patience = limits.close_timeout;
+                    context.net.spawn("parting", async move {
+                        let _ = tokio::time::timeout(patience, part(session, Parting::Close(Some(frame)))).await;
+                    });
+                }
+                None => drop(life),
+            }
             tracing::warn!(%source, url = ask.url, ?why, "lost the leg to a source");
             if !matches!(why, Why::Shutdown | Why::Superseded) {
                 context.failed(source, format_args!("lost the leg: {why:?}"));
@@ -176,6 +189,8 @@ struct Life<'c, N: Network> {
     flushing: bool,
     had_data: bool,
     lost_at: Option<Instant>,
+    /// What the source is told that broke the protocol.
+    reproach: Option<CloseFrame>,
     dialect: Dialect,
     /// Its place in the hub.
     key: LegKey,
@@ -302,6 +317,8 @@ impl<N: Network> Life<'_, N> {
             None => return Err(Why::Closed),
             Some(Err(error)) => {
                 tracing::debug!(source = %self.source, %error, "session with a source broke");
+                wire::reached!("source sent a message that is too big", if matches!(error, wire::ws::Error::Capacity(_)));
+                self.reproach = reproach(&error);
                 return Err(dial::why_of_session(&error));
             }
             Some(Ok(message)) => message,

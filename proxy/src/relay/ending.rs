@@ -38,7 +38,7 @@ pub(super) fn source_lost() -> CloseFrame {
 }
 
 /// What a source is told whose session failed with this error; None where nobody is there to hear it.
-pub(super) fn reproach(error: &Error) -> Option<CloseFrame> {
+pub(crate) fn reproach(error: &Error) -> Option<CloseFrame> {
     if wire::ws::is_disconnect(error) {
         return None;
     }
@@ -48,7 +48,7 @@ pub(super) fn reproach(error: &Error) -> Option<CloseFrame> {
 
 /// What a source is told at the end of its leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Parting {
+pub(crate) enum Parting {
     /// Nothing: it is gone, or hears nothing.
     Silent,
     /// The answer to its own Close frame, which the session has ready.
@@ -59,7 +59,7 @@ pub(super) enum Parting {
 
 /// Says it, and reads on until the source closes the connection: a socket closed over unread bytes is reset, and the reset would overtake what was said. It
 /// has no deadline of its own.
-pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut session: Session<S>, parting: Parting) {
+pub(crate) async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut session: Session<S>, parting: Parting) {
     match parting {
         Parting::Silent => return,
         Parting::Answer => {}

@@ -1,4 +1,5 @@
-//! `no-leakage`: a client gets only what it asked for, only while its session is open, and nothing of a symbol that it was told is denied.
+//! `no-leakage`: a client gets only what it asked for, only while its session is open, and nothing of a symbol that it was told is denied. Of an echo it gets the answers
+//! to what it said, and no piece of what another said.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use super::{At, Checker, Facts, Findings};
 /// How long after a symbol was given up what was on the way may still come.
 const ON_THE_WAY_US: u64 = 250_000;
 
-/// The checker. A check is a delivery, a gap notice or an answer to a resume.
+/// The checker. A check is a delivery, a gap notice, an answer to a resume or an answer of an echo.
 #[derive(Default)]
 pub(super) struct Private {
     /// The open session by client.
@@ -83,6 +84,16 @@ impl Checker for Private {
                     findings.violation(at, &[], || format!("{client} {session} got {symbol}, which it is denied"));
                 }
             }
+            Event::ClientEcho { client, session, n, .. } => {
+                findings.check();
+                if get(&self.open, at.client) != Some(*session) {
+                    findings.violation(at, &[], || format!("{client} got answer {n} in {session}, which is not open"));
+                }
+            }
+            Event::ClientGarbled { client, session, of: Some(of), .. } => {
+                findings.check();
+                findings.violation(at, &[], || format!("{client} {session} got a piece of what {of} said"));
+            }
             _ => {}
         }
     }
@@ -108,6 +119,8 @@ fn get(sessions: &[Option<SessionId>], number: u32) -> Option<SessionId> {
 mod tests {
     use super::super::testing::{Tape, check};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
+    use wire::event::Event;
+    use wire::id::{ClientId, SessionId};
 
     fn tape() -> Tape {
         Tape::new("no-leakage = {}")
@@ -148,6 +161,16 @@ mod tests {
         check(gone.clone().after(200_000).deliver(0, 0, 1), Pass, 1);
         check(gone.clone().after(300_000).deliver(0, 0, 1), Fail, 1);
         check(gone.after(300_000).subscribe(0, 0).deliver(0, 0, 1), Pass, 1);
+    }
+
+    #[test]
+    fn a_piece_of_another_s_conversation_fails() {
+        let (client, session) = (ClientId(0), SessionId(0));
+        let answer = Event::ClientEcho { client, session, n: 0, latency_us: 5 };
+        let garbled = |of: Option<u32>| Event::ClientGarbled { client, session, bytes: 9, of: of.map(ClientId) };
+        check(tape().open(0, 0).push(answer.clone()).push(garbled(None)), Pass, 1);
+        check(tape().open(0, 0).push(answer.clone()).push(garbled(Some(1))), Fail, 2);
+        check(tape().push(answer), Fail, 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use wire::event::Event;
 
 use super::{At, Checker, Facts, Findings, Origin};
 
-/// The checker. A check is a delivery or something unreadable.
+/// The checker. A check is a delivery, an answer of an echo, or something unreadable.
 pub(super) struct Intact {
     ledger: bool,
     forgotten: u64,
@@ -29,7 +29,9 @@ impl Checker for Intact {
                 }
                 self.forgotten += u64::from(at.origin == Origin::Forgotten);
             }
-            Event::ClientGarbled { client, session, bytes } => {
+            // A client takes none for an answer that is not, byte for byte, what it asked.
+            Event::ClientEcho { .. } => findings.check(),
+            Event::ClientGarbled { client, session, bytes, .. } => {
                 findings.check();
                 findings.violation(at, &[], || format!("{client} {session} got {bytes} bytes that it cannot read"));
             }
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn garbage_fails() {
-        let garbled = Event::ClientGarbled { client: ClientId(0), session: SessionId(0), bytes: 3 };
+        let garbled = Event::ClientGarbled { client: ClientId(0), session: SessionId(0), bytes: 3, of: None };
         check(tape().push(garbled), Fail, 1);
     }
 

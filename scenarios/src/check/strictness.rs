@@ -2,13 +2,21 @@
 //!
 //! What is broken is known beforehand ([`Offender`]): the protocol, by an event; the key, with the first subscription of a session; the origin, with each handshake. A client that keeps to
 //! the rules is never closed with a code that says it does not.
+//!
+//! A source that sends more than the proxy takes ([`OVERSIZED`]) is told so on each of its legs, with 1009.
+
+use std::collections::BTreeMap;
 
 use wire::close;
 use wire::event::{Event, Phase, Side};
+use wire::id::{LegId, SourceId};
 
 use super::facts::Offender;
 use super::objectives::life::Strictness;
 use super::{At, Checker, Facts, Findings};
+
+/// The fault in which a source sends each of its legs more than the proxy takes.
+const OVERSIZED: &str = "oversized";
 
 /// The checker. A check is an offence that has its outcome, or should have it.
 pub(super) struct Strict {
@@ -16,6 +24,8 @@ pub(super) struct Strict {
     facts: Facts,
     /// By client: when it broke the rules in its open session, the event, and who it is.
     pending: Vec<Option<(u64, u64, u32)>>,
+    /// Open legs: when their source offended over them, and the event.
+    legs: BTreeMap<(SourceId, LegId), Option<(u64, u64)>>,
     /// Other faults in force.
     faults: u32,
     over: bool,
@@ -23,7 +33,32 @@ pub(super) struct Strict {
 
 impl Strict {
     pub(super) fn new(bound: Strictness, facts: &Facts) -> Self {
-        Self { within_us: bound.within.as_micros(), facts: facts.clone(), pending: Vec::new(), faults: 0, over: false }
+        let within_us = bound.within.as_micros();
+        Self { within_us, facts: facts.clone(), pending: Vec::new(), legs: BTreeMap::new(), faults: 0, over: false }
+    }
+
+    /// A source sends more than the proxy takes, over all its legs.
+    fn oversized(&mut self, at: At, target: &str) {
+        let of_target = |source: SourceId| target.strip_prefix("source-") == Some(source.index().to_string().as_str());
+        for (_, pending) in self.legs.iter_mut().filter(|((source, _), _)| of_target(*source)) {
+            pending.get_or_insert((at.us, at.event));
+        }
+    }
+
+    fn leg_closed(&mut self, at: At, leg: (SourceId, LegId), by: Side, code: Option<u16>, findings: &mut Findings) {
+        let Some((since_us, event)) = self.legs.remove(&leg).flatten() else { return };
+        findings.check();
+        let (source, after_us) = (leg.0, at.us - since_us);
+        let said = code.map_or_else(|| "no Close frame".to_owned(), |code| code.to_string());
+        if after_us > self.within_us {
+            let late =
+                || format!("{source} sent more than is taken of it, and its leg was there for {after_us} us more");
+            findings.violation(at, &[event], late);
+        } else if by != Side::Peer || code != Some(close::MESSAGE_TOO_BIG) {
+            findings.violation(at, &[event], || {
+                format!("{source} sent more than is taken of it, and its leg ends with {said}, not with 1009")
+            });
+        }
     }
 
     fn offends(&mut self, at: At, client: u32) {
@@ -70,6 +105,19 @@ impl Strict {
                 findings.violation(end, &[event], || format!("c{client} broke the rules, and is still there"));
             }
         }
+        for ((source, _), pending) in std::mem::take(&mut self.legs) {
+            let Some((since_us, event)) = pending.filter(|(since_us, _)| end.us > since_us + self.within_us) else {
+                continue;
+            };
+            findings.check();
+            let still = || {
+                format!(
+                    "{source} sent more than is taken of it {} us ago, and its leg is still there",
+                    end.us - since_us
+                )
+            };
+            findings.violation(end, &[event], still);
+        }
     }
 }
 
@@ -97,7 +145,18 @@ impl Checker for Strict {
                 }
             }
             Event::ClientClose { client, by, code, .. } => self.closed(at, client.0, *by, *code, findings),
-            Event::FaultStart { .. } => self.faults += 1,
+            Event::SourceOpen { source, leg, .. } => {
+                self.legs.insert((*source, *leg), None);
+            }
+            Event::SourceClose { source, leg, by, code } => {
+                self.leg_closed(at, (*source, *leg), *by, *code, findings);
+            }
+            Event::FaultStart { kind, target, .. } => {
+                self.faults += 1;
+                if &**kind == OVERSIZED {
+                    self.oversized(at, target);
+                }
+            }
             Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
             Event::Phase { phase: Phase::End } => {
                 self.late(at, findings);
@@ -116,8 +175,10 @@ impl Checker for Strict {
 #[cfg(test)]
 mod tests {
     use super::super::facts::Offender;
-    use super::super::testing::{Tape, check};
+    use super::super::testing::{Tape, check, leg_addr};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
+    use wire::event::{Event, Side};
+    use wire::id::{LegId, SourceId};
 
     /// Client 1 breaks the protocol, client 2 has a wrong key, client 3 a wrong origin.
     fn tape() -> Tape {
@@ -152,6 +213,23 @@ mod tests {
         check(tape().offend(1).after(1_100_000).close_by_peer(1, Some(1002)), Fail, 1);
         check(tape().offend(1).after(1_100_000), Fail, 1);
         check(tape().offend(1).after(900_000), Inconclusive, 0);
+    }
+
+    #[test]
+    fn a_source_that_sends_too_much_is_told_1009_on_each_leg_in_time() {
+        let closed = |leg, by, code| Event::SourceClose { source: SourceId(1), leg: LegId(leg), by, code };
+        let tape = || {
+            let open = |leg| Event::SourceOpen { source: SourceId(1), leg: LegId(leg), peer: leg_addr(0, 1) };
+            tape().push(open(0)).push(open(1)).fault(0, "oversized", "source-1").after(10_000)
+        };
+        let good = || tape().push(closed(0, Side::Peer, Some(1009)));
+        check(good().push(closed(1, Side::Peer, Some(1009))), Pass, 2);
+        for (by, code) in [(Side::Own, Some(1009)), (Side::Peer, None), (Side::Peer, Some(1002))] {
+            check(good().push(closed(1, by, code)), Fail, 2);
+        }
+        check(good().after(1_100_000).push(closed(1, Side::Peer, Some(1009))), Fail, 2);
+        check(good().after(1_100_000), Fail, 2);
+        check(self::tape().fault(0, "oversized", "source-0").after(1_100_000), Inconclusive, 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::driver;
 use super::reins::Reins;
 use crate::engine::Options;
 use crate::model::{self, Consumed, Engine, FaultKind, ProxyMode, SlowClient, SourceMode, Subscriptions, Waves, Zipf};
-use crate::mutants::{Leaky, Mutant};
+use crate::mutants::{Mutant, WrongWorld};
 use crate::plan::{ClientHost, PROXY_PORT, Plan, Planned, SOURCE_PORT, Start, source_host};
 use crate::recorder::Recorder;
 use crate::span::Span;
@@ -65,8 +65,8 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
                     Some(mutant) => (mutant.plant)(&mut policies, config),
                     None => config,
                 };
-                match mutant.and_then(Mutant::leak) {
-                    Some(leak) => play(index, config, policies, Leaky::new(net, leak), observer, &reins).await,
+                match mutant.and_then(Mutant::world) {
+                    Some(wrong) => play(index, config, policies, WrongWorld::new(net, wrong), observer, &reins).await,
                     None => play(index, config, policies, net, observer, &reins).await,
                 }
             }
@@ -158,6 +158,7 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
                 return within.map(one).collect();
             }
             FaultKind::CloseAll => mock_upstream::Action::CloseAll { code: fault.code },
+            FaultKind::Oversized => mock_upstream::Action::Oversized { bytes: fault.bytes },
             FaultKind::Slam => mock_upstream::Action::Slam { for_ },
             _ => mock_upstream::Action::Silence { symbol: None, for_ },
         };
@@ -270,6 +271,9 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     config.limits.read_buffer = if plan.scenario.sources.padding.is_some() { 4_096 } else { 512 };
     // The proxy's envelope comes on top.
     config.limits.message_max = config.limits.message_max.max(plan.limits().source_message_max + 1_024);
+    // As many requests as may fall due together.
+    let most = 128 * group.request_bytes.unwrap_or(0) as usize;
+    config.limits.write_buffer_max = config.limits.write_buffer_max.max(most);
     config.clients = host.count;
     config.first = host.first;
     config.load = match &group.load {
@@ -309,6 +313,7 @@ fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Reader::BytesPerS(bytes) => Reader::BytesPerSecond(bytes),
         model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
     };
+    config.request_bytes = group.request_bytes.map_or(config.request_bytes, |bytes| bytes as _);
     config.reconnect = group.reconnect.then(Reconnect::default);
     let behaviour = &group.behaviour;
     let guard = &plan.scenario.proxy.guard;

@@ -202,12 +202,12 @@ fn clients(group: &Clients) -> String {
     match &group.load {
         Load::Open(open) => {
             if let Some(rate) = open.requests_per_s {
-                text += &format!(", {rate} requests/s each");
+                text += &format!(", {rate} requests/s each{}", of_bytes(group));
             }
         }
         Load::Closed(closed) => {
             if let Some(think) = closed.think {
-                text += &format!(", a request each {think} or so after the last answer");
+                text += &format!(", a request{} each {think} or so after the last answer", of_bytes(group));
             }
             text += ", held at that number";
         }
@@ -319,6 +319,10 @@ fn fault_words(fault: &Fault) -> (String, &'static str) {
                 crate::span::Span::from_micros(u64::try_from(fault.garbage_every().as_micros()).unwrap_or(u64::MAX));
             (format!("{target} sends what is no tick every {every}, between its ticks"), "it sends ticks only")
         }
+        FaultKind::Oversized if bytes == 0 => {
+            (format!("{target} sends a message that is larger than the proxy takes"), "")
+        }
+        FaultKind::Oversized => (format!("{target} sends a message of {bytes} bytes, more than the proxy takes"), ""),
         FaultKind::Drain => (format!("{target} drains"), "its program starts again"),
         FaultKind::Reload => {
             let keys = fault.set.as_ref().map(crate::model::Reloaded::keys).unwrap_or_default().join(", ");
@@ -464,4 +468,9 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// The size of a group's requests, where the file says it.
+fn of_bytes(group: &Clients) -> String {
+    group.request_bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"))
 }

@@ -189,6 +189,8 @@ kinds! {
     CloseAll "close-all" ["code" true];
     /// A source sends what is no tick, between its ticks.
     Garbage "garbage" ["every" false];
+    /// A source sends one message to each of its connections that is larger than the proxy takes.
+    Oversized "oversized" ["bytes" false];
     /// A proxy leaves in order, as it is told by an operator. With `for`, its program starts again afterwards.
     Drain "drain" [];
     /// A proxy goes over to another configuration.
@@ -199,7 +201,10 @@ impl FaultKind {
     /// Whether a source does it by its script, so that it is known beforehand which source.
     #[must_use]
     pub fn is_scripted(self) -> bool {
-        matches!(self, FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll | FaultKind::Garbage)
+        matches!(
+            self,
+            FaultKind::Mute | FaultKind::Slam | FaultKind::CloseAll | FaultKind::Garbage | FaultKind::Oversized
+        )
     }
 
     /// Whether it is what an operator does to a proxy.
@@ -234,7 +239,10 @@ impl FaultKind {
     /// Whether it is over as soon as it has begun.
     #[must_use]
     pub fn is_instant(self) -> bool {
-        matches!(self, FaultKind::Restart | FaultKind::HalfOpen | FaultKind::Reload | FaultKind::CloseAll)
+        matches!(
+            self,
+            FaultKind::Restart | FaultKind::HalfOpen | FaultKind::Reload | FaultKind::CloseAll | FaultKind::Oversized
+        )
     }
 }
 
@@ -290,6 +298,7 @@ impl Fault {
             | FaultKind::Slam
             | FaultKind::CloseAll
             | FaultKind::Garbage
+            | FaultKind::Oversized
             | FaultKind::Drain
             | FaultKind::Reload => return None,
             FaultKind::Kill => sim::FaultKind::Kill,
@@ -382,6 +391,7 @@ mod tests {
             Slam,
             CloseAll,
             Garbage,
+            Oversized,
             Drain,
             Reload,
         ];

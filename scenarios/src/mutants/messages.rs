@@ -35,6 +35,11 @@ pub(super) fn spoils_a_byte(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, || Spoils)
 }
 
+pub(super) fn passes_on_what_is_too_big(_: &mut Policies, mut config: Config) -> Config {
+    config.limits.source_message_max *= 1_024;
+    config
+}
+
 /// The newest message of each symbol.
 #[derive(Default)]
 struct Halves {

@@ -404,6 +404,12 @@ static CLIENTS: Table = Table {
             "Bytes of each client's receive buffer. A small one makes a slow reader felt soon.",
         ),
         key(
+            "request-bytes",
+            Kind::Whole(20, 1 << 30),
+            Without::Means("64"),
+            "Bytes of each request to an echo: its number, and whose it is, over and over.",
+        ),
+        key(
             "reconnect",
             Kind::Flag,
             Without::Default("true"),

@@ -479,8 +479,6 @@ fn ticks(rules: &mut Rules<'_>) {
         ("no-duplicates", check.no_duplicates.is_some()),
         ("no-silent-gap", check.no_silent_gap.is_some()),
         ("no-loss", check.no_loss.is_some()),
-        ("no-leakage", check.no_leakage.is_some()),
-        ("payload-intact", check.payload_intact.is_some()),
         ("subscription-dedup", check.subscription_dedup.is_some()),
         ("failover-time", check.failover_time.is_some()),
         ("first-tick", check.first_tick.is_some()),

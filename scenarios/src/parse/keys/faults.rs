@@ -21,7 +21,7 @@ pub(super) static FAULT: Table = Table {
             "after",
             Kind::Table(&AFTER),
             Without::Means("`at` says when"),
-            "After which event it begins, see [After an event](#after-an-event). Not for `mute`, `slam`, `close-all` and `garbage`.",
+            "After which event it begins, see [After an event](#after-an-event). Not for `mute`, `slam`, `close-all`, `garbage` and `oversized`.",
         ),
         key(
             "for",
@@ -37,8 +37,8 @@ pub(super) static FAULT: Table = Table {
             Without::Wrong,
             "A host (`source-1`, `proxy-0`, `NAME-0`), a link both ways (`proxy-0/source-1`) or one way of it (`source-1>proxy-0`: what the source \
              sends). A name may be a group of clients, `clients` (all of them), or end in `*` (`proxy-*`): then each is hit. `source-active` is the \
-             source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute`, `slam`, `close-all` and `garbage` take a source by its \
-             number.",
+             source that carries most legs when the fault begins. Kinds of links hit all links of a host; `mute`, `slam`, `close-all`, `garbage` and `oversized` take a source by \
+             its number.",
         ),
         key(
             "stagger",
@@ -102,7 +102,7 @@ pub(super) static FAULT: Table = Table {
             Kind::Whole(0, 1 << 40),
             "0",
             "`limit-data`, `reset-peer`: what may arrive in one direction of a connection since the fault began. 0 with `reset-peer`: those that are open \
-             end at once.",
+             end at once. `oversized`: the message's size, beyond what the proxy takes of a source; without it a byte more than that.",
         ),
         only("times", Kind::Number(1.0, 10_000.0), "no such fault", "`slow-host`: how many times slower, above 1."),
         only(
@@ -262,6 +262,10 @@ const FAULT_KIND: &[Choice] = &[
     word(
         "garbage",
         "A source sends what is no tick between its ticks, in turn broken JSON, binary, a tick that breaks off, and JSON of another kind.",
+    ),
+    word(
+        "oversized",
+        "A source sends each of its connections one message that is larger than the proxy takes. Takes no `for`.",
     ),
     word(
         "drain",

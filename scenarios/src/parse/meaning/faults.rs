@@ -1,5 +1,7 @@
 //! Faults: each hits something that exists, within the steady phase, with the parameters of its kind and no others.
 
+use wire::tick::PADDING_MAX;
+
 use super::{Rules, triggers};
 use crate::model::{Fault, FaultKind, Scenario};
 use crate::plan::{CLIENTS, Names, SOURCE_ACTIVE, pairs, parts};
@@ -95,6 +97,20 @@ fn parameters(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
             if count > u128::from(Fault::GARBAGE_MAX) {
                 let message = format!("\"garbage\" is {count} messages, {} at most", Fault::GARBAGE_MAX);
                 rules.wrong_but(&path, message, "write a longer every, or a shorter for");
+            }
+        }
+        FaultKind::Oversized => {
+            let takes = rules.scenario.proxy.limits().source_message_max as u64;
+            let path = ["faults".into(), index.into(), "bytes".into()];
+            match fault.bytes {
+                Some(bytes) if bytes <= takes => {
+                    let message = format!("{bytes} bytes are not too many: the proxy takes {takes} of a source");
+                    rules.wrong_but(&path, message, "leave it out for a byte more than that");
+                }
+                Some(bytes) if bytes > u64::from(PADDING_MAX) => {
+                    rules.wrong(&path, format!("{bytes} bytes: a source's message has at most {PADDING_MAX}"));
+                }
+                _ => {}
             }
         }
         FaultKind::ClockJump if fault.ahead.is_some() == fault.behind.is_some() => {

@@ -6,6 +6,26 @@ use crate::model::SourceMode;
 pub(super) fn check(rules: &mut Rules<'_>) {
     padding(rules);
     fragments(rules);
+    requests(rules);
+}
+
+/// Requests go through the proxy, and come back through it.
+fn requests(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let limits = scenario.front().limits();
+    for (index, group) in scenario.clients.iter().enumerate() {
+        let Some(bytes) = group.request_bytes else { continue };
+        let path = ["clients".into(), index.into(), "request-bytes".into()];
+        let name = &group.name;
+        if group.load.requests_per_s().is_none() {
+            let message = format!("group \"{name}\" sends no requests that could have a size");
+            rules.wrong_but(&path, message, "give it open = { requests-per-s = 5 } or closed = { think = \"200ms\" }");
+        } else if bytes as usize > limits.client_message_max.min(limits.source_message_max) {
+            let (up, down) = (limits.client_message_max, limits.source_message_max);
+            let message = format!("requests of {bytes} bytes: the proxy takes {up} of a client and {down} of a source");
+            rules.wrong_but(&path, message, "write proxy.guard.message-bytes and source-message-bytes");
+        }
+    }
 }
 
 fn padding(rules: &mut Rules<'_>) {

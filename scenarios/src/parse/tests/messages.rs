@@ -80,7 +80,7 @@ fn a_missing_key_is_named_with_what_it_must_be() {
         "",
         "[[faults]]\nat = \"1s\"\n",
         &[
-            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"drain\" or \"reload\"",
+            "18:1: faults[0] lacks the key \"kind\"; it must be \"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"oversized\", \"drain\" or \"reload\"",
             "18:1: faults[0] lacks the key \"target\"; it must be text",
         ],
     );
@@ -584,7 +584,7 @@ fn a_fault_waits_for_an_event_that_can_happen_to_someone_who_is_there() {
 const EVENTS: &str = "\"source_open\", \"source_subscribe\", \"source_deny\", \"source_unsubscribe\", \"source_send\", \"source_close\", \"source_refuse\", \"client_dial\", \"client_open\", \"client_refused\", \"client_subscribe\", \"client_unsubscribe\", \"client_ask\", \"client_ping\", \"client_pong\", \"client_offend\", \"client_answer\", \"client_deliver\", \"client_gap\", \"client_resume\", \"client_resumed\", \"client_send\", \"client_echo\", \"client_close\", \"proxy_tick\", \"proxy_admit\", \"proxy_shed\", \"proxy_client_close\", \"proxy_drop\", \"proxy_dial\", \"proxy_leg_up\", \"proxy_leg_down\", \"proxy_health\", \"proxy_drain_start\", \"proxy_drain_stop\", \"proxy_reload\", \"fault_start\" or \"fault_stop\"";
 
 /// The kinds as messages list them.
-const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"drain\" or \"reload\"";
+const KINDS: &str = "\"kill\", \"power-off\", \"restart\", \"freeze\", \"slow-host\", \"clock-jump\", \"clock-drift\", \"backlog\", \"descriptors\", \"refuse\", \"black-hole\", \"accept-close\", \"nxdomain\", \"slow-lookup\", \"partition\", \"stall\", \"latency\", \"bandwidth\", \"loss\", \"burst-loss\", \"slicer\", \"slow-close\", \"timeout\", \"limit-data\", \"reset-peer\", \"half-open\", \"mute\", \"slam\", \"close-all\", \"garbage\", \"oversized\", \"drain\" or \"reload\"";
 
 #[test]
 fn a_state_that_cannot_be_reached_is_refused() {
@@ -1042,6 +1042,35 @@ fn messages_have_sizes_that_can_be_and_that_the_proxy_takes() {
             "8:8: sources.mode \"echo\" speaks only when spoken to, and no group sends requests; give a group open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
             "9:11: sources.padding: an echo has no ticks to fill; write sources.mode = \"v1\"",
             "19:16: \"symbol-order\" cannot be checked: echo sources send no ticks; take it out or write sources.mode = \"v1\"",
+        ],
+    );
+}
+
+#[test]
+fn a_message_that_is_too_large_is_larger_than_the_proxy_takes_and_a_request_is_not() {
+    let oversized = |lines: &str, expect: &[&str]| {
+        check("", &format!("[[faults]]\nat = \"1s\"\ntarget = \"source-0\"\nkind = \"oversized\"\n{lines}"), expect);
+    };
+    oversized("", &[]);
+    oversized("bytes = 262_145\n", &[]);
+    oversized(
+        "bytes = 9\n",
+        &["22:9: 9 bytes are not too many: the proxy takes 262144 of a source; leave it out for a byte more than that"],
+    );
+    oversized("bytes = 20_000_000\n", &["22:9: 20000000 bytes: a source's message has at most 16777216"]);
+    check(
+        "count = 10\n",
+        "count = 10\nrequest-bytes = 30\n",
+        &[
+            "15:17: group \"all\" sends no requests that could have a size; give it open = { requests-per-s = 5 } or closed = { think = \"200ms\" }",
+        ],
+    );
+    check(
+        "count = 10\n",
+        "count = 10\nopen = { requests-per-s = 1 }\nrequest-bytes = 300_000\n",
+        &[
+            "15:27: group \"all\" sends requests, and the sources do not answer; write sources.mode = \"echo\"",
+            "16:17: requests of 300000 bytes: the proxy takes 16384 of a client and 262144 of a source; write proxy.guard.message-bytes and source-message-bytes",
         ],
     );
 }

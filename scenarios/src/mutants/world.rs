@@ -1,6 +1,6 @@
-//! Wrong keepers: a proxy in a world that does not give back what it held for a leg.
+//! Wrong worlds: a proxy whose network does not give back what it held for a leg, or that reads other frames than its sources sent.
 //!
-//! The proxy cannot tell: it is handed a [`Network`] like any other. Only who looks at the host from outside sees it.
+//! The proxy cannot tell: it is handed a [`Network`] like any other. Only who looks at the host from outside, or at what clients get, sees it.
 
 use std::future::pending;
 use std::io::{self, IoSlice};
@@ -13,51 +13,66 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wire::draw::Draws;
 use wire::net::{ByteStream, ListenOptions, Listener, Network, SocketOptions, Task, WallTime};
 
-/// What is not given back.
+use super::frames::{Misreading, Pieces, Reader};
+
+/// What is wrong with the world of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leak {
-    /// A task for each leg.
+pub(crate) enum Wrong {
+    /// A task is kept for each leg.
     Task,
-    /// The socket of each leg.
+    /// The socket of each leg is kept.
     Socket,
+    /// What sources send is put together wrongly.
+    Frames(Misreading),
 }
 
-/// The leak of each mutant that is one, by its name.
-pub(super) const LEAKS: [(&str, Leak); 2] =
-    [("keeps-a-task-for-each-leg", Leak::Task), ("keeps-the-socket-of-each-leg", Leak::Socket)];
+/// The world of each mutant whose world it is, by its name.
+pub(super) const WORLDS: [(&str, Wrong); 6] = [
+    ("keeps-a-task-for-each-leg", Wrong::Task),
+    ("keeps-the-socket-of-each-leg", Wrong::Socket),
+    ("loses-the-last-fragment", Wrong::Frames(Misreading::LosesTheLast)),
+    ("takes-a-fragment-for-all", Wrong::Frames(Misreading::TakesTheFirst)),
+    ("starts-anew-after-a-ping", Wrong::Frames(Misreading::ForgetsAtPings)),
+    ("mixes-fragments", Wrong::Frames(Misreading::Mixes)),
+];
 
 /// The proxy itself is as it should be.
 pub(super) fn nothing_else(_: &mut Policies, config: Config) -> Config {
     config
 }
 
-/// A network that leaks what is dialled.
+/// A network in which something is wrong with what is dialled.
 #[derive(Clone, Debug)]
-pub(crate) struct Leaky<N> {
+pub(crate) struct WrongWorld<N> {
     net: N,
-    leak: Leak,
+    wrong: Wrong,
+    pieces: Pieces,
 }
 
-impl<N: Network> Leaky<N> {
-    pub(crate) fn new(net: N, leak: Leak) -> Self {
-        Self { net, leak }
+impl<N: Network> WrongWorld<N> {
+    pub(crate) fn new(net: N, wrong: Wrong) -> Self {
+        Self { net, wrong, pieces: Pieces::default() }
     }
 }
 
-impl<N: Network> Network for Leaky<N> {
-    type Stream = Kept<N::Stream>;
-    type Listener = LeakyListener<N::Listener>;
+impl<N: Network> Network for WrongWorld<N> {
+    type Stream = Dialled<N::Stream>;
+    type Listener = RightListener<N::Listener>;
 
     async fn bind(&self, addr: SocketAddr, options: ListenOptions) -> io::Result<Self::Listener> {
-        self.net.bind(addr, options).await.map(LeakyListener)
+        self.net.bind(addr, options).await.map(RightListener)
     }
 
     async fn connect(&self, addr: SocketAddr, options: SocketOptions) -> io::Result<Self::Stream> {
         let stream = self.net.connect(addr, options).await?;
-        if self.leak == Leak::Task {
+        if self.wrong == Wrong::Task {
             drop(self.net.spawn("forgotten", pending::<()>()));
         }
-        Ok(Kept { stream: Some(stream), kept: self.leak == Leak::Socket })
+        let reader = match self.wrong {
+            Wrong::Frames(misreading) => Some(Box::new(Reader::new(misreading, &self.pieces))),
+            Wrong::Task | Wrong::Socket => None,
+        };
+        Ok(Dialled { stream: Some(stream), kept: self.wrong == Wrong::Socket, reader })
     }
 
     fn lookup(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
@@ -89,18 +104,18 @@ impl<N: Network> Network for Leaky<N> {
     }
 }
 
-/// Its listener leaks nothing.
+/// With what is accepted nothing is wrong.
 #[derive(Debug)]
-pub(crate) struct LeakyListener<L>(L);
+pub(crate) struct RightListener<L>(L);
 
-impl<L: Listener> Listener for LeakyListener<L> {
-    type Stream = Kept<L::Stream>;
+impl<L: Listener> Listener for RightListener<L> {
+    type Stream = Dialled<L::Stream>;
 
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send {
         let accepted = self.0.accept();
         async move {
             let (stream, peer) = accepted.await?;
-            Ok((Kept { stream: Some(stream), kept: false }, peer))
+            Ok((Dialled { stream: Some(stream), kept: false, reader: None }, peer))
         }
     }
 
@@ -111,13 +126,14 @@ impl<L: Listener> Listener for LeakyListener<L> {
 
 /// A connection; where it is kept, letting go of it does not close it.
 #[derive(Debug)]
-pub(crate) struct Kept<S: ByteStream> {
+pub(crate) struct Dialled<S: ByteStream> {
     /// There until it is dropped.
     stream: Option<S>,
     kept: bool,
+    reader: Option<Box<Reader>>,
 }
 
-impl<S: ByteStream> Drop for Kept<S> {
+impl<S: ByteStream> Drop for Dialled<S> {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take().filter(|_| self.kept) {
             std::mem::forget(stream);
@@ -125,7 +141,7 @@ impl<S: ByteStream> Drop for Kept<S> {
     }
 }
 
-impl<S: ByteStream> Kept<S> {
+impl<S: ByteStream> Dialled<S> {
     fn stream(&self) -> io::Result<&S> {
         self.stream.as_ref().ok_or_else(gone)
     }
@@ -142,13 +158,28 @@ fn gone() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
 
-impl<S: ByteStream> AsyncRead for Kept<S> {
+impl<S: ByteStream> AsyncRead for Dialled<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().with(|stream| stream.poll_read(cx, buf))
+        let this = self.get_mut();
+        let Some(mut reader) = this.reader.take() else { return this.with(|stream| stream.poll_read(cx, buf)) };
+        let read = this.with(|mut stream| {
+            let mut chunk = [0; 4_096];
+            while !reader.take(buf) {
+                let mut chunk = ReadBuf::new(&mut chunk);
+                std::task::ready!(stream.as_mut().poll_read(cx, &mut chunk))?;
+                if chunk.filled().is_empty() {
+                    break;
+                }
+                reader.feed(chunk.filled());
+            }
+            Poll::Ready(Ok(()))
+        });
+        this.reader = Some(reader);
+        read
     }
 }
 
-impl<S: ByteStream> AsyncWrite for Kept<S> {
+impl<S: ByteStream> AsyncWrite for Dialled<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.get_mut().with(|stream| stream.poll_write(cx, buf))
     }
@@ -174,7 +205,7 @@ impl<S: ByteStream> AsyncWrite for Kept<S> {
     }
 }
 
-impl<S: ByteStream> ByteStream for Kept<S> {
+impl<S: ByteStream> ByteStream for Dialled<S> {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream()?.local_addr()
     }
