@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use wire::event::Timed;
 
+use crate::log::{self, Log};
 use crate::metrics::Metrics;
 use crate::perfetto::Trace;
 use crate::record::Verdict;
@@ -31,14 +32,24 @@ pub struct RunReport {
     pub replay_command: String,
     /// For violations, the events that show them; see [`gather`]. May be empty.
     pub evidence: Vec<Evidence>,
-    /// What the programs said: `log.txt`.
+    /// What the engine counted: the head of `log.txt`.
     pub log: String,
+    /// What the programs said, if it was kept: the rest of `log.txt`.
+    pub said: Option<Log>,
     /// The version of the program that made the run.
     pub version: String,
     /// The profile that it was built in: `sim`, `release`, ...
     pub profile: String,
     /// Whether `report.html` and `charts/*.svg` are wanted.
     pub html: bool,
+}
+
+impl RunReport {
+    /// `log.txt`: what the engine counted, then what the programs said.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        log::text(&self.log, self.said.as_ref())
+    }
 }
 
 /// Why a file of a report could not be written. All are about the world outside: trying again helps once its cause is gone.
@@ -81,7 +92,7 @@ pub enum WriteError {
 /// [`WriteError`] names the file and what to do.
 pub fn write_run(dir: &Path, report: &RunReport) -> Result<(), WriteError> {
     write_json(&dir.join("metrics.json"), &report.metrics)?;
-    write_file(&dir.join("log.txt"), report.log.as_bytes())?;
+    write_file(&dir.join("log.txt"), report.log_text().as_bytes())?;
     if report.html {
         let charts = chart::all(&report.metrics, &report.verdict);
         for chart in &charts {

@@ -12,6 +12,7 @@
 //!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
 //!                                                                      +--> junit    junit.xml; annotations: remarks on files
 //!                                                                      +--> text     a table for the terminal
+//!   log: what the programs said, with virtual time and host, for log.txt and the page
 //! ```
 //!
 //! This crate never judges: verdicts come from outside and are shown as they are. It reads no clock and draws no random numbers, so what it writes is the
@@ -22,6 +23,7 @@ pub mod chart;
 pub mod folder;
 pub mod gate;
 pub mod junit;
+pub mod log;
 pub mod measures;
 pub mod metrics;
 pub mod page;

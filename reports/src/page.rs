@@ -23,7 +23,7 @@ pub fn report(report: &RunReport) -> Result<String, askama::Error> {
 /// As [`report`], with the charts drawn before.
 pub(crate) fn with_charts(report: &RunReport, charts: &[Chart]) -> Result<String, askama::Error> {
     let verdict = &report.verdict;
-    let (log_cut, log) = tail(&report.log, LOG_LINES_MAX);
+    let (log_cut, log) = tail(&report.log_text(), LOG_LINES_MAX);
     Page {
         report,
         badge: Badge::of(verdict.verdict),

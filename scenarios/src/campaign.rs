@@ -6,7 +6,8 @@ use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::agenda::{Agenda, Next, Place};
-use crate::engine::{self, EngineError, Options, Run};
+use crate::engine::{self, EngineError, Look, Options, Run};
+use crate::logs;
 use crate::model::{Scenario, ServiceTime};
 use crate::pcap::Pcap;
 use crate::plan::Plan;
@@ -28,6 +29,8 @@ pub struct Job {
     pub pcap: Option<Pcap>,
     /// Whether `trace.json` is wanted; it needs the events kept.
     pub trace: bool,
+    /// How it is looked at besides.
+    pub look: Look,
 }
 
 /// A job and what became of it.
@@ -193,7 +196,7 @@ pub fn watched<T: Send + 'static>(watchdog: Duration, work: impl FnOnce() -> T +
     }
 }
 
-/// Runs one job and measures it on the wall.
+/// Runs one job and measures it on the wall. A run that fails has its events kept, and its log: by a second run where the first did without.
 ///
 /// # Errors
 /// As [`engine::run`].
@@ -202,10 +205,15 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
     let plan = Plan::new(&job.scenario, job.seed);
     let began = Instant::now();
     let options = Options { keep_events: job.options.keep_events || job.trace, ..job.options };
-    let mut run = engine::run_captured(&plan, options, job.pcap.as_ref())?;
+    // Where this is the only run, it must have what a failing one is to have.
+    let in_case = |look: &Look| Look { log: look.log.clone().or_else(|| Some(logs::Wanted::default())) };
+    let look = if options.keep_events { in_case(&job.look) } else { job.look.clone() };
+    let mut run = engine::run_looked_at(&plan, options, job.pcap.as_ref(), &look)?;
     let wall = began.elapsed().as_secs_f64();
     if run.verdict.verdict == reports::record::Outcome::Fail && run.events.is_none() {
-        let again = engine::run(&plan, Options { keep_events: true, ..job.options })?;
+        let mut look = in_case(&job.look);
+        look.log.iter_mut().for_each(|log| log.live = false);
+        let again = engine::run_looked_at(&plan, Options { keep_events: true, ..job.options }, None, &look)?;
         if again.verdict.trace_hash != run.verdict.trace_hash {
             return Err(EngineError::Failed {
                 engine: job.options.engine.word(),
@@ -218,6 +226,10 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
             });
         }
         run.events = again.events;
+        run.said = again.said;
+    }
+    if run.verdict.verdict != reports::record::Outcome::Fail && job.look.log.is_none() {
+        run.said = None;
     }
     run.verdict.wall_seconds = wall;
     Ok(run)

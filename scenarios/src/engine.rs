@@ -13,11 +13,13 @@ mod simulated;
 
 use std::time::Duration;
 
+use reports::log::Log;
 use reports::metrics::{Collector, Metrics, MetricsConfig};
 use reports::record::{Invariant, Outcome, SCHEMA, Verdict};
 use wire::event::Timed;
 
 use crate::check::{self, Facts, Offender};
+use crate::logs;
 use crate::model::{Clients, Consumed, Engine, Handshake};
 use crate::mutants::Mutant;
 use crate::pcap::{Packets, Pcap, Place};
@@ -38,6 +40,13 @@ pub struct Options {
     pub keep_events: bool,
 }
 
+/// How a run is looked at besides. None of it changes anything in the run.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// What the programs say, if it is wanted.
+    pub log: Option<logs::Wanted>,
+}
+
 /// A run, judged.
 #[derive(Debug)]
 pub struct Run {
@@ -51,6 +60,8 @@ pub struct Run {
     pub events: Option<Vec<Timed>>,
     /// Lines for `log.txt`: what the engine counted.
     pub log: String,
+    /// What the programs said, if that was wanted.
+    pub said: Option<Log>,
     /// The packets, if they were to be captured.
     pub packets: Option<Packets>,
 }
@@ -110,6 +121,7 @@ struct Ended {
     /// A program failed: a panic or an error, which is a violation of its own.
     broken: Option<String>,
     log: String,
+    said: Option<Log>,
     engine_hash: u64,
     segments: Segments,
     packets: Option<Packets>,
@@ -140,12 +152,20 @@ pub fn run(plan: &Plan, options: Options) -> Result<Run, EngineError> {
 /// # Errors
 /// As [`run`]; [`EngineError::NotExpressible`] also where packets cannot be captured as wanted.
 pub fn run_captured(plan: &Plan, options: Options, pcap: Option<&Pcap>) -> Result<Run, EngineError> {
+    run_looked_at(plan, options, pcap, &Look::default())
+}
+
+/// Runs a plan, captures its packets and looks at it otherwise, as is wanted.
+///
+/// # Errors
+/// As [`run_captured`].
+pub fn run_looked_at(plan: &Plan, options: Options, pcap: Option<&Pcap>, look: &Look) -> Result<Run, EngineError> {
     if options.order != 0 && options.engine != Engine::Sim {
         return Err(cannot(plan, options.engine, "it has one order of ready tasks only".to_owned()));
     }
     let places = pcap.map(|pcap| pcap.places(plan, options.engine)).transpose();
     let places = places.map_err(|why| cannot(plan, options.engine, why.to_string()))?;
-    Ok(judge(plan, options, simulate(plan, options, None, pcap.zip(places.as_deref()))?))
+    Ok(judge(plan, options, simulate(plan, options, None, pcap.zip(places.as_deref()), look)?))
 }
 
 /// Runs a plan in the world that its engine makes. Sockets are no such world.
@@ -154,9 +174,10 @@ fn simulate(
     options: Options,
     segments_from: Option<u64>,
     pcap: Option<(&Pcap, &[Place])>,
+    look: &Look,
 ) -> Result<Ended, EngineError> {
     able(plan, options.engine)?;
-    simulated::run(plan, options, segments_from, pcap).map_err(|why| EngineError::Failed {
+    simulated::run(plan, options, segments_from, pcap, look).map_err(|why| EngineError::Failed {
         engine: options.engine.word(),
         scenario: plan.scenario.name.clone(),
         seed: plan.seed,
@@ -169,7 +190,7 @@ fn simulate(
 /// # Errors
 /// As [`run`].
 pub fn segments(plan: &Plan, options: Options, from: u64) -> Result<Segments, EngineError> {
-    Ok(simulate(plan, options, Some(from), None)?.segments)
+    Ok(simulate(plan, options, Some(from), None, &Look::default())?.segments)
 }
 
 /// What checkers may know of the plan.
@@ -272,7 +293,7 @@ fn collector(plan: &Plan) -> Collector {
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
-    let Ended { recorded, end_us, broken, log, engine_hash, segments: _, packets } = ended;
+    let Ended { recorded, end_us, broken, log, said, engine_hash, segments: _, packets } = ended;
     let reached = recorder::reached(plan, &recorded.reached, &recorded.marks);
     let marks = recorded.marks.into_iter().map(|(mark, times)| (mark.to_owned(), times)).collect();
     let recovery_us = recorded.bench.measured_us("recovery");
@@ -308,6 +329,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         checkpoints: recorded.checkpoints,
         events: recorded.kept,
         log,
+        said,
         packets,
     }
 }

@@ -106,6 +106,7 @@ impl Folder {
                 replay_command: replay_command.clone(),
                 evidence,
                 log: run.log,
+                said: run.said,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 profile: profile().to_owned(),
                 html: wanted.page,

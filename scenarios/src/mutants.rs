@@ -18,7 +18,7 @@ use reports::record::Verdict;
 
 use self::proof::Proof;
 use crate::campaign::Job;
-use crate::engine::Options;
+use crate::engine::{Look, Options};
 use crate::model::{Engine, Scenario};
 
 pub(crate) use self::world::{Wrong, WrongWorld};
@@ -83,7 +83,7 @@ impl Mutant {
     #[must_use]
     pub fn job(&'static self, scenario: Scenario, text: String, seed: u64) -> Job {
         let options = Options { engine: Engine::Sim, mutant: Some(self), order: self.order, keep_events: true };
-        Job { scenario, text, seed, options, service_time: None, pcap: None, trace: false }
+        Job { scenario, text, seed, options, service_time: None, pcap: None, trace: false, look: Look::default() }
     }
 
     /// Sorts the blame of some runs with this bug planted.

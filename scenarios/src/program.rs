@@ -19,8 +19,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agenda::Shard;
-use crate::engine::{EngineError, Options};
+use crate::engine::{EngineError, Look, Options};
 use crate::gate;
+use crate::logs;
 use crate::model::Engine;
 use crate::pcap::{self, Pcap};
 
@@ -281,9 +282,18 @@ struct CaptureArgs {
     /// Write trace.json, for ui.perfetto.dev: hosts, connections, clients and faults on one axis of time
     #[arg(long)]
     trace: bool,
+    /// Keep what the programs say, with virtual time and host: a level (debug) or targets with levels (proxy=debug,loadgen=info). It goes into log.txt, and of a
+    /// single run to standard error as it comes. Failing runs have theirs at level info without being asked
+    #[arg(long, value_name = "FILTER", value_parser = clap::value_parser!(logs::Filter))]
+    log: Option<logs::Filter>,
 }
 
 impl CaptureArgs {
+    /// How a run is looked at; `single`: nobody else writes to the terminal meanwhile.
+    fn look(&self, single: bool) -> Look {
+        Look { log: self.log.clone().map(|filter| logs::Wanted { filter, live: single }) }
+    }
+
     fn pcap(&self) -> Option<Pcap> {
         self.pcap.as_ref().map(|what| Pcap::new(what, self.pcap_bytes))
     }

@@ -14,7 +14,7 @@ use crate::failure::{Cause, Waiting};
 use crate::net::SimNet;
 use crate::panics;
 use crate::ready::{self, TaskKey};
-use crate::{HostId, kernel};
+use crate::{HostId, kernel, whose};
 
 /// What a task is made of.
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -125,7 +125,8 @@ pub(crate) fn start(host: u32) -> bool {
     })
     .flatten();
     let Some((factory, boot)) = taken else { return false };
-    let main = catch_unwind(AssertUnwindSafe(|| factory(SimNet::new(host, boot))));
+    let main =
+        catch_unwind(AssertUnwindSafe(|| whose::in_the_name_of(host, "main", || factory(SimNet::new(host, boot)))));
     with(|exec| exec.programs[host as usize].factory = Some(factory));
     match main {
         Ok(main) => {
@@ -267,17 +268,23 @@ pub(crate) fn stop(host: u32) {
         // One by one: a future's drop may abort or end others.
         let body = with(|exec| {
             let task = exec.tasks.get(index).filter(|task| task.order == order)?;
-            let body = remove(exec, task.key)?;
-            Some((body, host_name(host)))
+            let name = task.name;
+            Some((remove(exec, task.key)?, name))
         })
         .flatten();
-        if let Some((body, name)) = body
-            && catch_unwind(AssertUnwindSafe(|| drop(body))).is_err()
+        if let Some((body, task)) = body
+            && let Err(cause) = drop_of(host, task, body, "a future being dropped")
         {
-            fail(panics::taken(&name, "a future being dropped"));
+            fail(cause);
         }
     }
     kernel::with(|world| world.close_all(host));
+}
+
+/// Drops a future in the name of its task. A panic in there is given as the run's failure.
+fn drop_of<T>(host: u32, task: &'static str, body: T, what: &str) -> Result<(), Cause> {
+    catch_unwind(AssertUnwindSafe(|| whose::in_the_name_of(host, task, || drop(body))))
+        .map_err(|_| panics::taken(&host_name(host), what))
 }
 
 /// Takes a task out of the slab. None for one that is being polled: it is dropped after its poll.
@@ -343,8 +350,9 @@ pub(crate) fn run_ready(polls_max: u64) -> u64 {
                 task.woken = true;
                 return None;
             }
+            let (host, name) = (task.host, task.name);
             if task.aborted {
-                return remove(exec, key).map(|body| (body, true));
+                return remove(exec, key).map(|body| (body, host, name, true));
             }
             if task.polled_at_us != now_us {
                 task.polled_at_us = now_us;
@@ -353,18 +361,23 @@ pub(crate) fn run_ready(polls_max: u64) -> u64 {
             task.polls_then += 1;
             exec.polls += 1;
             exec.polled_us = now_us;
-            task.body.take().map(|body| (body, false))
+            task.body.take().map(|body| (body, host, name, false))
         })
         .flatten();
-        let Some((mut body, aborted)) = taken else { continue };
-        if aborted {
-            if catch_unwind(AssertUnwindSafe(|| drop(body))).is_err() {
-                fail(panics::taken("", "an aborted future being dropped"));
+        let Some((mut body, host, name, aborted)) = taken else { continue };
+        let drop_it = |body: Option<Body>, what: &str| {
+            if let Some(body) = body
+                && let Err(cause) = drop_of(host, name, body, what)
+            {
+                fail(cause);
             }
+        };
+        if aborted {
+            drop_it(Some(body), "an aborted future being dropped");
             continue;
         }
         polls += 1;
-        if poll(key, &mut body) {
+        if whose::in_the_name_of(host, name, || poll(key, &mut body)) {
             // Still pending: back into its place, unless its host was killed meanwhile.
             let mut body = Some(body);
             with(|exec| {
@@ -372,18 +385,14 @@ pub(crate) fn run_ready(polls_max: u64) -> u64 {
                     task.body = body.take();
                 }
             });
-            if catch_unwind(AssertUnwindSafe(|| drop(body))).is_err() {
-                fail(panics::taken("", "a killed future being dropped"));
-            }
+            drop_it(body, "a killed future being dropped");
         } else {
             with(|exec| {
                 if exec.tasks.get(key.index as usize).is_some_and(|task| task.key == key) {
                     remove(exec, key);
                 }
             });
-            if catch_unwind(AssertUnwindSafe(|| drop(body))).is_err() {
-                fail(panics::taken("", "a finished future being dropped"));
-            }
+            drop_it(Some(body), "a finished future being dropped");
         }
         if with(|exec| !exec.exits.is_empty() || exec.failure.is_some() || exec.finish) == Some(true) {
             for host in with(|exec| std::mem::take(&mut exec.exits)).unwrap_or_default() {
@@ -457,18 +466,6 @@ pub(crate) fn waiting(max: usize) -> Vec<Waiting> {
             },
         })
         .collect()
-}
-
-/// The host and the name of the task that is being polled. Asks for nothing that may be borrowed.
-pub(crate) fn running() -> Option<(u32, &'static str)> {
-    let key = ready::current();
-    EXEC.try_with(|cell| {
-        let exec = cell.try_borrow().ok()?;
-        let task = exec.as_ref()?.tasks.get(key.index as usize).filter(|task| task.key == key)?;
-        Some((task.host, task.name))
-    })
-    .ok()
-    .flatten()
 }
 
 /// A host's name.

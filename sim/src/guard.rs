@@ -15,7 +15,7 @@ use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 
 use crate::failure::Cause;
-use crate::{exec, interpose};
+use crate::{interpose, whose};
 
 /// What simulated code must not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(crate) fn noticed(deed: Deed) {
             let _ = FIRST.try_with(|first| {
                 let mut first = first.borrow_mut();
                 if first.is_none() {
-                    *first = Some(First { deed, who: exec::running(), place: Backtrace::force_capture() });
+                    *first = Some(First { deed, who: whose::now(), place: Backtrace::force_capture() });
                 }
             });
         }
@@ -114,7 +114,8 @@ pub(crate) fn verdict() -> Option<Cause> {
     let times = COUNT.replace(0);
     let First { deed, who, place } = FIRST.take()?;
     let (what, instead) = deed.words();
-    let task = who.map(|(host, task)| format!("task `{task}` of host `{}`, ", exec::host_name(host)));
+    let task =
+        who.map(|(host, task)| format!("task `{task}` of host `{}`, ", whose::host_name(host).unwrap_or_default()));
     let first = format!("{}{}", task.unwrap_or_default(), culprit(&place.to_string()));
     Some(Cause::Unrepeatable { what: what.to_owned(), times, first, instead: instead.to_owned() })
 }

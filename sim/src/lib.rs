@@ -11,7 +11,7 @@
 //!   capture   packets, as a capture program would have seen them
 //!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
 //!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
-//!   guard     what no seed can repeat: clocks, threads
+//!   guard     what no seed can repeat: clocks, threads              whose    whose code runs
 //! ```
 //!
 //! This crate must never know of proxies or WebSockets, read the wall clock, or draw from anything but the seed. Two runs with equal
@@ -76,6 +76,7 @@ mod run;
 mod setup;
 mod trace;
 pub mod turmoil;
+mod whose;
 
 pub use self::config::{AtHorizon, Latency, LinkConfig, Order, Queues, ServiceTime, SimConfig, Spread, TcpConfig};
 pub use self::control::{Control, HostState};
@@ -92,4 +93,11 @@ pub use self::trace::{CHECKPOINT_EVERY, TraceEvent, TraceKind, first_difference}
 #[must_use]
 pub fn now_us() -> u64 {
     if kernel::run_id() == 0 { turmoil::now_us() } else { kernel::now_us() }
+}
+
+/// The name of the host whose program runs now on this thread, in either engine; None between programs and outside of a run. For whoever listens to the
+/// programs from outside: who asks inside changes nothing.
+#[must_use]
+pub fn running_host() -> Option<String> {
+    whose::host_name(whose::now()?.0)
 }

@@ -25,7 +25,7 @@ use crate::run::fresh_thread;
 use crate::setup::{HostId, Outcome};
 use crate::{guard, interpose, panics};
 
-pub(crate) use self::state::now_us;
+pub(crate) use self::state::{host_name, now_us};
 
 type Program = Box<dyn Fn(Net) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>>;
 

@@ -132,6 +132,7 @@ pub(crate) fn report() -> RunReport {
         replay_command: "cargo windtunnel run upstream-crash-mid-fanout --seed 7".to_owned(),
         evidence: gather(&verdict, &events, 3),
         log: (0..12).map(|n| format!("{n}.000 proxy-0 info: <script>alert({n})</script>\n")).collect(),
+        said: None,
         version: "0.1.0".to_owned(),
         profile: "sim".to_owned(),
         html: true,

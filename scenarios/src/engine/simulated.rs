@@ -8,8 +8,9 @@ use sim::{AtHorizon, Cause, Failure, LinkConfig, Order, Report, SimConfig};
 use wire::net::WallTime;
 
 use super::cast::{self, Hosts};
-use super::{Ended, Options, Segments};
+use super::{Ended, Look, Options, Segments};
 use crate::check::{self, Objectives};
+use crate::logs::{self, Listening};
 use crate::model::{Engine, Latency};
 use crate::pcap::{Capturing, Packets, Pcap, Place};
 use crate::plan::{Plan, Shape};
@@ -42,7 +43,14 @@ pub(super) fn run(
     options: Options,
     segments_from: Option<u64>,
     pcap: Option<(&Pcap, &[Place])>,
+    look: &Look,
 ) -> Result<Ended, String> {
+    logs::prepare();
+    let listening = look.log.as_ref().map(Listening::begin);
+    let listen = |recorder: &Recorder| {
+        recorder.listen();
+        listening.iter().for_each(Listening::listen);
+    };
     let config = SimConfig {
         horizon: plan.end_at + Duration::from_secs(1),
         at_horizon: AtHorizon::FailIfUnfinished,
@@ -65,12 +73,12 @@ pub(super) fn run(
     let mut refused = None;
     let result = match options.engine {
         Engine::Turmoil => sim::turmoil::run(config, |world| {
-            recorder.listen();
+            listen(&recorder);
             let hosts = cast::assemble(world, plan, options, &recorder);
             refused = cast::links(world, plan, options.engine, &hosts).err();
         }),
         _ => sim::run(config, |world| {
-            recorder.listen();
+            listen(&recorder);
             let hosts = cast::assemble(world, plan, options, &recorder);
             refused = cast::links(world, plan, options.engine, &hosts).err();
             charge(plan, &world.control(), &hosts);
@@ -81,6 +89,7 @@ pub(super) fn run(
             }
         }),
     };
+    let said = listening.map(Listening::end);
     if let Some(refused) = refused {
         return Err(refused.to_string());
     }
@@ -98,7 +107,16 @@ pub(super) fn run(
     log.extend(packets.as_ref().map(Packets::log));
     let lines = report.trace_events.iter().map(|event| event.describe(&report.hosts)).collect();
     let segments = Segments { checkpoints: report.trace_checkpoints, lines };
-    Ok(Ended { recorded, end_us: report.elapsed_us, broken, log, engine_hash: report.trace_hash, segments, packets })
+    Ok(Ended {
+        recorded,
+        end_us: report.elapsed_us,
+        broken,
+        log,
+        said,
+        engine_hash: report.trace_hash,
+        segments,
+        packets,
+    })
 }
 
 /// What the engine can show. turmoil does not tell what hosts hold.

@@ -46,7 +46,8 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
     let pcap = captures.pcap();
     able_to_capture(pcap.as_ref(), &Plan::new(&scenario, capsule.seed), engine)?;
     let (text, service_time) = (capsule.scenario_toml.clone(), capsule.service_time);
-    let job = Job { scenario, text, seed: capsule.seed, options, service_time, pcap, trace: captures.trace };
+    let (seed, look) = (capsule.seed, captures.look(true));
+    let job = Job { scenario, text, seed, options, service_time, pcap, trace: captures.trace, look };
     Ok((capsule, job))
 }
 
@@ -54,8 +55,13 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
 pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure> {
     let (capsule, job) = job(path, captures)?;
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
-    let cut = crate::folder::write_captures(path.parent().unwrap_or(Path::new("")), &job, &run)
-        .map_err(|error| Failure::io(format!("failed to {error}")))?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let failed = |error| Failure::io(format!("failed to {error}"));
+    let cut = crate::folder::write_captures(dir, &job, &run).map_err(failed)?;
+    if captures.log.is_some() {
+        let text = reports::log::text(&run.log, run.said.as_ref());
+        reports::folder::write_file(&dir.join("log.txt"), text.as_bytes()).map_err(failed)?;
+    }
     if let Some(cut) = cut {
         say(&format!("windtunnel: trace.json: {cut}"));
     }

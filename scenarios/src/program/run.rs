@@ -56,6 +56,10 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         let seed = wish.seeds.nth(&chosen.scenario.name, 0).unwrap_or_default();
         able_to_capture(pcap.as_ref(), &Plan::new(&chosen.scenario, seed), engine)?;
     }
+    let names = chosen.iter().map(|chosen| chosen.scenario.name.clone());
+    let agenda = Mutex::new(Agenda::new(names.zip(wishes), args.time_budget));
+    let total = unlocked(&agenda).total();
+    let single = total == Some(1);
     let job = |place: Place| {
         let Chosen { scenario, text, .. } = &chosen[place.scenario];
         Job {
@@ -66,6 +70,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             service_time,
             pcap: pcap.clone(),
             trace: args.captures.trace,
+            look: args.captures.look(single),
         }
     };
     let name = match chosen.as_slice() {
@@ -77,9 +82,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let began = Instant::now();
     let heard = whole.then(|| canary::watched(engine, args.watchdog));
     let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
-    let names = chosen.iter().map(|chosen| chosen.scenario.name.clone());
-    let agenda = Mutex::new(Agenda::new(names.zip(wishes), args.time_budget));
-    let progress = progress(&args, unlocked(&agenda).total());
+    let progress = progress(&args, total);
     let meta = || {
         let share =
             |(scenario, done, minimum): (&str, u64, u64)| Share { scenario: scenario.to_owned(), done, minimum };
@@ -404,7 +407,8 @@ fn progress(args: &RunArgs, jobs: Option<u64>) -> Progress {
     if args.quiet || args.json {
         return Progress::Silent;
     }
-    if !std::io::stderr().is_terminal() {
+    let live_log = args.captures.log.is_some() && jobs == Some(1);
+    if live_log || !std::io::stderr().is_terminal() {
         return Progress::Lines;
     }
     let bar = ProgressBar::with_draw_target(jobs, ProgressDrawTarget::stderr());

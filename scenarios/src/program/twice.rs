@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::difference::{self, Difference};
 use super::{Failure, TwiceArgs, exit, print, say, select};
 use crate::campaign::{self, Bounds, Job, News};
-use crate::engine::{self, Options, Segments};
+use crate::engine::{self, Look, Options, Segments};
 use crate::model::Engine;
 use crate::plan::Plan;
 
@@ -34,6 +34,7 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
                 service_time: None,
                 pcap: None,
                 trace: false,
+                look: Look::default(),
             });
             names.push(chosen.word.clone());
         }
@@ -96,6 +97,7 @@ fn busy(threads: usize) -> Result<(), Failure> {
             service_time: None,
             pcap: None,
             trace: false,
+            look: Look::default(),
         })
         .collect();
     let mut failed = None;
@@ -222,6 +224,7 @@ pub(super) fn trace(word: &str, seed: u64, options: Options, events: Option<&Pat
         service_time: None,
         pcap: None,
         trace: false,
+        look: Look::default(),
     };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     if let (Some(path), Some(events)) = (events, &run.events) {

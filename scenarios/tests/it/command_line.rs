@@ -3,6 +3,7 @@
 mod annotations;
 mod closed_pipe;
 mod gate;
+mod logs;
 mod looks;
 mod merge;
 mod packets;

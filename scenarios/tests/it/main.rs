@@ -9,6 +9,7 @@ mod command_line;
 mod drain;
 mod front_door;
 mod lifecycle;
+mod logs;
 mod mutants;
 mod packets;
 mod pairs;

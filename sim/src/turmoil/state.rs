@@ -17,7 +17,7 @@ use crate::fault::{self, FaultError, FaultId, FaultKind, Target};
 use crate::kernel::Hit;
 use crate::setup::HostId;
 use crate::trace::{Route, Trace, TraceKind};
-use crate::{guard, panics};
+use crate::{guard, panics, whose};
 
 /// What the control asks for, until the tick's end.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,11 @@ pub(crate) fn now_us() -> u64 {
     }
 }
 
+/// A host's name.
+pub(crate) fn host_name(host: u32) -> Option<String> {
+    with(|state| state.hosts.get(host as usize).map(|host| host.name.clone())).flatten()
+}
+
 /// Runs a future so that a panic of it fails the run and ends only this task.
 pub(super) async fn caught<F: Future>(host: u32, task: &'static str, future: F) -> Option<F::Output> {
     let mut future: Pin<Box<F>> = Box::pin(future);
@@ -112,7 +117,8 @@ pub(super) async fn caught<F: Future>(host: u32, task: &'static str, future: F) 
         if is_runaway(host, task, &mut own) {
             return Poll::Ready(None);
         }
-        match guard::watched(|| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))) {
+        let poll = || whose::in_the_name_of(host, task, || future.as_mut().poll(cx));
+        match guard::watched(|| catch_unwind(AssertUnwindSafe(poll))) {
             Ok(polled) => polled.map(Some),
             Err(_) => {
                 with(|state| {
