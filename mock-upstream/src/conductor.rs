@@ -9,7 +9,7 @@ use wire::net::Network;
 
 use crate::batch::Batch;
 use crate::config::Mode;
-use crate::pacer::Pacer;
+use crate::pacer::{Due, Pacer};
 use crate::script::{Effect, Timeline};
 use crate::serve::{NO_KEY_LIMIT, News, Shared};
 
@@ -21,23 +21,23 @@ pub(crate) async fn conduct<N: Network>(shared: Arc<Shared>, net: N) {
     let began = Instant::now();
     let mut timeline = Timeline::new(&shared.config.script);
     let ticking = shared.config.mode != Mode::Echo && !shared.config.symbols.is_empty();
-    let mut pacer = Pacer::new(shared.schedule, shared.config.burst_max, net.wall_clock());
+    let mut pacer = Pacer::new(Arc::clone(&shared.schedules), shared.config.burst_max, net.wall_clock());
     let mut stage = Stage::new(&shared);
     loop {
         while let Some(effect) = timeline.due(began.elapsed()) {
             stage.apply(effect);
         }
         if ticking {
-            for n in pacer.due(net.wall_clock()) {
-                stage.tick(n);
+            for due in pacer.due(net.wall_clock()) {
+                stage.tick(due);
             }
         }
         let mut wait = SLEEP_MAX;
         if let Some(next) = timeline.next() {
             wait = wait.min(next.saturating_sub(began.elapsed()));
         }
-        if ticking {
-            wait = wait.min(pacer.wait(net.wall_clock()));
+        if ticking && let Some(tick) = pacer.wait(net.wall_clock()) {
+            wait = wait.min(tick);
         }
         tokio::time::sleep(wait).await;
     }
@@ -61,12 +61,12 @@ impl<'a> Stage<'a> {
         Self { shared, stalls: 0, refusals: 0, slams: 0, rejections: 0, garbage: 0, silences }
     }
 
-    fn tick(&self, n: u64) {
+    fn tick(&self, due: Due) {
         if self.stalls > 0 {
             return;
         }
         let (seed, v2) = (self.shared.config.seed, self.shared.config.mode == Mode::V2);
-        let batch = Batch::new(n, seed, self.shared.schedule, v2, Arc::clone(&self.silences));
+        let batch = Batch::new(due, seed, Arc::clone(&self.shared.schedules), v2, Arc::clone(&self.silences));
         self.tell(News::Ticks(Arc::new(batch)));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wire::id::{SourceId, Symbol};
 use wire::net::{SocketOptions, WallTime};
-use wire::tick::{N_MAX, Padding, Schedule, ScheduleError};
+use wire::tick::{N_MAX, Padding, ScheduleError};
 use wire::ws::{Fragments, Limits};
 
 use crate::counters::Counters;
@@ -35,8 +35,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it has ticks of. Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
-    /// Between two ticks of one symbol, 1 ms to a day, and long enough for the numbers since 2026 to fit ten digits ([`ServeError::Numbers`]). All symbols are due at the same instants. Default 100 ms.
+    /// Between two ticks of one symbol, 1 ms to a day, and long enough for the numbers since 2026 to fit ten digits ([`ServeError::Numbers`]). Default 100 ms.
     pub period: Duration,
+    /// Which symbols tick more or less often than that. Default [`crate::Rates::Alike`].
+    pub rates: crate::Rates,
     /// The seed of the payloads: equal for all instances of one feed. Default 1.
     pub seed: u64,
     /// Filler of ticks, equal for all instances of one feed. Not in [`Mode::Echo`]. Default [`Padding::NONE`].
@@ -90,6 +92,7 @@ impl Config {
             listen,
             symbols: (0..10).map(Symbol::numbered).collect(),
             period: Duration::from_millis(100),
+            rates: crate::Rates::Alike,
             seed: 1,
             padding: Padding::NONE,
             padded: Vec::new(),
@@ -136,14 +139,15 @@ impl Config {
         Limits { write_buffer_max: self.limits.write_buffer_max.max(room), ..self.limits }
     }
 
-    /// The schedule of the ticks, if it can be kept at this time of day.
-    pub(crate) fn schedule(&self, now: WallTime) -> Result<Schedule, ServeError> {
-        let schedule = Schedule::every(self.period)?;
+    /// The schedules of the ticks, if they can be kept at this time of day.
+    pub(crate) fn schedules(&self, now: WallTime) -> Result<crate::rates::Schedules, ServeError> {
+        let schedules = self.rates.schedules(&self.symbols, self.period)?;
         let in_an_hour = WallTime(now.0.saturating_add(3_600_000_000));
-        if self.mode != Mode::Echo && schedule.next(in_an_hour) > N_MAX {
-            return Err(ServeError::Numbers { period: self.period });
+        let used_up = schedules.all().iter().find(|schedule| schedule.next(in_an_hour) > N_MAX);
+        if let Some(schedule) = used_up.filter(|_| self.mode != Mode::Echo) {
+            return Err(ServeError::Numbers { period: Duration::from_micros(schedule.period_us()) });
         }
-        Ok(schedule)
+        Ok(schedules)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::batch::Batch;
 use crate::config::Mode;
 use crate::script::garbage;
 use crate::serve::{KeyHeld, News, Shared};
+use crate::wanted::Wanted;
 
 /// How a connection ends.
 enum End {
@@ -66,7 +67,7 @@ pub(crate) async fn run<S: ByteStream>(shared: Arc<Shared>, stream: S, peer: Soc
         leg,
         peer,
         session,
-        wanted: Vec::new(),
+        wanted: Wanted::default(),
         queue: VecDeque::new(),
         unflushed: false,
         key: None,
@@ -110,8 +111,8 @@ struct Connection<'a, S> {
     leg: LegId,
     peer: SocketAddr,
     session: Session<S>,
-    /// Places of the symbols subscribed to.
-    wanted: Vec<usize>,
+    /// What it has subscribed to.
+    wanted: Wanted,
     /// Ticks that wait for the socket; bounded by `queue_ticks`.
     queue: VecDeque<Arc<Batch>>,
     /// The session holds bytes that the socket has not taken.
@@ -178,7 +179,8 @@ impl<S: ByteStream> Connection<'_, S> {
                 () = &mut stop => return End::Close(close::GOING_AWAY, "source stops"),
                 news = news.recv() => match news {
                     Ok(News::Ticks(batch)) => {
-                        if stalled || self.wanted.is_empty() {
+                        // What brings it nothing takes no place in its queue: it is not reset for another's rate.
+                        if stalled || batch.wanted(&self.wanted).next().is_none() {
                             continue;
                         }
                         if self.queue.len() >= config.queue_ticks.max(1) {
@@ -266,12 +268,12 @@ impl<S: ByteStream> Connection<'_, S> {
     fn send(&mut self, batch: &Batch) -> Result<(), Error> {
         let config = &self.shared.config;
         let mut sent = 0;
-        for &place in &self.wanted {
-            let symbol = config.symbols[place];
-            let Some(text) = batch.text(place, symbol, self.shared.paddings[place]) else { continue };
+        for entry in batch.wanted(&self.wanted) {
+            let (symbol, n) = (config.symbols[entry.place], entry.n);
+            let text = batch.text(entry, symbol, self.shared.paddings[entry.place]);
             put(&mut self.session, Message::Text(text), config.fragments)?;
             sent += 1;
-            let (source, leg, n) = (config.id, self.leg, batch.n());
+            let (source, leg) = (config.id, self.leg);
             self.shared.observer.record(|| Event::SourceSend { source, leg, symbol, n });
         }
         if sent > 0 {
@@ -327,7 +329,7 @@ impl<S: ByteStream> Connection<'_, S> {
                 continue;
             };
             self.wanted.push(place);
-            if !before.contains(&place) {
+            if !before.contains(place) {
                 self.asked_for(*symbol);
             }
         }
@@ -336,13 +338,17 @@ impl<S: ByteStream> Connection<'_, S> {
                 self.asked_for(symbol);
             }
         }
-        self.given_back(before);
+        // It has all of it already, and was asked again.
+        if before == self.wanted {
+            request.symbols.iter().filter(|it| self.shared.place(**it).is_some()).for_each(|it| self.asked_for(*it));
+        }
+        self.given_back(&before);
         None
     }
 
     /// Notes what of `before` is no longer wanted.
-    fn given_back(&self, before: Vec<usize>) {
-        for place in before.into_iter().filter(|place| !self.wanted.contains(place)) {
+    fn given_back(&self, before: &Wanted) {
+        for place in before.iter().filter(|place| !self.wanted.contains(*place)) {
             let (source, leg, symbol) = (self.shared.config.id, self.leg, self.shared.config.symbols[place]);
             self.shared.observer.record(|| Event::SourceUnsubscribe { source, leg, symbol });
         }

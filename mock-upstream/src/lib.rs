@@ -1,12 +1,12 @@
 //! A scriptable feed server: the real-time source behind the proxy, as a program and as a library for both worlds.
 //!
 //! ```text
-//!   config       what to serve: symbols, rate, mode, limits
+//!   config       what to serve: symbols, rates, mode, limits
 //!   script       what goes wrong and when: stall, refuse, close, reset, silence, garbage (TOML for the program)
 //!   pacer        which ticks are due now (pure)
 //!   serve        accepts; one conductor task makes each tick once, one task a connection writes it
 //!
-//!   conductor --- News: Arc<Batch> of tick n, stall, close ... ---> connection ---> WebSocket session
+//!   conductor --- News: Arc<Batch> of ticks, stall, close ... ---> connection ---> WebSocket session
 //!                 (one bounded ring for all)                        (bounded queue; full = dropped, the source is never blocked)
 //! ```
 //!
@@ -22,10 +22,13 @@ mod connection;
 mod counters;
 mod pacer;
 pub mod program;
+mod rates;
 mod script;
 mod serve;
+mod wanted;
 
 pub use self::config::{Config, Mode, ServeError};
 pub use self::counters::Counters;
+pub use self::rates::Rates;
 pub use self::script::{Action, Script, ScriptError, Step};
 pub use self::serve::{serve, serve_on};

@@ -15,12 +15,13 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use wire::args::{Symbols, bytes, duration, symbols};
 use wire::event::{JsonLines, Observer};
-use wire::id::SourceId;
+use wire::id::{SourceId, Symbol};
 use wire::net::{ListenOptions, Listener, Network, TokioNet};
 use wire::tick::Padding;
 use wire::ws::Fragments;
 
 use crate::config::{Config, Mode};
+use crate::rates::Rates;
 use crate::script::Script;
 use crate::serve::serve_on;
 
@@ -40,6 +41,12 @@ struct Args {
     /// Ticks of each symbol per second, from one a day to 1000.
     #[arg(long, value_name = "MSGS_PER_S", default_value = "10", value_parser = period)]
     rate: Duration,
+    /// Symbols that tick more or less often than the others, with their ticks per second: S0000=200,S0007=0.1.
+    #[arg(long, value_name = "SYMBOL=MSGS_PER_S,...", value_delimiter = ',', value_parser = own_rate, conflicts_with_all = ["zipf", "echo"])]
+    rates: Vec<(Symbol, Duration)>,
+    /// The symbols share --rate times their number by Zipf's law: 0 all alike, 1 the second ticks half as often as the first.
+    #[arg(long, value_name = "EXPONENT", value_parser = exponent, conflicts_with = "echo")]
+    zipf: Option<f64>,
     /// Seed of the payloads: the same for all instances of one feed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -112,6 +119,17 @@ fn fragment_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+fn own_rate(text: &str) -> Result<(Symbol, Duration), String> {
+    let (symbol, rate) = text.split_once('=').ok_or_else(|| format!("{text:?} lacks a rate: write S0000=200"))?;
+    let symbol = Symbol::new(symbol.trim()).map_err(|error| format!("{symbol:?}: {error}"))?;
+    Ok((symbol, period(rate.trim()).map_err(|error| format!("the rate of {symbol}: {error}"))?))
+}
+
+fn exponent(text: &str) -> Result<f64, String> {
+    let exponent = text.parse().ok().filter(|exponent| (0.0..=10.0).contains(exponent));
+    exponent.ok_or_else(|| format!("{text:?} is not a number from 0 to 10"))
+}
+
 /// Runs the program with its command line (the first argument is its name). Logs go to standard error, filtered by `RUST_LOG`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
@@ -147,6 +165,7 @@ fn start(args: Args) -> Result<(), Failure> {
     }
     config.symbols = args.symbols.0;
     config.period = args.rate;
+    config.rates = rates(&config, args.rates, args.zipf)?;
     config.seed = args.seed;
     config.padding = args.padding.unwrap_or_default();
     config.fragments = args.fragment.map(|bytes| Fragments { bytes, pings: args.fragment_pings });
@@ -181,6 +200,18 @@ fn start(args: Args) -> Result<(), Failure> {
     runtime.block_on(run(config, args.events))
 }
 
+/// How often the symbols of this configuration tick.
+fn rates(config: &Config, own: Vec<(Symbol, Duration)>, zipf: Option<f64>) -> Result<Rates, Failure> {
+    if let Some((symbol, _)) = own.iter().find(|(symbol, _)| !config.symbols.contains(symbol)) {
+        return Err((USAGE, format!("--rates names {symbol}, which is none of --symbols")));
+    }
+    Ok(match zipf {
+        Some(exponent) => Rates::Zipf { per_s: config.symbols.len() as f64 / config.period.as_secs_f64(), exponent },
+        None if own.is_empty() => Rates::Alike,
+        None => Rates::Own(own),
+    })
+}
+
 async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
     let net = TokioNet::current();
     let observer = match &events {
@@ -192,7 +223,7 @@ async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
             Observer::new(Arc::new(JsonLines::new(Box::new(file), clock)))
         }
     };
-    config.schedule(net.wall_clock()).map_err(|error| (USAGE, error.to_string()))?;
+    config.schedules(net.wall_clock()).map_err(|error| (USAGE, error.to_string()))?;
     let shutdown = CancellationToken::new();
     let mut stop = stop_signals().map_err(io("signals"))?;
     let options = ListenOptions { accepted: config.socket, ..ListenOptions::default() };
@@ -207,7 +238,12 @@ async fn run(config: Config, events: Option<PathBuf>) -> Result<(), Failure> {
                 Mode::V2 => "v2",
                 _ => "v1",
             };
-            format!("{word}, {} symbols, each every {:?}, seed {}", config.symbols.len(), config.period, config.seed)
+            let periods = config.rates.periods(&config.symbols, config.period);
+            let every = match (periods.iter().min(), periods.iter().max()) {
+                (Some(least), Some(most)) if least != most => format!("{least:?} to {most:?}"),
+                _ => format!("{:?}", config.period),
+            };
+            format!("{word}, {} symbols, each every {every}, seed {}", config.symbols.len(), config.seed)
         }
     };
     // The line is a contract with scripts: they wait for it and read the port. A closed pipe is no reason to stop.

@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::conductor::conduct;
 use crate::config::{Config, ServeError};
 use crate::connection;
+use crate::rates::Schedules;
 
 /// What the conductor tells every connection.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(crate) enum News {
 /// What the conductor and all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) schedules: Arc<Schedules>,
+    /// The common one, for what looks like a tick and is none of the feed.
     pub(crate) schedule: Schedule,
     pub(crate) observer: Observer,
     pub(crate) news: broadcast::Sender<News>,
@@ -150,14 +153,15 @@ pub async fn serve_on<N: Network>(
     shutdown: CancellationToken,
     observer: Observer,
 ) -> Result<(), ServeError> {
-    let schedule = config.schedule(net.wall_clock())?;
+    let schedules = Arc::new(config.schedules(net.wall_clock())?);
     // The ring holds what a task that is not scheduled misses; a connection's own queue is bounded by `queue_ticks`.
     let (news, _) = broadcast::channel(config.queue_ticks.clamp(64, 4_096));
     let stop = shutdown.child_token();
     // If this future is dropped, its connections end too.
     let _stop_on_drop = stop.clone().drop_guard();
     let shared = Arc::new(Shared {
-        schedule,
+        schedule: Schedule::every(config.period)?,
+        schedules,
         observer,
         news,
         stop: stop.clone(),

@@ -1,5 +1,6 @@
 //! The decisions, as values that can be exchanged: what a test replaces with a wrong one to see whether the checkers notice.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub struct Policies {
     pub admission: Make<dyn Admission>,
     /// The code of a Close frame that a client gets, by why its session ends and by the code that this calls for.
     pub close_code: Arc<dyn Fn(Why, u16) -> u16 + Send + Sync>,
+    /// What the next instance of a client hears first, of the client's messages that were kept to be said again (relay). Right is all of them, in order and once.
+    pub preamble: Arc<dyn Fn(VecDeque<Message>) -> VecDeque<Message> + Send + Sync>,
     /// What becomes of what a source sends that cannot be read (fan-out).
     pub unread: Arc<dyn Fn(&Message) -> Unread + Send + Sync>,
 }
@@ -91,6 +94,7 @@ impl Default for Policies {
             }),
             admission: Arc::new(|config| Box::new(Caps::new(&config.limits))),
             close_code: Arc::new(|_, code| code),
+            preamble: Arc::new(|kept| kept),
             unread: Arc::new(|_| Unread::Skip),
         }
     }

@@ -41,6 +41,7 @@ mod objectives;
 mod open_legs;
 mod payload_intact;
 mod ping_pong;
+mod preamble;
 mod quota;
 mod recovery;
 mod reload;
@@ -66,15 +67,15 @@ mod upstream_dials;
 use reports::record::{Invariant, Outcome, Violation};
 use wire::event::Event;
 
-pub use self::facts::{Drain, Facts, Offender};
+pub use self::facts::{Drain, Facts, Offender, Periods};
 use self::ledger::Ledger;
 pub use self::ledger::{NONE, Origin};
-pub use self::objectives::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Quota, Reloads, Strictness};
+pub use self::objectives::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Preamble, Quota, Reloads, Strictness};
 pub use self::objectives::{
     Admission, ClientMemory, Convergence, DeliveryLatency, EvenSpread, FailoverTime, FairTurns, FirstTick, FromPhase,
     GentleRebalance, HostLeaks, Isolation, LatencyFairness, NoClientClose, NothingLeaks, Objectives, Plain, Recovery,
-    Share, SlowStart, Staleness, SubscriptionAnswers, SubscriptionDedup, UpstreamCaps, UpstreamConnections,
-    UpstreamDials, build,
+    Share, SlowStart, Staleness, SubscriptionAnswers, SubscriptionDedup, SymbolFairness, UpstreamCaps,
+    UpstreamConnections, UpstreamDials, build,
 };
 
 /// The most violations kept of one invariant; the rest are counted.

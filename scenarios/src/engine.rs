@@ -25,6 +25,7 @@ use crate::mutants::Mutant;
 use crate::pcap::{Packets, Pcap, Place};
 use crate::plan::{Plan, Planned, Trigger};
 use crate::recorder::{self, Recorded};
+use crate::span::Span;
 use crate::triggers::{Missing, Triggers};
 
 /// How to run a plan.
@@ -193,6 +194,17 @@ pub fn segments(plan: &Plan, options: Options, from: u64) -> Result<Segments, En
     Ok(simulate(plan, options, Some(from), None, &Look::default())?.segments)
 }
 
+/// Between two ticks of the symbols.
+fn periods(plan: &Plan) -> check::Periods {
+    let sources = &plan.scenario.sources;
+    match sources.rates {
+        None => check::Periods::alike(sources.period.as_micros()),
+        Some(_) => {
+            check::Periods::each(sources.names().into_iter().zip(sources.periods().into_iter().map(Span::as_micros)))
+        }
+    }
+}
+
 /// What checkers may know of the plan.
 fn facts(plan: &Plan) -> Facts {
     /// The proxy's default.
@@ -204,7 +216,7 @@ fn facts(plan: &Plan) -> Facts {
         proxies: plan.scenario.proxy.count + plan.edges(),
         edges: plan.edges(),
         clients: plan.clients(),
-        period_us: plan.scenario.sources.period.as_micros(),
+        periods: periods(plan),
         slow_clients: plan.slow_clients(),
         copies: if consumed == Some(Consumed::Hot) { plan.scenario.sources.count.min(HOT_LEGS) } else { 1 },
         slow_client: plan.scenario.proxy.slow_client,

@@ -9,6 +9,7 @@ mod fault;
 mod life;
 mod load;
 mod messages;
+mod rates;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use self::fault::{Fault, FaultKind, Parameter};
 pub use self::life::{Drain, DrainCode, Reloaded};
 pub use self::load::{Arrival, Closed, Load, Open, Subscriptions, Waves, Zipf};
 pub use self::messages::{Fragments, Padding};
+pub use self::rates::{Rate, Rates, Shared};
 pub use self::trigger::{After, Asked, EventName, Field, Since, Stamped};
 pub(crate) use self::trigger::{Subject, subject};
 
@@ -208,6 +210,9 @@ pub struct Sources {
     /// Between two ticks of one symbol, at least 1 ms. Default 100 ms.
     #[serde(default = "default_period")]
     pub period: Span,
+    /// Which symbols tick more or less often than that; none: all alike.
+    #[serde(default)]
+    pub rates: Option<Rates>,
     /// Connections per key; none: no limit.
     #[serde(default)]
     pub key_limit: Option<u32>,

@@ -203,7 +203,7 @@ impl Plan {
     /// The symbols of the source.
     #[must_use]
     pub fn symbols(&self) -> Vec<Symbol> {
-        (0..self.scenario.sources.symbols).map(Symbol::numbered).collect()
+        self.scenario.sources.names()
     }
 
     /// The symbols of which a source denies subscriptions.

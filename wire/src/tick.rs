@@ -13,7 +13,7 @@
 //! Every sixteenth tick of v2 has bare numbers for prices and the suffix `:QUOTE`, as the real feed now and then does. A tick can carry filler
 //! ([`Padding`]), to be as large as a message may be.
 //!
-//! Tick n is due at wall-clock time n times the period (counted from [`ORIGIN_US`]). So all instances of a source, and a restarted one, agree on
+//! Tick n is due at wall-clock time n times the symbol's period, and its phase where it has one (counted from [`ORIGIN_US`]). So all instances of a source, and a restarted one, agree on
 //! which tick is due now without talking to one another, as replicas of a market feed do. A receiver reads n from the payload, and one that
 //! knows the seed checks every byte.
 
@@ -41,6 +41,8 @@ pub const N_MAX: u64 = 9_999_999_999;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     period_us: u64,
+    /// How long after [`ORIGIN_US`] tick 0 was due; shorter than the period.
+    phase_us: u64,
 }
 
 impl Schedule {
@@ -52,7 +54,15 @@ impl Schedule {
         if period < Duration::from_millis(1) || period > Duration::from_secs(86_400) {
             return Err(ScheduleError(period));
         }
-        Ok(Self { period_us: u64::try_from(period.as_micros()).unwrap_or(u64::MAX) })
+        Ok(Self { period_us: u64::try_from(period.as_micros()).unwrap_or(u64::MAX), phase_us: 0 })
+    }
+
+    /// The same, but each tick this share of a period later: `part` of `parts`, so that symbols are not all due at once. With no parts nothing changes.
+    #[must_use]
+    pub fn shifted(self, part: u32, parts: u32) -> Self {
+        let phase_us = u128::from(self.period_us) * u128::from(part) / u128::from(parts.max(1));
+        // Beyond a period it would be another tick's.
+        Self { phase_us: if parts == 0 { 0 } else { u64::try_from(phase_us).unwrap_or(0) % self.period_us }, ..self }
     }
 
     /// Microseconds between two ticks of one symbol.
@@ -64,13 +74,13 @@ impl Schedule {
     /// The instant at which tick `n` is due.
     #[must_use]
     pub fn due(self, n: u64) -> WallTime {
-        WallTime(ORIGIN_US.saturating_add(n.saturating_mul(self.period_us)))
+        WallTime(ORIGIN_US.saturating_add(self.phase_us).saturating_add(n.saturating_mul(self.period_us)))
     }
 
     /// The first tick that is due at `now` or later.
     #[must_use]
     pub fn next(self, now: WallTime) -> u64 {
-        now.as_micros().saturating_sub(ORIGIN_US).div_ceil(self.period_us)
+        now.as_micros().saturating_sub(ORIGIN_US.saturating_add(self.phase_us)).div_ceil(self.period_us)
     }
 }
 
@@ -407,5 +417,17 @@ mod tests {
             assert_eq!(schedule.next(WallTime(due.0 + 1)), n + 1);
         }
         assert!(Schedule::every(Duration::from_micros(999)).is_err());
+    }
+
+    #[test]
+    fn a_shifted_schedule_is_the_same_so_much_later_and_never_by_a_period() {
+        let schedule = Schedule::every(Duration::from_micros(33_333)).unwrap();
+        let late = schedule.shifted(2, 3);
+        for n in [0, 1, 123_456_789] {
+            assert_eq!(late.due(n), WallTime(schedule.due(n).0 + 22_222));
+            assert_eq!((late.next(late.due(n)), late.next(WallTime(late.due(n).0 + 1))), (n, n + 1));
+        }
+        assert_eq!(late.next(WallTime(0)), 0);
+        assert_eq!([schedule.shifted(0, 0), schedule.shifted(3, 3), schedule.shifted(0, 9)], [schedule; 3]);
     }
 }

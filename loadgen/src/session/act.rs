@@ -31,7 +31,7 @@ impl<N: Network> Talk<'_, N> {
             }
             Deed::Ask(_) => {
                 let now = if self.wanted.is_empty() { symbols.to_vec() } else { self.wanted.clone() };
-                self.say_request(&now, &[])?;
+                self.say_request(&now, &now, &[])?;
             }
             Deed::Resubscribe(count) => self.change(symbols, count)?,
             Deed::Offend(offence) => self.offend(offence).await,
@@ -47,7 +47,7 @@ impl<N: Network> Talk<'_, N> {
         let gone: Vec<Symbol> = before.iter().filter(|symbol| !wanted.contains(symbol)).copied().collect();
         let new: Vec<Symbol> = wanted.iter().filter(|symbol| !before.contains(symbol)).copied().collect();
         self.wanted = wanted.to_vec();
-        self.say_request(wanted, &gone)?;
+        self.say_request(wanted, &new, &gone)?;
         let (client, session) = (self.client, self.session_id);
         for symbol in gone {
             self.observer.record(|| Event::ClientUnsubscribe { client, session, symbol });
@@ -58,14 +58,14 @@ impl<N: Network> Talk<'_, N> {
         Ok(())
     }
 
-    /// Asks for these in the protocol of the feed, and gives those back.
-    fn say_request(&mut self, wanted: &[Symbol], gone: &[Symbol]) -> Result<(), Error> {
+    /// Asks in the protocol of the feed: v1 and the strong contract say all that is `wanted`, v2 what changes, `new` and `gone`.
+    fn say_request(&mut self, wanted: &[Symbol], new: &[Symbol], gone: &[Symbol]) -> Result<(), Error> {
         if self.config.protocol == Protocol::V2 && !self.strong {
             for part in gone.chunks(v2::SYMBOLS_A_MESSAGE) {
                 self.asked();
                 self.write(v2::Ask::Unsubscribe { symbols: part.to_vec() }.encode())?;
             }
-            for part in wanted.chunks(v2::SYMBOLS_A_MESSAGE) {
+            for part in new.chunks(v2::SYMBOLS_A_MESSAGE) {
                 self.asked();
                 self.write(v2::Ask::Subscribe { symbols: part.to_vec(), invalid: Vec::new() }.encode())?;
             }

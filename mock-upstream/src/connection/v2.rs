@@ -75,6 +75,6 @@ impl<S: ByteStream> Connection<'_, S> {
             // Also what it has already: the ledger tells of every time.
             asked.into_iter().filter(|symbol| symbols.contains(symbol)).for_each(|symbol| self.asked_for(symbol));
         }
-        self.given_back(before);
+        self.given_back(&before);
     }
 }

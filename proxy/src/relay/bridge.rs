@@ -100,7 +100,7 @@ impl<'b, N: Network> Bridge<'b, N> {
             breach_ends: None,
             had_data: false,
             said_anything: !client.preamble.is_empty(),
-            replay: client.preamble.replay(),
+            replay: (context.policies.preamble)(client.preamble.replay()),
             context,
             client,
             leg,

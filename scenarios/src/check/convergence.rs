@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use wire::event::{Event, Phase, Side};
+use wire::event::{Event, Phase, Side, Why};
 use wire::id::{ClientId, SessionId, Symbol};
 
 use super::{At, Checker, Convergence, Facts, Findings, Origin};
@@ -192,6 +192,8 @@ impl Checker for Converged {
             Event::ClientDial { client, .. } => self.client(at, *client, State::Dialling(at.us)),
             Event::ClientOpen { client, session, .. } => self.client(at, *client, State::Open(*session)),
             Event::ClientRefused { client, status: 503 | 429, .. } => self.client(at, *client, State::Refused),
+            // It left before it was in.
+            Event::ClientRefused { client, why: Why::Shutdown, .. } => self.client(at, *client, State::Left),
             Event::ClientRefused { client, .. } => self.client(at, *client, State::Lost),
             Event::ClientClose { client, by, .. } => {
                 let state = if *by == Side::Own { State::Left } else { State::Lost };
@@ -212,7 +214,8 @@ impl Checker for Converged {
 mod tests {
     use super::super::testing::{Tape, check};
     use reports::record::Outcome::{Fail, Inconclusive, Pass};
-    use wire::event::Phase;
+    use wire::event::{Event, Phase, Why};
+    use wire::id::{ClientId, SessionId};
 
     fn tape() -> Tape {
         let tape = Tape::new(r#"convergence = { within = "1s" }"#).dial(0).open(0, 0).subscribe(0, 0);
@@ -247,6 +250,9 @@ mod tests {
     #[test]
     fn who_left_or_was_turned_away_or_is_slow_is_not_missed() {
         check(tape().close_own(0).after(1_500_000), Inconclusive, 0);
+        let (client, session) = (ClientId(0), SessionId(1));
+        let gone = Event::ClientRefused { client, session, status: 0, why: Why::Shutdown };
+        check(tape().close_by_peer(0, None).dial(0).push(gone).after(1_500_000), Inconclusive, 0);
         check(tape().close_by_peer(0, None).refused(0, 503).after(1_500_000), Inconclusive, 0);
         check(tape().deliver(0, 0, 7).open(9, 0).subscribe(9, 0).after(1_500_000), Pass, 2);
     }

@@ -1,8 +1,9 @@
 //! What checkers may know of the plan beforehand.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use wire::id::SourceId;
+use wire::id::{SourceId, Symbol};
 
 use crate::model::SlowClient;
 
@@ -17,8 +18,8 @@ pub struct Facts {
     pub edges: u16,
     /// Clients.
     pub clients: u32,
-    /// Microseconds between two ticks of one symbol.
-    pub period_us: u64,
+    /// Between two ticks of each symbol.
+    pub periods: Periods,
     /// Clients that read slowly on purpose, as half-open ranges.
     pub slow_clients: Vec<Range<u32>>,
     /// Legs of one proxy that are each asked for the same symbol; 0: not known.
@@ -53,6 +54,41 @@ pub struct Facts {
     pub edge_slow_client: Option<SlowClient>,
     /// Hosts of clients by name, with the clients that live there: which clients a fault on a host or on its link hits.
     pub client_hosts: Vec<(String, Range<u32>)>,
+}
+
+/// Microseconds between two ticks of each symbol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Periods {
+    /// Of a symbol that is not in the map; none of the map is longer.
+    longest_us: u64,
+    own_us: BTreeMap<Symbol, u64>,
+}
+
+impl Periods {
+    /// All symbols tick every so many microseconds.
+    #[must_use]
+    pub fn alike(period_us: u64) -> Self {
+        Self { longest_us: period_us, own_us: BTreeMap::new() }
+    }
+
+    /// Each of these has its own.
+    #[must_use]
+    pub fn each(own_us: impl IntoIterator<Item = (Symbol, u64)>) -> Self {
+        let own_us: BTreeMap<Symbol, u64> = own_us.into_iter().collect();
+        Self { longest_us: own_us.values().copied().max().unwrap_or(0), own_us }
+    }
+
+    /// That of a symbol.
+    #[must_use]
+    pub fn of_us(&self, symbol: Symbol) -> u64 {
+        self.own_us.get(&symbol).copied().unwrap_or(self.longest_us)
+    }
+
+    /// That of the symbol that ticks least often.
+    #[must_use]
+    pub fn longest_us(&self) -> u64 {
+        self.longest_us
+    }
 }
 
 /// What is to become of a client that breaks a rule.

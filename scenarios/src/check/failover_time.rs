@@ -23,7 +23,8 @@ const WINDOWS_MAX: usize = 1_024;
 
 /// The checker. A check is a (window, client, symbol) decided.
 pub(super) struct Failover {
-    bound_us: u64,
+    /// A symbol's period is added to it.
+    at_most_us: u64,
     facts: Facts,
     health: Health,
     /// Open legs by source.
@@ -41,7 +42,6 @@ pub(super) struct Failover {
 
 struct Window {
     start_us: u64,
-    until_us: u64,
     event: u64,
     what: Box<str>,
 }
@@ -52,15 +52,23 @@ struct Pair {
     symbol: Symbol,
     slow: bool,
     closed: u32,
+    bound_us: u64,
     last: At,
     /// The first window that is not decided.
     next: usize,
 }
 
+impl Window {
+    /// Until when silence of that bound is laid to it.
+    fn until_us(&self, bound_us: u64) -> u64 {
+        self.start_us.saturating_add(bound_us)
+    }
+}
+
 impl Failover {
     pub(super) fn new(bound: FailoverTime, facts: &Facts) -> Self {
         Self {
-            bound_us: bound.at_most.as_micros().saturating_add(facts.period_us),
+            at_most_us: bound.at_most.as_micros(),
             facts: facts.clone(),
             health: Health::new(facts),
             legs: vec![0; usize::from(facts.sources)],
@@ -80,8 +88,7 @@ impl Failover {
 
     fn watch(&mut self, at: At, what: impl FnOnce() -> Box<str>) {
         if self.windows.len() < WINDOWS_MAX {
-            let until_us = at.us.saturating_add(self.bound_us);
-            self.windows.push(Window { start_us: at.us, until_us, event: at.event, what: what() });
+            self.windows.push(Window { start_us: at.us, event: at.event, what: what() });
         }
     }
 
@@ -93,14 +100,17 @@ impl Failover {
         }
         let Some(pair) = &mut self.pairs[number] else {
             let slow = self.facts.is_slow(client.0);
-            let next = self.windows.partition_point(|window| window.until_us < at.us);
-            self.pairs[number] = Some(Pair { client, number: at.client, symbol, slow, closed, last: at, next });
+            let bound_us = self.at_most_us.saturating_add(self.facts.periods.of_us(symbol));
+            let next = self.windows.partition_point(|window| window.until_us(bound_us) < at.us);
+            self.pairs[number] =
+                Some(Pair { client, number: at.client, symbol, slow, closed, bound_us, last: at, next });
             return;
         };
         if pair.closed != closed {
-            (pair.closed, pair.next) = (closed, self.windows.partition_point(|window| window.until_us < at.us));
+            (pair.closed, pair.next) =
+                (closed, self.windows.partition_point(|window| window.until_us(pair.bound_us) < at.us));
         } else if pair.next < self.windows.len() && !pair.slow {
-            let worst_us = pair.gap(at, &self.windows, self.bound_us, &self.health, findings);
+            let worst_us = pair.gap(at, &self.windows, &self.health, findings);
             self.worst_us = self.worst_us.max(worst_us);
         }
         pair.last = at;
@@ -109,11 +119,12 @@ impl Failover {
 
 impl Pair {
     /// Judges the gap from the last delivery to `at`; says the longest gap that counts.
-    fn gap(&mut self, at: At, windows: &[Window], bound_us: u64, health: &Health, findings: &mut Findings) -> u64 {
+    fn gap(&mut self, at: At, windows: &[Window], health: &Health, findings: &mut Findings) -> u64 {
+        let bound_us = self.bound_us;
         let gap_us = at.us.saturating_sub(self.last.us);
         let mut worst_us = 0;
         while let Some(window) = windows.get(self.next) {
-            if self.last.us > window.until_us {
+            if self.last.us > window.until_us(bound_us) {
                 findings.check();
             } else if at.us < window.start_us {
                 break;
@@ -128,7 +139,7 @@ impl Pair {
                 }
             } else {
                 worst_us = gap_us;
-                if at.us <= window.until_us {
+                if at.us <= window.until_us(bound_us) {
                     break;
                 }
                 findings.check();
@@ -161,7 +172,8 @@ impl Checker for Failover {
                 if let Some(legs) = self.legs.get_mut(source.index()) {
                     *legs = legs.saturating_sub(1);
                 }
-                let watched = self.windows.last().is_some_and(|window| at.us <= window.until_us);
+                let longest_us = self.at_most_us.saturating_add(self.facts.periods.longest_us());
+                let watched = self.windows.last().is_some_and(|window| at.us <= window.until_us(longest_us));
                 if *by == Side::Own && !watched && self.end_us.is_none() {
                     self.watch(at, || format!("the close of a leg by {source}").into());
                 }
@@ -208,11 +220,12 @@ impl Checker for Failover {
         for pair in self.pairs.iter_mut().flatten() {
             let closed = self.closed.get(pair.number as usize).copied().unwrap_or(0);
             if !pair.slow && pair.closed == closed {
-                let worst_us = pair.gap(end, &self.windows, self.bound_us, &self.health, findings);
+                let worst_us = pair.gap(end, &self.windows, &self.health, findings);
                 self.worst_us = self.worst_us.max(worst_us);
             }
         }
-        let (worst_us, bound_us, faults) = (self.worst_us, self.bound_us, self.windows.len());
+        let bound_us = self.at_most_us.saturating_add(self.facts.periods.longest_us());
+        let (worst_us, faults) = (self.worst_us, self.windows.len());
         format!(
             "longest silence of a symbol {worst_us} us against {bound_us} us, around {faults} faults on sources in use"
         )

@@ -12,7 +12,8 @@ use super::{At, Checker, Facts, Findings, FirstTick, NONE};
 
 /// The checker. A check is a subscription that was served, or waited for too long.
 pub(super) struct Served {
-    bound_us: u64,
+    /// A symbol's period is added to it.
+    at_most_us: u64,
     facts: Facts,
     health: Health,
     /// By dense number of the pair: what waits for its first tick.
@@ -33,7 +34,7 @@ struct Waiting {
 impl Served {
     pub(super) fn new(bound: FirstTick, facts: &Facts) -> Self {
         Self {
-            bound_us: bound.at_most.as_micros().saturating_add(facts.period_us),
+            at_most_us: bound.at_most.as_micros(),
             facts: facts.clone(),
             health: Health::new(facts),
             waiting: Vec::new(),
@@ -65,7 +66,8 @@ impl Served {
         let Some(Waiting { client, symbol, since }) = self.waiting.get_mut(pair).and_then(Option::take) else {
             return;
         };
-        let (waited_us, bound_us) = (at.us.saturating_sub(since.us), self.bound_us);
+        let waited_us = at.us.saturating_sub(since.us);
+        let bound_us = self.at_most_us.saturating_add(self.facts.periods.of_us(symbol));
         let served = at.pair != NONE;
         if waited_us > bound_us {
             if self.health.none_since(since.us) || self.health.elsewhere_since(since.us) {
@@ -120,7 +122,11 @@ impl Checker for Served {
 
     fn finish(&mut self, end: At, findings: &mut Findings) -> String {
         self.judge_all(end, findings);
-        format!("{} us at most to the first tick against {} us", self.worst_us, self.bound_us)
+        format!(
+            "{} us at most to the first tick against {} us",
+            self.worst_us,
+            self.at_most_us.saturating_add(self.facts.periods.longest_us())
+        )
     }
 }
 

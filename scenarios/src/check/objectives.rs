@@ -5,7 +5,7 @@ pub(super) mod life;
 use serde::{Deserialize, Serialize};
 use wire::event::Phase;
 
-use self::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Quota, Reloads, Strictness};
+use self::life::{CloseCodes, Drains, HandshakeBounds, PingPong, Preamble, Quota, Reloads, Strictness};
 use super::admission::AdmissionLimit;
 use super::client_memory::ClientQueues;
 use super::close_codes::Kept;
@@ -20,7 +20,7 @@ use super::gentle_rebalance::Moves;
 use super::handshake_bounds::Bounded;
 use super::host_leaks::Holdings;
 use super::isolation::Isolated;
-use super::latency_fairness::FairLatency;
+use super::latency_fairness::{FairLatency, Over};
 use super::metrics_truth::Truth;
 use super::no_client_close::ClientsStay;
 use super::no_duplicates::Once;
@@ -30,6 +30,7 @@ use super::no_silent_gap::Accounted;
 use super::nothing_leaks::Leaks;
 use super::payload_intact::Intact;
 use super::ping_pong::Answered as Pings;
+use super::preamble::Introduced;
 use super::quota::Rated;
 use super::recovery::Recovered;
 use super::reload::Stays;
@@ -79,6 +80,8 @@ pub struct Objectives {
     pub staleness: Option<Staleness>,
     /// No client is served later than the others.
     pub latency_fairness: Option<LatencyFairness>,
+    /// No symbol is served later than the others, however seldom it ticks.
+    pub symbol_fairness: Option<SymbolFairness>,
     /// Each symbol has its turn.
     pub fair_turns: Option<FairTurns>,
     /// The pause that a client sees when a source fails.
@@ -129,6 +132,8 @@ pub struct Objectives {
     pub handshake_bounds: Option<HandshakeBounds>,
     /// Who asks too often is closed with 1008.
     pub quota: Option<Quota>,
+    /// The instance that a client is moved to hears what it asked for, once.
+    pub preamble: Option<Preamble>,
     /// Close codes are lawful, and cross the relay.
     pub close_codes: Option<CloseCodes>,
 }
@@ -241,12 +246,12 @@ pub struct Staleness {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LatencyFairness {
-    /// Jain's index over the clients' mean latencies.
+    /// Jain's index over the mean latencies.
     pub jain_min: Share,
     /// The greatest mean as a multiple of the mean of all. Default 2.
     #[serde(default = "worst_at_most")]
     pub worst_at_most: f64,
-    /// A client with fewer samples is not judged. Default 100.
+    /// One with fewer samples is not judged. Default 100.
     #[serde(default = "client_samples_min")]
     pub samples_min: u64,
     /// As in [`Plain`]; each client that is judged is a check.
@@ -262,15 +267,41 @@ fn client_samples_min() -> u64 {
     100
 }
 
+/// Bound on how unlike the mean latencies of symbols may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SymbolFairness {
+    /// The greatest mean as a multiple of the least. Default 2.
+    pub worst_at_most: f64,
+    /// A symbol with fewer samples, over all clients, is not judged. Default 100.
+    pub samples_min: u64,
+    /// As in [`Plain`]; each symbol that is judged is a check.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub checked_min: u64,
+}
+
+impl Default for SymbolFairness {
+    fn default() -> Self {
+        Self { worst_at_most: worst_at_most(), samples_min: client_samples_min(), checked_min: 0 }
+    }
+}
+
 /// Bound on how far one symbol may be ahead of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FairTurns {
     /// Messages.
     pub apart_at_most: u64,
+    /// Messages of its own that a symbol may lack, however far behind it is. Default 2: one waits, one is on its way.
+    #[serde(default = "lacks_at_most")]
+    pub lacks_at_most: u64,
     /// As in [`Plain`]; each delivery is a check.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub checked_min: u64,
+}
+
+fn lacks_at_most() -> u64 {
+    2
 }
 
 /// Bound on how long something may be left of clients that have gone.
@@ -594,7 +625,10 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
         bench.add("staleness", bound.checked_min, Box::new(Fresh::new(bound)));
     }
     if let Some(bound) = objectives.latency_fairness {
-        bench.add("latency-fairness", bound.checked_min, Box::new(FairLatency::new(bound, facts)));
+        bench.add("latency-fairness", bound.checked_min, Box::new(FairLatency::new(Over::Clients(bound), facts)));
+    }
+    if let Some(bound) = objectives.symbol_fairness {
+        bench.add("symbol-fairness", bound.checked_min, Box::new(FairLatency::new(Over::Symbols(bound), facts)));
     }
     if let Some(bound) = objectives.fair_turns {
         bench.add("fair-turns", bound.checked_min, Box::new(Turns::new(bound)));
@@ -671,6 +705,9 @@ pub fn build(objectives: &Objectives, facts: &Facts) -> Bench {
     }
     if let Some(bound) = objectives.quota {
         bench.add("quota", bound.checked_min, Box::new(Rated::new(bound, facts)));
+    }
+    if let Some(bound) = objectives.preamble {
+        bench.add("preamble", bound.checked_min, Box::new(Introduced::new(bound, facts)));
     }
     if let Some(bound) = objectives.close_codes {
         bench.add("close-codes", bound.checked_min, Box::new(Kept::new(bound, facts)));

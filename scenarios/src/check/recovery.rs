@@ -24,7 +24,8 @@ use super::{At, Checker, Facts, Findings, Origin, Recovery};
 
 /// The checker. A check is a client, or one of its symbols, in a stretch that is judged.
 pub(super) struct Recovered {
-    budget_us: u64,
+    /// A symbol's period is added to it.
+    within_us: u64,
     facts: Facts,
     faults: BTreeSet<u16>,
     calm: Option<Calm>,
@@ -69,7 +70,7 @@ struct Pair {
 impl Recovered {
     pub(super) fn new(bound: Recovery, facts: &Facts) -> Self {
         Self {
-            budget_us: bound.within.as_micros().saturating_add(facts.period_us),
+            within_us: bound.within.as_micros(),
             facts: facts.clone(),
             faults: BTreeSet::new(),
             calm: None,
@@ -106,6 +107,12 @@ impl Recovered {
         client
     }
 
+    /// What a symbol may take; none: the one that ticks least often, and a session.
+    fn budget_us(&self, symbol: Option<Symbol>) -> u64 {
+        let periods = &self.facts.periods;
+        self.within_us.saturating_add(symbol.map_or(periods.longest_us(), |symbol| periods.of_us(symbol)))
+    }
+
     /// The stretch is over.
     fn judge(&mut self, at: At, findings: &mut Findings) {
         let Some(calm) = self.calm.take() else { return };
@@ -123,7 +130,10 @@ impl Recovered {
                 continue;
             };
             let since_us = pair.since_us.max(calm.since_us);
-            if pair.caught_us.is_none() && since_us > calm.since_us && at.us - since_us < self.budget_us {
+            if pair.caught_us.is_none()
+                && since_us > calm.since_us
+                && at.us - since_us < self.budget_us(Some(pair.symbol))
+            {
                 // Asked for of its own will, and too late to say.
                 continue;
             }
@@ -134,16 +144,16 @@ impl Recovered {
             return;
         }
         let whole = took.iter().all(|it| it.0.is_some());
-        if !whole && length_us < self.budget_us {
+        if !whole && length_us < self.budget_us(None) {
             self.unjudged += 1;
             return;
         }
         self.stretches += 1;
         let worst = took.iter().map(|it| it.0.unwrap_or(length_us)).max();
         self.worst_us = self.worst_us.max(worst);
-        let budget_us = self.budget_us;
         for (us, event, client, symbol) in took {
             findings.check();
+            let budget_us = self.budget_us(symbol);
             if us.is_some_and(|us| us <= budget_us) {
                 continue;
             }
@@ -259,7 +269,9 @@ impl Checker for Recovered {
         match self.worst_us {
             Some(us) => format!(
                 "the slowest of {} recoveries took {us} us, of {} us with one period; {} were cut short by the next fault",
-                self.stretches, self.budget_us, self.unjudged
+                self.stretches,
+                self.budget_us(None),
+                self.unjudged
             ),
             None => format!("no recovery was seen to its end; {} were cut short", self.unjudged),
         }

@@ -5,7 +5,7 @@ use wire::feed::Kind;
 use wire::id::{ClientId, LegId, ProxyId, SessionId, SourceId, Symbol};
 
 use super::testing::{client_addr, leg_addr};
-use super::{Facts, build};
+use super::{Facts, Periods, build};
 
 const ALL: &str = r#"
 symbol-order = {}
@@ -70,7 +70,7 @@ fn nanoseconds_per_event() {
             sources: 2,
             proxies: 1,
             clients,
-            period_us: 100_000,
+            periods: Periods::alike(100_000),
             slow_clients: std::iter::once(0..5).collect(),
             ..Facts::default()
         };

@@ -7,7 +7,7 @@ use wire::event::{Event, Phase, Side, Stamp, Why};
 use wire::feed::{GapReason, Kind};
 use wire::id::{ClientId, LegId, ProxyId, SessionId, SourceId, Symbol};
 
-use super::{Facts, Objectives, build};
+use super::{Facts, Objectives, Periods, build};
 
 /// A record under the pen: events in order, each 1 us after the one before, or later with [`Tape::after`]. Two sources and one proxy; ticks are 100 ms
 /// apart; client 9 is slow; clients 0..10 live on host `c-0`.
@@ -49,7 +49,7 @@ impl Tape {
             proxies: 1,
             edges: 0,
             clients: 10,
-            period_us: 100_000,
+            periods: Periods::alike(100_000),
             slow_clients: std::iter::once(9..10).collect(),
             copies: 1,
             moves: false,

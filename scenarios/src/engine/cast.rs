@@ -119,6 +119,7 @@ fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
     let mut config = mock_upstream::Config {
         symbols: plan.symbols(),
         period: sources.period.as_duration(),
+        rates: sources.simulated_rates(),
         seed: plan.seed,
         mode: match sources.mode {
             SourceMode::V1 => mock_upstream::Mode::V1,

@@ -5,8 +5,8 @@ mod life;
 use crate::check::{DeliveryLatency, FromPhase, Objectives};
 use crate::cost::Cost;
 use crate::model::{
-    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Link, Load, Network, Proxy, ProxyMode, Queues, Reader,
-    Scenario, ServiceTime, SlowClient, SourceMode, Spread, Subscriptions, Waves, Zipf,
+    Arrival, Clients, Consumed, Fault, FaultKind, Latency, Link, Load, Network, Proxy, ProxyMode, Queues, Rate, Rates,
+    Reader, Scenario, ServiceTime, Shared, SlowClient, SourceMode, Sources, Spread, Subscriptions, Waves, Zipf,
 };
 
 pub(super) use crate::parse::arrived_us;
@@ -55,10 +55,7 @@ fn sources(scenario: &Scenario) -> String {
             let denied: std::collections::BTreeSet<&str> =
                 sources.denied.iter().map(|denied| denied.symbol.as_str()).collect();
             let denied = if denied.is_empty() { String::new() } else { format!(", {} of them denied", denied.len()) };
-            format!(
-                "{}, {protocol}, {} symbols{denied}, a tick of each every {}",
-                sources.count, sources.symbols, sources.period
-            )
+            format!("{}, {protocol}, {} symbols{denied}, {}", sources.count, sources.symbols, rates(sources))
         }
         SourceMode::Echo => format!("{}, echo: they send every message back", sources.count),
     };
@@ -75,6 +72,27 @@ fn sources(scenario: &Scenario) -> String {
         text += &format!(", in frames of {} bytes{pings}", fragments.bytes);
     }
     text
+}
+
+/// How often the symbols tick.
+fn rates(sources: &Sources) -> String {
+    match &sources.rates {
+        None => format!("a tick of each every {}", sources.period),
+        Some(Rates::Own(own)) => {
+            let named = |rate: &Rate| match rate.symbols.as_slice() {
+                [one] => format!("of {one} every {}", rate.period),
+                several => format!("of each of {} others every {}", several.len(), rate.period),
+            };
+            let own: Vec<String> = own.iter().map(named).collect();
+            format!("a tick of each every {}, but {}", sources.period, own.join(", "))
+        }
+        Some(Rates::Zipf(Shared { per_s, exponent })) => {
+            let (shortest, longest) = (sources.shortest_period(), sources.longest_period());
+            format!(
+                "{per_s} ticks of them a second by Zipf's law with exponent {exponent}: of the first every {shortest}, of the last every {longest}"
+            )
+        }
+    }
 }
 
 fn proxy(proxy: &Proxy) -> String {
@@ -396,8 +414,17 @@ fn bounds(check: &Objectives) -> impl Iterator<Item = String> {
                 bound.worst_at_most
             )
         }),
+        check.symbol_fairness.map(|bound| {
+            format!(
+                "symbol-fairness: no symbol's mean latency is above {} times that of another",
+                bound.worst_at_most
+            )
+        }),
         check.fair_turns.map(|bound| {
-            format!("fair-turns: no symbol of a session is more than {} messages ahead of another", bound.apart_at_most)
+            format!(
+                "fair-turns: no symbol of a session that lacks more than {} of its messages is more than {} behind another",
+                bound.lacks_at_most, bound.apart_at_most
+            )
         }),
         check.failover_time.map(|bound| {
             format!(

@@ -1,6 +1,6 @@
 //! Wrong ways to leave and to change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,16 @@ use wire::id::Symbol;
 use wire::ws::Message;
 
 use super::queues::{Coming, Tamper, plant};
+
+pub(super) fn forgets_the_preamble(policies: &mut Policies, config: Config) -> Config {
+    policies.preamble = Arc::new(|_| VecDeque::new());
+    config
+}
+
+pub(super) fn says_the_preamble_twice(policies: &mut Policies, config: Config) -> Config {
+    policies.preamble = Arc::new(|kept| kept.iter().chain(&kept).cloned().collect());
+    config
+}
 
 pub(super) fn drains_all_at_once(_: &mut Policies, mut config: Config) -> Config {
     config.drain_time = Duration::ZERO;

@@ -348,6 +348,35 @@ impl Tamper for Starves {
     }
 }
 
+/// Makes rare symbols wait for every fourth message of the hot one.
+#[derive(Default)]
+struct HotFirst {
+    hot: u64,
+    waiting: Vec<Arc<Delivery>>,
+}
+
+impl Tamper for HotFirst {
+    fn push(&mut self, mut coming: Coming<'_>) -> Pushed {
+        let delivery = coming.delivery();
+        if delivery.symbol != Symbol::numbered(0) {
+            self.waiting.push(delivery);
+            return Pushed::Queued;
+        }
+        self.hot += 1;
+        let pushed = coming.push(delivery);
+        if self.hot.is_multiple_of(4) {
+            for late in self.waiting.drain(..) {
+                coming.push(late);
+            }
+        }
+        pushed
+    }
+}
+
+pub(super) fn serves_the_hot_first(policies: &mut Policies, config: Config) -> Config {
+    plant(policies, config, HotFirst::default)
+}
+
 pub(super) fn starves_a_symbol(policies: &mut Policies, config: Config) -> Config {
     plant(policies, config, Starves::default)
 }

@@ -189,6 +189,12 @@ static SOURCES: Table = Table {
         key("symbols", Kind::Whole(1, 1_000), Without::Default("4"), "Symbols `S0000`, `S0001`, ..."),
         key("period", Kind::Span(MS, HOUR), Without::Default("\"100ms\""), "Between two ticks of one symbol."),
         key(
+            "rates",
+            Kind::OneOf(RATES),
+            Without::Means("all symbols tick alike, at the same instants"),
+            "Which symbols tick more or less often than `period` says. Each symbol's ticks are then due at instants of their own, spread over its period.",
+        ),
+        key(
             "key-limit",
             Kind::Whole(1, u32::MAX as u64),
             Without::Means("no limit"),
@@ -211,6 +217,34 @@ static SOURCES: Table = Table {
             Kind::Table(&messages::FRAGMENTS),
             Without::Means("each is one frame"),
             "In how many frames a tick, or an echo, comes.",
+        ),
+    ],
+};
+
+const RATES: &[Choice] = &[
+    with("own", OWN, "Some have a period of their own; the others have `period`."),
+    with("zipf", Kind::Table(&SHARED), "All share one rate, the first symbols most of it; `period` is not read."),
+];
+
+const OWN: Kind = Kind::List(&Kind::Table(&RATE));
+
+static RATE: Table = Table {
+    about: "Symbols with a period of their own.",
+    keys: &[
+        key("symbols", Kind::List(&Kind::Text), Without::Wrong, "Their names, `S0000`."),
+        key("period", Kind::Span(MS, HOUR), Without::Wrong, "Between two ticks of one of them."),
+    ],
+};
+
+static SHARED: Table = Table {
+    about: "A rate that all symbols share: of rank k (the first has 1) with weight `k ^ -exponent`.",
+    keys: &[
+        key("per-s", Kind::Number(0.001, 1_000_000.0), Without::Wrong, "Ticks of all symbols together a second."),
+        key(
+            "exponent",
+            Kind::Number(0.0, 8.0),
+            Without::Default("1.0"),
+            "0: all alike; 1: the second ticks half as often as the first.",
         ),
     ],
 };
@@ -270,7 +304,7 @@ static PROXY: Table = Table {
             "stale-after",
             Kind::Span(MS, HOUR),
             Without::Means("the proxy's default"),
-            "A source that ticked and then says nothing for so long is given up. Longer than `sources.period`.",
+            "A source that ticked and then says nothing for so long is given up. Longer than the period of a symbol.",
         ),
         key(
             "clients-per-upstream-max",

@@ -4,6 +4,7 @@ mod faults;
 mod life;
 pub(super) mod load;
 mod messages;
+mod rates;
 pub(super) mod reach;
 mod samples;
 mod triggers;

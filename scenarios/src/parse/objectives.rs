@@ -68,6 +68,7 @@ pub static CHECK: Table = Table {
         objective("delivery-latency", &DELIVERY_LATENCY),
         objective("staleness", &STALENESS),
         objective("latency-fairness", &LATENCY_FAIRNESS),
+        objective("symbol-fairness", &SYMBOL_FAIRNESS),
         objective("fair-turns", &FAIR_TURNS),
         objective("failover-time", &FAILOVER_TIME),
         objective("first-tick", &FIRST_TICK),
@@ -105,6 +106,7 @@ pub static CHECK: Table = Table {
         objective("strictness", &life::STRICTNESS),
         objective("handshake-bounds", &life::HANDSHAKE_BOUNDS),
         objective("quota", &life::QUOTA),
+        objective("preamble", &life::PREAMBLE),
         objective("close-codes", &life::CLOSE_CODES),
     ],
 };
@@ -193,14 +195,39 @@ static LATENCY_FAIRNESS: Table = Table {
     ],
 };
 
+static SYMBOL_FAIRNESS: Table = Table {
+    about: "No symbol is served later than the others, however seldom it ticks: each counts alike. Needs `service-time`; what slow readers get is not judged.",
+    keys: &[
+        key(
+            "worst-at-most",
+            Kind::Number(1.0, 1_000.0),
+            Without::Default("2.0"),
+            "The greatest mean latency of a symbol as a multiple of the least.",
+        ),
+        key(
+            "samples-min",
+            Kind::Whole(1, u64::MAX),
+            Without::Default("100"),
+            "A symbol with fewer samples, over all clients, is not judged.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
 static FAIR_TURNS: Table = Table {
-    about: "Each symbol of a session has its turn. For sources whose symbols tick alike, and none of which fails.",
+    about: "Each symbol of a session has its turn: none that lacks messages of its own is far behind another, be it rare or not. For sources of which none fails, and clients that do not change what they want.",
     keys: &[
         key(
             "apart-at-most",
             Kind::Whole(1, u64::MAX),
             Without::Wrong,
-            "Messages that one symbol of a session may be ahead of another.",
+            "Messages that one symbol of a session may be ahead of another that lacks some.",
+        ),
+        key(
+            "lacks-at-most",
+            Kind::Whole(0, u64::MAX),
+            Without::Default("2"),
+            "Messages of its own that a symbol may lack or wait for, however far behind it is: a rare one is not blamed for being rare.",
         ),
         CHECKED_MIN,
     ],
@@ -221,7 +248,7 @@ static FAILOVER_TIME: Table = Table {
             "at-most",
             Kind::Span(1, HOUR_US),
             Without::Wrong,
-            "Longest silence of a symbol; one `sources.period` is added to it.",
+            "Longest silence of a symbol; one period of it is added.",
         ),
         CHECKED_MIN,
     ],
@@ -234,7 +261,7 @@ static FIRST_TICK: Table = Table {
             "at-most",
             Kind::Span(1, HOUR_US),
             Without::Wrong,
-            "From the subscription to the first tick; one `sources.period` is added to it.",
+            "From the subscription to the first tick; one period of the symbol is added.",
         ),
         CHECKED_MIN,
     ],
@@ -395,7 +422,7 @@ static RECOVERY: Table = Table {
             "within",
             Kind::Span(1, HOUR_US),
             Without::Wrong,
-            "From the end of the last fault in force until every client has a session and something new of each symbol; one `sources.period` is added to it.",
+            "From the end of the last fault in force until every client has a session and something new of each symbol; one period of the symbol is added.",
         ),
         CHECKED_MIN,
     ],
@@ -484,6 +511,7 @@ fn ticks(rules: &mut Rules<'_>) {
         ("first-tick", check.first_tick.is_some()),
         ("staleness", check.staleness.is_some()),
         ("latency-fairness", check.latency_fairness.is_some()),
+        ("symbol-fairness", check.symbol_fairness.is_some()),
         ("fair-turns", check.fair_turns.is_some()),
     ] {
         if asked {
@@ -539,6 +567,7 @@ fn latency(rules: &mut Rules<'_>) {
         ("delivery-latency", check.delivery_latency.is_some()),
         ("isolation", check.isolation.is_some()),
         ("latency-fairness", check.latency_fairness.is_some()),
+        ("symbol-fairness", check.symbol_fairness.is_some()),
     ] {
         if asked && scenario.service_time.is_none() {
             let lack = "CPU is free without service-time, so no queue ever forms";
@@ -580,7 +609,7 @@ fn faults(rules: &mut Rules<'_>) {
     }
     if let Some(bound) = scenario.check.recovery {
         let path = ["check".into(), "recovery".into(), "within".into()];
-        let budget = bound.within.as_micros().saturating_add(scenario.sources.period.as_micros());
+        let budget = bound.within.as_micros().saturating_add(scenario.sources.longest_period().as_micros());
         let length = |span: Option<Span>| span.map_or(0, Span::as_micros);
         let ends = scenario.faults.iter().map(|fault| length(fault.at).saturating_add(length(fault.lasts)));
         let steady = scenario.steady.as_micros().saturating_sub(ends.max().unwrap_or(0));

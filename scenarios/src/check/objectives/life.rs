@@ -40,6 +40,23 @@ impl Default for Reloads {
     }
 }
 
+/// What the next instance of a relay's client hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Preamble {
+    /// How long after a leg came up, or the client changed its mind, the source may not know. Default 500 ms.
+    pub settle: Span,
+    /// As in [`super::Plain`]; each subscription that a source hears is a check, and each leg at the end.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub checked_min: u64,
+}
+
+impl Default for Preamble {
+    fn default() -> Self {
+        Self { settle: Span::from_millis(500), checked_min: 0 }
+    }
+}
+
 /// Bound on answers to pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -57,6 +57,12 @@ pub(super) fn objectives(check: &Objectives) -> impl Iterator<Item = String> {
         check.close_codes.map(|bound| {
             format!("close-codes: what a source closes with reaches its client within {}, unchanged", bound.within)
         }),
+        check.preamble.map(|bound| {
+            format!(
+                "preamble: the instance that a client is moved to knows all that it wants, and is told once, within {}",
+                bound.settle
+            )
+        }),
         check.quota.map(|bound| format!("quota: who asks too often is closed with 1008 within {}", bound.settle)),
     ]
     .into_iter()

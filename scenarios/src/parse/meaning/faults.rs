@@ -201,10 +201,11 @@ pub(super) fn there(scenario: &Scenario) -> String {
     )
 }
 
-/// A source's script does one thing at a time.
+/// A source's script does one thing at a time, and garbage beside it: a source may say nothing but that.
 fn overlap(rules: &mut Rules<'_>, index: usize, fault: &Fault) {
     let earlier = rules.scenario.faults[..index].iter().find(|earlier| {
         earlier.kind.is_scripted()
+            && (earlier.kind == FaultKind::Garbage) == (fault.kind == FaultKind::Garbage)
             && earlier.target == fault.target
             && at_us(earlier) < end_us(fault)
             && at_us(fault) < end_us(earlier)

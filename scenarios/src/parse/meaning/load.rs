@@ -13,6 +13,7 @@ const HOSTS_MAX: u64 = 2_000;
 
 pub(super) fn check(rules: &mut Rules<'_>) {
     modes(rules);
+    super::rates::check(rules);
     denied(rules);
     groups(rules);
 }
@@ -37,11 +38,11 @@ fn modes(rules: &mut Rules<'_>) {
     for (tier, proxy) in [("proxy", Some(&scenario.proxy)), ("edge", scenario.edge.as_ref())] {
         if let Some(stale) = proxy.and_then(|proxy| proxy.stale_after)
             && !echo
-            && stale <= scenario.sources.period
+            && stale <= super::rates::quiet(scenario)
         {
             let message = format!(
                 "{tier}.stale-after of {stale} gives healthy sources up: they tick every {}",
-                scenario.sources.period
+                super::rates::quiet(scenario)
             );
             rules.wrong_but(&[tier.into(), "stale-after".into()], message, "some periods longer, at least");
         }
@@ -265,7 +266,7 @@ pub(super) fn amount(rules: &mut Rules<'_>) {
         rules.wrong_but(
             &["clients".into()],
             message,
-            "fewer clients or subscriptions, a longer sources.period, or a shorter steady",
+            "fewer clients or subscriptions, rarer ticks (sources.period or rates), or a shorter steady",
         );
     }
 }
@@ -286,9 +287,8 @@ pub(crate) fn deliveries(scenario: &Scenario) -> f64 {
 
 /// Messages that a client of a group is planned to receive in a second.
 pub(super) fn per_s(scenario: &Scenario, group: &Clients) -> f64 {
-    let ticks_per_s = 1e6 / scenario.sources.period.as_micros().max(1) as f64;
     match scenario.sources.mode {
-        SourceMode::V1 | SourceMode::V2 => f64::from(group.subscriptions.each(scenario.sources.symbols)) * ticks_per_s,
+        SourceMode::V1 | SourceMode::V2 => super::rates::per_s(&scenario.sources, &group.subscriptions),
         SourceMode::Echo => group.load.requests_per_s().unwrap_or(0.0),
     }
 }

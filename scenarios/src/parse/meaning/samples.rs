@@ -2,8 +2,9 @@
 
 use super::Rules;
 use super::load::{arrived_us, deliveries, per_s};
+use super::rates::{each, shares};
 use crate::check::{DeliveryLatency, FromPhase};
-use crate::model::{Clients, Reader, Scenario, State};
+use crate::model::{Clients, Reader, Scenario, SourceMode, State};
 
 /// Samples beyond a quantile, without which it is a matter of chance.
 const BEYOND: f64 = 10.0;
@@ -20,6 +21,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     if let Some(bound) = isolation {
         quantile(rules, "isolation", bound, &|group| group.reader == Reader::Full);
     }
+    symbols(rules);
     counts(rules);
 }
 
@@ -43,8 +45,45 @@ fn quantile(rules: &mut Rules<'_>, name: &'static str, bound: DeliveryLatency, c
     }
 }
 
+/// Whether enough symbols have enough samples to be compared.
+fn symbols(rules: &mut Rules<'_>) {
+    let scenario = rules.scenario;
+    let Some(bound) = scenario.check.symbol_fairness.filter(|_| scenario.sources.mode != SourceMode::Echo) else {
+        return;
+    };
+    let mut planned = vec![0.0; scenario.sources.symbols as usize];
+    for group in scenario.clients.iter().filter(|group| group.reader == Reader::Full) {
+        let clients_s = f64::from(group.count) * there_s(scenario, group, FromPhase::Steady);
+        let shares = shares(&scenario.sources, &group.subscriptions);
+        for ((planned, share), rate) in planned.iter_mut().zip(shares).zip(each(&scenario.sources)) {
+            *planned += clients_s * share * rate;
+        }
+    }
+    let at = |key: &'static str| ["check".into(), "symbol-fairness".into(), key.into()];
+    let enough = planned.iter().filter(|planned| **planned >= bound.samples_min as f64).count();
+    let most = planned.iter().copied().fold(0.0, f64::max);
+    if enough < 2 {
+        let message = format!(
+            "symbol-fairness.samples-min is {}, and the load gives {enough} symbols as many: about {most:.0} of the most wanted one",
+            bound.samples_min
+        );
+        rules.wrong_but(&at("samples-min"), message, "fewer samples, more clients, or a longer steady");
+    } else if bound.checked_min > enough as u64 {
+        let message = format!(
+            "symbol-fairness.checked-min is {}, and the load gives {enough} symbols {} samples",
+            bound.checked_min, bound.samples_min
+        );
+        rules.wrong_but(&at("checked-min"), message, "a lower floor, or a lower samples-min");
+    }
+}
+
 /// Live messages that a group is planned to get from a phase on.
 fn samples(scenario: &Scenario, group: &Clients, from: FromPhase) -> f64 {
+    f64::from(group.count) * per_s(scenario, group) * there_s(scenario, group, from)
+}
+
+/// How long each client of a group is there from a phase on, in seconds.
+fn there_s(scenario: &Scenario, group: &Clients, from: FromPhase) -> f64 {
     let steady_us = scenario.warmup.as_micros();
     let recovery_us = steady_us.saturating_add(scenario.steady.as_micros());
     let end_us = recovery_us.saturating_add(scenario.recovery.as_micros());
@@ -54,8 +93,7 @@ fn samples(scenario: &Scenario, group: &Clients, from: FromPhase) -> f64 {
         FromPhase::Recovery => recovery_us,
     };
     let leaves_us = group.load.stay().map_or(end_us, |stay| arrived_us(group).saturating_add(stay.as_micros()));
-    let there_us = leaves_us.min(end_us).saturating_sub(from_us.max(group.start.as_micros()));
-    f64::from(group.count) * per_s(scenario, group) * there_us as f64 / 1e6
+    leaves_us.min(end_us).saturating_sub(from_us.max(group.start.as_micros())) as f64 / 1e6
 }
 
 /// Floors of what happens once a message.

@@ -1,7 +1,7 @@
 //! Objectives on how proxies leave and change.
 
 use super::{CHECKED_MIN, HOUR_US, key, wrong};
-use crate::model::{Behaviour, Fault, FaultKind, ProxyMode};
+use crate::model::{Behaviour, Fault, FaultKind, ProxyMode, SourceMode};
 use crate::parse::format::{Kind, Table, Without};
 use crate::parse::meaning::Rules;
 
@@ -66,6 +66,19 @@ pub(super) static HANDSHAKE_BOUNDS: Table = Table {
     ],
 };
 
+pub(super) static PREAMBLE: Table = Table {
+    about: "The instance that a client is moved to hears what the client asked for last, all of it and once. For `relay` and v1.",
+    keys: &[
+        key(
+            "settle",
+            Kind::Span(0, HOUR_US),
+            Without::Default("\"500ms\""),
+            "How long after a leg came up, or the client changed its mind, the source may not know.",
+        ),
+        CHECKED_MIN,
+    ],
+};
+
 pub(super) static QUOTA: Table = Table {
     about: "Who asks for more than `proxy.guard.requests-per-s` is closed with 1008, and who does not is not. For `fanout`.",
     keys: &[
@@ -109,6 +122,15 @@ pub(super) fn check(rules: &mut Rules<'_>) {
             wrong(rules, "close-codes", "a fan-out ends its legs by itself", "write proxy.mode = \"relay\"");
         } else if !has(FaultKind::CloseAll) {
             wrong(rules, "close-codes", "no source closes", "add a fault of kind \"close-all\" with a code");
+        }
+    }
+    if scenario.check.preamble.is_some() {
+        if scenario.proxy.mode == ProxyMode::Fanout {
+            wrong(rules, "preamble", "a fanout asks for all its clients together", "write proxy.mode = \"relay\"");
+        } else if scenario.sources.mode != SourceMode::V1 {
+            wrong(rules, "preamble", "only a v1 request says all that a client wants", "write sources.mode = \"v1\"");
+        } else if scenario.clients.iter().any(|group| group.behaviour.asks_per_s.is_some()) {
+            wrong(rules, "preamble", "a group asks again for what it has", "leave out behaviour.asks-per-s");
         }
     }
     if scenario.check.quota.is_some() {

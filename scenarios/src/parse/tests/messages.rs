@@ -45,7 +45,7 @@ fn unknown_keys_find_the_word_that_was_meant() {
         "count = 2",
         "count = 2\ncolour = 3",
         &[
-            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"rates\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
         ],
     );
     check(
@@ -274,7 +274,7 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
         "count = 2\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10\n",
         "count = 2\nperiod = \"1ms\"\n\n[proxy]\nmode = \"fanout\"\n\n[[clients]]\nname = \"all\"\ncount = 10_000\n",
         &[
-            "13:1: about 600 million messages would be delivered, 50 million at most; fewer clients or subscriptions, a longer sources.period, or a shorter steady",
+            "13:1: about 600 million messages would be delivered, 50 million at most; fewer clients or subscriptions, rarer ticks (sources.period or rates), or a shorter steady",
         ],
     );
 }
@@ -394,6 +394,18 @@ fn a_fault_hits_what_exists_while_it_is_judged() {
         "",
         "[[faults]]\nat = \"2s\"\nfor = \"3s\"\nkind = \"mute\"\ntarget = \"source-0\"\n[[faults]]\nat = \"4s\"\nfor = \"1s\"\nkind = \"slam\"\ntarget = \"source-0\"\n",
         &["24:6: \"source-0\" already has a script at 4s, the \"mute\" from 2s; one script at a time on one source"],
+    );
+    let twice = |kind: &str, other: &str| {
+        let one = |at: &str, kind: &str| {
+            format!("[[faults]]\nat = \"{at}\"\nfor = \"3s\"\nkind = \"{kind}\"\ntarget = \"source-0\"\n")
+        };
+        format!("{}{}", one("2s", kind), one("4s", other))
+    };
+    check("", &twice("mute", "garbage"), &[]);
+    check(
+        "",
+        &twice("garbage", "garbage"),
+        &["24:6: \"source-0\" already has a script at 4s, the \"garbage\" from 2s; one script at a time on one source"],
     );
     for target in ["all/proxy-0", "clients>proxy-0", "all-0", "proxy-*", "source-*>proxy-0", "source-active/proxy-0"] {
         check("", &format!("[[faults]]\nat = \"8s\"\nkind = \"stall\"\ntarget = \"{target}\"\n"), &[]);
@@ -639,7 +651,7 @@ fn problems_of_every_kind_come_together_in_order() {
         "count = 2",
         "count = 2\ncolour = 1\n[[faults]]\nat = \"1s\"\nkind = \"kill\"\ntarget = \"soruce-1\"\n",
         &[
-            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
+            "8:1: unknown key \"colour\"; known here: \"count\", \"mode\", \"symbols\", \"period\", \"rates\", \"key-limit\", \"denied\", \"padding\", \"fragments\"",
             "12:10: target \"soruce-1\" is not there: source-0, source-1, source-active, proxy-0, clients, all; did you mean \"source-1\"?",
         ],
     );
@@ -1172,6 +1184,73 @@ fn clients_misbehave_in_ways_that_can_be_seen() {
             "17:9: \"quota\" cannot be checked: no group asks again; give a group behaviour = { asks-per-s = 50.0 }",
             "18:14: \"strictness\" cannot be checked: every group keeps to the rules; give a group behaviour = { offends = \"bad-utf8\" }",
             "19:13: \"ping-pong\" cannot be checked: no group pings, and each answers; give a group behaviour = { pings-every = \"1s\" } or { pongs = false }",
+        ],
+    );
+}
+
+#[test]
+fn rates_of_symbols() {
+    for good in [
+        "rates = { own = [{ symbols = [\"S0000\", \"S0002\"], period = \"5ms\" }] }",
+        "rates = { zipf = { per-s = 1000 } }",
+        "rates = { zipf = { per-s = 40, exponent = 0.0 } }",
+    ] {
+        check("count = 2", &format!("count = 2\n{good}"), &[]);
+    }
+    check(
+        "count = 2",
+        "count = 2\nrates = { own = [{ symbols = [\"S0004\", \"S0001\"], period = \"5ms\" }, { symbols = [\"S0001\"], period = \"1s\" }, { symbols = [], period = \"1us\" }] }",
+        &[
+            "8:31: the sources have no symbol \"S0004\"; they have S0000 to S0003",
+            "8:81: symbol \"S0001\" has two periods",
+            "8:120: sources.rates.own[2] names no symbol",
+            "8:133: sources.rates.own[2].period must be a duration, 1ms to 1h, not \"1us\"",
+        ],
+    );
+    check("count = 2", "count = 2\nrates = { own = [] }", &["8:9: sources.rates.own names no symbol; leave rates out"]);
+    check(
+        "count = 2",
+        "count = 2\nrates = { zipf = { per-s = 5000 } }",
+        &[
+            "8:28: the first symbol would tick every 417us, more than 1000 times a second; a lower per-s or exponent, or more symbols",
+        ],
+    );
+    check(
+        "count = 2",
+        "count = 2\nrates = { zipf = { per-s = 0.001, exponent = 0.0 } }",
+        &["8:28: the last symbol would tick every 4000s, less than once an hour; a higher per-s, or a lower exponent"],
+    );
+    let relay = |stale: &str| {
+        let own = "rates = { own = [{ symbols = [\"S0003\"], period = \"2s\" }] }";
+        format!("count = 2\n{own}\n\n[proxy]\nmode = \"relay\"\nstale-after = \"{stale}\"\n")
+    };
+    let fanout = "count = 2\n\n[proxy]\nmode = \"fanout\"\n";
+    check(fanout, &relay("3s"), &[]);
+    check(
+        fanout,
+        &relay("1s"),
+        &["12:15: proxy.stale-after of 1s gives healthy sources up: they tick every 2s; some periods longer, at least"],
+    );
+}
+
+#[test]
+fn symbols_that_are_compared_have_samples() {
+    let with = |line: &str| {
+        format!("symbol-order = {{}}\n[check.symbol-fairness]\n{line}\n[service-time]\nproxy-per-segment = \"5us\"")
+    };
+    check("symbol-order = {}", &with("samples-min = 1300"), &[]);
+    check(
+        "symbol-order = {}",
+        &with("samples-min = 1301"),
+        &[
+            "19:15: symbol-fairness.samples-min is 1301, and the load gives 0 symbols as many: about 1300 of the most wanted one; fewer samples, more clients, or a longer steady",
+        ],
+    );
+    check(
+        "symbol-order = {}",
+        &with("checked-min = 5"),
+        &[
+            "19:15: symbol-fairness.checked-min is 5, and the load gives 4 symbols 100 samples; a lower floor, or a lower samples-min",
         ],
     );
 }
