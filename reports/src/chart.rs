@@ -22,7 +22,7 @@ use crate::metrics::{Metrics, Quantiles};
 use crate::record::Verdict;
 
 mod canvas;
-mod scale;
+pub(crate) mod scale;
 mod spread;
 mod timeline;
 

@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use wire::event::Timed;
 
+use crate::evidence::Evidence;
 use crate::log::{self, Log};
 use crate::metrics::Metrics;
 use crate::perfetto::Trace;
 use crate::record::Verdict;
 use crate::{chart, page, pcapng};
-
-pub use self::evidence::{Evidence, EvidenceLine, gather};
-
-mod evidence;
 
 /// Everything that one run leaves behind.
 #[derive(Clone, Debug)]
@@ -30,8 +27,8 @@ pub struct RunReport {
     pub scenario_toml: String,
     /// The command that runs it again.
     pub replay_command: String,
-    /// For violations, the events that show them; see [`gather`]. May be empty.
-    pub evidence: Vec<Evidence>,
+    /// What the page shows besides. May be empty.
+    pub evidence: Evidence,
     /// What the engine counted: the head of `log.txt`.
     pub log: String,
     /// What the programs said, if it was kept: the rest of `log.txt`.

@@ -8,7 +8,8 @@
 //!                                                        |             +--> folder   verdict.json, metrics.json, charts/*.svg, log.txt
 //!                                                        v
 //!   captured packets (elsewhere) -------> pcapng --------+             packets.pcapng, for Wireshark
-//!   all events, kept -------------------> perfetto ------+             trace.json, for ui.perfetto.dev
+//!   all events, kept -+-----------------> perfetto ------+             trace.json, for ui.perfetto.dev
+//!                     '--> story --> evidence::Evidence --> folder::RunReport
 //!                                            summary::RunSummary ------+--> summary  index.html, summary.json, summary.md
 //!                                                                      +--> junit    junit.xml; annotations: remarks on files
 //!                                                                      +--> text     a table for the terminal
@@ -20,6 +21,7 @@
 
 pub mod annotations;
 pub mod chart;
+pub mod evidence;
 pub mod folder;
 pub mod gate;
 pub mod junit;
@@ -30,6 +32,7 @@ pub mod page;
 pub mod pcapng;
 pub mod perfetto;
 pub mod record;
+pub mod story;
 pub mod summary;
 pub mod text;
 pub mod tiers;

@@ -1,16 +1,32 @@
-//! `report.html`: one file that needs nothing else, no network and no script.
+//! `report.html`: one file that needs nothing else and asks for nothing: no network, no font. Its script only copies, zooms and filters; without it, the page is
+//! whole and stands still.
+
+mod breach;
+mod faults;
+mod lanes;
+mod sequence;
 
 use askama::Template;
 
 use crate::chart::{self, Chart};
+use crate::evidence::{Frames, Twin};
 use crate::figure;
-use crate::folder::{EvidenceLine, RunReport};
+use crate::folder::RunReport;
+use crate::log::LogLine;
 use crate::metrics::{Latency, Metrics};
-use crate::record::{Invariant, Outcome, Violation};
+use crate::record::{Invariant, Outcome};
+use crate::story::HostLines;
+use crate::story::word;
 use crate::summary::Overall;
+
+use self::breach::Breach;
+use self::faults::FaultRow;
+use self::lanes::Drawn;
 
 /// Lines of the log shown; the whole stands in `log.txt`.
 const LOG_LINES_MAX: usize = 400;
+/// Lines of one host's log around the first violation.
+const HOST_LINES_MAX: usize = 120;
 
 /// The page of one run.
 ///
@@ -29,7 +45,14 @@ pub(crate) fn with_charts(report: &RunReport, charts: &[Chart]) -> Result<String
         badge: Badge::of(verdict.verdict),
         headline: headline(report),
         invariants: verdict.invariants.iter().map(Row::of).collect(),
-        breaches: breaches(report),
+        faults: faults::rows(report),
+        breaches: breach::breaches(report),
+        lanes: report.evidence.story.lanes.as_ref().map(|lanes| Drawn::new(lanes, &report.metrics)),
+        logs: logs(report.said.as_ref().map_or(&[], |said| said.lines.as_slice()), first_us(report)),
+        frames: report.evidence.frames.as_ref().filter(|frames| !frames.list.is_empty() || frames.note.is_some()),
+        twin: report.evidence.twin.as_ref(),
+        around: report.evidence.story.moments.first().map_or(&[], |moment| moment.around.as_slice()),
+        cut: limits(report, log_cut),
         unreached: verdict.reached.iter().filter(|reached| reached.times == 0).count(),
         facts: facts(report),
         latencies: latencies(&report.metrics),
@@ -48,7 +71,14 @@ struct Page<'a> {
     badge: Badge,
     headline: String,
     invariants: Vec<Row<'a>>,
+    faults: Vec<FaultRow<'a>>,
     breaches: Vec<Breach<'a>>,
+    lanes: Option<Drawn<'a>>,
+    logs: Vec<HostLog<'a>>,
+    frames: Option<&'a Frames>,
+    twin: Option<&'a Twin>,
+    around: &'a [HostLines],
+    cut: Vec<String>,
     unreached: usize,
     facts: Vec<(&'static str, String)>,
     latencies: Vec<(&'static str, [String; 7])>,
@@ -102,51 +132,6 @@ impl<'a> Row<'a> {
             broken: figure::count(invariant.broken),
             anchor: !invariant.violations.is_empty(),
         }
-    }
-}
-
-/// One broken invariant with its violations.
-struct Breach<'a> {
-    name: &'a str,
-    broken: String,
-    unshown: u64,
-    violations: Vec<Shown<'a>>,
-}
-
-struct Shown<'a> {
-    at: String,
-    message: &'a str,
-    open: bool,
-    lines: Vec<(bool, &'a EvidenceLine)>,
-    numbers: String,
-}
-
-fn breaches(report: &RunReport) -> Vec<Breach<'_>> {
-    let broken = report.verdict.invariants.iter().filter(|invariant| !invariant.violations.is_empty());
-    broken
-        .map(|invariant| {
-            let violations = invariant.violations.iter().enumerate();
-            Breach {
-                name: &invariant.name,
-                broken: figure::count(invariant.broken),
-                unshown: invariant.broken.saturating_sub(invariant.violations.len() as u64),
-                violations: violations.map(|(place, violation)| shown(report, invariant, place, violation)).collect(),
-            }
-        })
-        .collect()
-}
-
-fn shown<'a>(report: &'a RunReport, invariant: &Invariant, place: usize, violation: &'a Violation) -> Shown<'a> {
-    let evidence =
-        report.evidence.iter().find(|evidence| evidence.invariant == invariant.name && evidence.violation == place);
-    let lines = evidence.map_or(&[] as &[EvidenceLine], |evidence| &evidence.lines);
-    let numbers: Vec<String> = violation.events.iter().map(u64::to_string).collect();
-    Shown {
-        at: figure::instant(violation.at_us),
-        message: &violation.message,
-        open: place == 0,
-        lines: lines.iter().map(|line| (violation.events.contains(&line.event), line)).collect(),
-        numbers: numbers.join(", "),
     }
 }
 
@@ -280,15 +265,63 @@ fn totals(metrics: &Metrics) -> Vec<(String, String)> {
     rows
 }
 
-/// A cause as it stands in the record.
-fn word(cause: &impl serde::Serialize) -> String {
-    let word = serde_json::to_value(cause).ok();
-    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().replace('_', " ")
-}
-
 /// The last lines, and how many were cut before them.
 fn tail(text: &str, lines_max: usize) -> (usize, String) {
     let lines: Vec<&str> = text.lines().collect();
     let cut = lines.len().saturating_sub(lines_max);
     (cut, lines[cut..].join("\n"))
+}
+
+/// The first violation.
+fn first_us(report: &RunReport) -> Option<u64> {
+    let violations = report.verdict.invariants.iter().flat_map(|invariant| &invariant.violations);
+    violations.map(|violation| violation.at_us).min()
+}
+
+/// What a host said around the first violation.
+struct HostLog<'a> {
+    host: &'a str,
+    /// Lines left out before, and after.
+    before: usize,
+    after: usize,
+    lines: Vec<(String, &'a LogLine)>,
+}
+
+/// Lines of each host that are nearest to an instant, hosts in the order of their names.
+fn logs(lines: &[LogLine], around_us: Option<u64>) -> Vec<HostLog<'_>> {
+    let hosts: std::collections::BTreeSet<&str> = lines.iter().map(|line| line.host.as_str()).collect();
+    let of_host = |host| {
+        let all: Vec<&LogLine> = lines.iter().filter(|line| line.host == host).collect();
+        let middle = all.partition_point(|line| around_us.is_some_and(|around_us| line.at_us <= around_us));
+        let before = middle.saturating_sub(HOST_LINES_MAX / 2).min(all.len().saturating_sub(HOST_LINES_MAX));
+        let end = all.len().min(before + HOST_LINES_MAX);
+        let lines = all[before..end].iter().map(|line| (crate::story::stamp(line.at_us), *line)).collect();
+        HostLog { host, before, after: all.len() - end, lines }
+    };
+    hosts.into_iter().map(of_host).collect()
+}
+
+/// What the page leaves out, in words.
+fn limits(report: &RunReport, log_cut: usize) -> Vec<String> {
+    let mut cut = report.evidence.story.cut.clone();
+    for invariant in &report.verdict.invariants {
+        let kept = invariant.violations.len() as u64;
+        if invariant.broken > kept {
+            let (broken, kept) = (figure::count(invariant.broken), figure::count(kept));
+            cut.push(format!("{} broke {broken} times: the first {kept} are kept.", invariant.name));
+        }
+    }
+    if let Some(said) = report.said.as_ref().filter(|said| said.cut > 0) {
+        cut.push(format!("{} earlier records of the programs were not kept.", figure::count(said.cut)));
+    }
+    if log_cut > 0 {
+        cut.push(format!("{} lines of log.txt are not on this page.", figure::count(log_cut as u64)));
+    }
+    if report.verdict.verdict == Outcome::Fail && report.evidence.story.lanes.is_none() {
+        cut.push("The run's events were not kept: there is no timeline and no witness.".to_owned());
+    } else if report.verdict.verdict == Outcome::Fail && report.evidence.twin.is_none() {
+        let line = "Frames, and what passes with one fault less, take further runs: only the first failing runs of a command have them. Run this seed alone.";
+        cut.push(line.to_owned());
+    }
+    cut
 }

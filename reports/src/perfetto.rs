@@ -53,7 +53,8 @@ pub struct Hosts {
 
 impl Hosts {
     /// What hosts are called.
-    fn tiers(&self) -> Tiers {
+    #[must_use]
+    pub fn tiers(&self) -> Tiers {
         Tiers { sources: self.sources, proxies: self.proxies, edges: self.edges }
     }
 }

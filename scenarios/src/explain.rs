@@ -49,6 +49,17 @@ pub fn explain(scenario: &Scenario) -> String {
     page.text
 }
 
+/// What an invariant asks of this scenario, with its bounds: `no symbol is silent for more than 2s`. None where it is not watched.
+pub(crate) fn bound(scenario: &Scenario, invariant: &str) -> Option<String> {
+    let head = format!("{invariant}: ");
+    words::objectives(scenario).into_iter().find_map(|line| line.strip_prefix(&head).map(str::to_owned))
+}
+
+/// What a fault does, and how it ends; nothing for what is over at once.
+pub(crate) fn fault(fault: &Fault) -> (String, &'static str) {
+    words::fault_words(fault)
+}
+
 /// What work costs the proxies.
 pub(crate) fn cpu(cost: ServiceTime) -> String {
     words::cpu(cost)

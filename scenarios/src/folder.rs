@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use reports::folder::{self, RunReport, WriteError, gather};
+use reports::evidence::Evidence;
+use reports::folder::{self, RunReport, WriteError};
 use reports::measures::{self, Measures};
-use reports::record::Verdict;
+use reports::record::{Outcome, Verdict};
 use reports::summary::{self, RunSummary, SummaryMeta};
 use wire::event::Timed;
 
@@ -15,6 +16,7 @@ use crate::agenda::Place;
 use crate::campaign::Job;
 use crate::capsule::{Capsule, profile};
 use crate::engine::Run;
+use crate::evidence;
 use crate::explain;
 use crate::perfetto;
 use crate::plan::Plan;
@@ -22,8 +24,8 @@ use crate::plan::Plan;
 /// Where run folders go by default.
 const PARENT: &str = "target/windtunnel";
 
-/// Events of evidence before and after each event that shows a violation.
-const AROUND: u64 = 4;
+/// Failing runs of a campaign that are looked at more closely, which takes further runs.
+const CLOSER_MAX: usize = 3;
 
 /// A campaign's folder.
 #[derive(Debug)]
@@ -33,6 +35,17 @@ pub(crate) struct Folder {
     runs: BTreeMap<Place, RunSummary>,
     /// What was measured of each scenario, in the usual order of ready tasks.
     measures: BTreeMap<String, Measures>,
+    /// The first failing runs of the agenda.
+    failed: BTreeMap<Place, Failed>,
+}
+
+/// A failing run that may be looked at more closely.
+#[derive(Debug)]
+struct Failed {
+    dir: PathBuf,
+    job: Job,
+    report: RunReport,
+    events: Vec<Timed>,
 }
 
 /// Where a run lies in its run folder: `SCENARIO/SEED`, or `SCENARIO/SEED.ORDER`.
@@ -63,7 +76,7 @@ impl Folder {
             // A convenience: where links cannot be made, the folder is there all the same.
             let _ = link_latest(&path);
         }
-        Ok(Self { path, runs: BTreeMap::new(), measures: BTreeMap::new() })
+        Ok(Self { path, runs: BTreeMap::new(), measures: BTreeMap::new(), failed: BTreeMap::new() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,7 +96,7 @@ impl Folder {
         let capsule = Capsule::of(&run, &job.scenario, &job.text, job.service_time);
         let replay_command = replay_command(&dir);
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
-        let evidence = gather(&run.verdict, events, AROUND);
+        let evidence = if wanted.page { evidence::of(job, &run) } else { Evidence::default() };
         clear(&dir)?;
         let json = serde_json::to_vec_pretty(&capsule)
             .map_err(|error| WriteError::Text { path: dir.join("capsule.json"), why: error.to_string() })?;
@@ -96,25 +109,44 @@ impl Folder {
             let measures = self.measures.entry(run.verdict.scenario.clone()).or_default();
             measures.merge(&Measures::of(&run.metrics));
         }
-        folder::write_run(
-            &dir,
-            &RunReport {
-                verdict: run.verdict.clone(),
-                metrics: run.metrics,
-                about: job.scenario.about.trim().to_owned(),
-                scenario_toml: shown(job),
-                replay_command: replay_command.clone(),
-                evidence,
-                log: run.log,
-                said: run.said,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                profile: profile().to_owned(),
-                html: wanted.page,
-            },
-        )?;
+        let report = RunReport {
+            verdict: run.verdict.clone(),
+            metrics: run.metrics,
+            about: job.scenario.about.trim().to_owned(),
+            scenario_toml: shown(job),
+            replay_command: replay_command.clone(),
+            evidence,
+            log: run.log,
+            said: run.said,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: profile().to_owned(),
+            html: wanted.page,
+        };
+        folder::write_run(&dir, &report)?;
+        if let Some(events) = run.events.filter(|_| wanted.page && run.verdict.verdict == Outcome::Fail) {
+            self.failed.insert(place, Failed { dir, job: job.clone(), report, events });
+            // By their places in the agenda: which run is done first is up to the machine.
+            if self.failed.len() > CLOSER_MAX {
+                self.failed.pop_last();
+            }
+        }
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
         self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command, nth: place.nth });
         Ok(cut)
+    }
+
+    /// Failing runs that [`Folder::look_closer`] would look at.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed.len()
+    }
+
+    /// Looks at the first failing runs more closely, and writes their pages again.
+    pub(crate) fn look_closer(&mut self) -> Result<(), WriteError> {
+        while let Some((_, Failed { dir, job, mut report, events })) = self.failed.pop_first() {
+            evidence::closer(&job, &report.verdict, &events, &mut report.evidence);
+            folder::write_run(&dir, &report)?;
+        }
+        Ok(())
     }
 
     /// The verdicts of the runs added so far.

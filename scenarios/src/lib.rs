@@ -26,6 +26,7 @@ pub mod catalogue;
 pub mod check;
 pub mod cost;
 pub mod engine;
+mod evidence;
 pub mod explain;
 pub mod fingerprint;
 mod folder;

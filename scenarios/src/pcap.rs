@@ -179,6 +179,11 @@ impl Capturing {
 }
 
 impl Packets {
+    /// The host with this address.
+    pub(crate) fn host(&self, address: Ipv4Addr) -> Option<String> {
+        self.taken.names.iter().find(|(other, _)| *other == address).map(|(_, name)| name.clone())
+    }
+
     /// Lines for `log.txt`.
     pub(crate) fn log(&self) -> String {
         let mut log = format!(

@@ -10,16 +10,21 @@ use crate::plan::{self, Plan};
 /// violations and counters only.
 #[must_use]
 pub fn trace(plan: &Plan, run: &Run, entries_max: usize) -> Trace {
+    let hosts = hosts(plan);
+    Trace::new(&run.verdict, &run.metrics, &hosts, run.events.as_deref().unwrap_or_default(), entries_max)
+}
+
+/// Who takes part in the runs of a plan.
+pub(crate) fn hosts(plan: &Plan) -> Hosts {
     let host = |plan::ClientHost { name, first, count, .. }: &plan::ClientHost| ClientHost {
         name: name.clone(),
         first: *first,
         count: *count,
     };
-    let hosts = Hosts {
+    Hosts {
         proxies: plan.scenario.proxy.count + plan.edges(),
         edges: plan.edges(),
         sources: plan.scenario.sources.count,
         clients: plan.client_hosts.iter().map(host).collect(),
-    };
-    Trace::new(&run.verdict, &run.metrics, &hosts, run.events.as_deref().unwrap_or_default(), entries_max)
+    }
 }

@@ -9,6 +9,7 @@
 mod accept;
 mod connect;
 mod fragments;
+pub mod frame;
 mod tap;
 
 use tokio_tungstenite::WebSocketStream;

@@ -2,7 +2,7 @@
 
 /// An axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// From 0 to `top`, a tick each `step`.
     Linear { top: f64, step: f64 },
     /// From 10^`low` to 10^`high`.
@@ -13,23 +13,23 @@ pub(super) enum Scale {
 
 /// One tick.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tick {
+pub(crate) struct Tick {
     /// Its place, 0 to 1.
-    pub(super) place: f64,
+    pub(crate) place: f64,
     /// Its label; empty for a minor tick.
-    pub(super) label: String,
+    pub(crate) label: String,
 }
 
 impl Scale {
     /// From 0 to at least `max`, with about `ticks` ticks.
-    pub(super) fn linear(max: f64, ticks: u32) -> Self {
+    pub(crate) fn linear(max: f64, ticks: u32) -> Self {
         let max = if max > 0.0 { max } else { 1.0 };
         let step = nice_step(max / f64::from(ticks));
         Self::Linear { top: (max / step - 1e-9).ceil().max(1.0) * step, step }
     }
 
     /// As [`Scale::linear`], for whole things: no tick lies between two counts.
-    pub(super) fn counts(max: f64, ticks: u32) -> Self {
+    pub(crate) fn counts(max: f64, ticks: u32) -> Self {
         match Self::linear(max, ticks) {
             Self::Linear { step, .. } if step < 1.0 => Self::Linear { top: max.max(1.0).ceil(), step: 1.0 },
             scale => scale,
@@ -37,20 +37,20 @@ impl Scale {
     }
 
     /// Whole decades around the values, which are above 0.
-    pub(super) fn log(min: f64, max: f64) -> Self {
+    pub(crate) fn log(min: f64, max: f64) -> Self {
         let low = libm::floor(libm::log10(min) + 1e-9) as i32;
         let high = libm::ceil(libm::log10(max) - 1e-9) as i32;
         Self::Log { low, high: high.max(low + 1) }
     }
 
     /// From 0 to exactly `end`.
-    pub(super) fn exact(end: f64, ticks: u32) -> Self {
+    pub(crate) fn exact(end: f64, ticks: u32) -> Self {
         let end = if end > 0.0 { end } else { 1.0 };
         Self::Exact { end, step: nice_step(end / f64::from(ticks)) }
     }
 
     /// The place of a value, 0 to 1; what lies outside is put on the edge.
-    pub(super) fn place(self, value: f64) -> f64 {
+    pub(crate) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { top, .. } => value / top,
             Self::Exact { end, .. } => value / end,
@@ -60,7 +60,7 @@ impl Scale {
         place.clamp(0.0, 1.0)
     }
 
-    pub(super) fn ticks(self) -> Vec<Tick> {
+    pub(crate) fn ticks(self) -> Vec<Tick> {
         match self {
             Self::Linear { top: end, step } | Self::Exact { end, step } => {
                 // At most a few dozen: step is a fraction of end.

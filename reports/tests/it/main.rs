@@ -1,6 +1,7 @@
 //! The evidence crate from outside: event lists with known figures, and what is written of them.
 
 mod collects;
+mod story;
 mod synthetic;
 mod traces;
 mod writes;

@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 
-use reports::folder::{RunReport, gather};
-use reports::metrics::{Collector, MetricsConfig};
+use reports::evidence::{Evidence, Frame, Frames, Meaning, Parting, PlannedFault, Shrunk, Trial, Twin};
+use reports::folder::RunReport;
+use reports::log::{Level, Log, LogLine};
+use reports::metrics::{Collector, Metrics, MetricsConfig};
+use reports::perfetto::{ClientHost, Hosts};
 use reports::record::{Invariant, Outcome, Reached, SCHEMA, Verdict, Violation};
+use reports::story::{Line, Story};
 use wire::event::{Event, Phase, Side, Timed, Why};
 use wire::id::{ClientId, LegId, ProxyId, SessionId, SourceId, Symbol};
 
@@ -122,21 +126,96 @@ pub(crate) fn report() -> RunReport {
     for timed in &events {
         collector.observe(timed.at_us, &timed.event);
     }
+    let metrics = collector.finish(END_US);
     let verdict = verdict(events.len() as u64);
     RunReport {
-        metrics: collector.finish(END_US),
+        evidence: evidence(&verdict, &metrics, &events),
+        metrics,
         about: "The source that carries all clients is killed while ticks flow; the proxy must move to the other instance within two seconds, and \
                 no client may wait for another that reads slowly."
             .to_owned(),
         scenario_toml: "name = \"upstream-crash-mid-fanout\"\n\n[sources]\ncount = 2\n\n[[fault]]\nkind = \"kill\"\ntarget = \"source-0\"\nat = \"9s\"\n".to_owned(),
         replay_command: "cargo windtunnel run upstream-crash-mid-fanout --seed 7".to_owned(),
-        evidence: gather(&verdict, &events, 3),
         log: (0..12).map(|n| format!("{n}.000 proxy-0 info: <script>alert({n})</script>\n")).collect(),
-        said: None,
+        said: Some(said()),
         version: "0.1.0".to_owned(),
         profile: "sim".to_owned(),
         html: true,
         verdict,
+    }
+}
+
+/// What the proxy said.
+fn said() -> Log {
+    let line = |at_us, text: &str| LogLine {
+        at_us,
+        host: "proxy-0".to_owned(),
+        level: Level::Warn,
+        target: "proxy::fanout::leg".to_owned(),
+        text: text.to_owned(),
+    };
+    let lines =
+        vec![line(9_400_000, "lost the leg to a source source=0"), line(17_000_300, "client-7 is slow <script>")];
+    Log { filter: "info".to_owned(), lines, cut: 3 }
+}
+
+fn evidence(verdict: &Verdict, metrics: &Metrics, events: &[Timed]) -> Evidence {
+    let clients = vec![ClientHost { name: "viewers-0".to_owned(), first: ClientId(0), count: CLIENTS }];
+    let hosts = Hosts { proxies: 1, edges: 0, sources: 2, clients };
+    let line = |event, text: &str| Line { event, text: text.to_owned() };
+    let fault = |kind: &str, target: &str, begins: &str, words: &str| PlannedFault {
+        kind: kind.to_owned(),
+        target: target.to_owned(),
+        begins: begins.to_owned(),
+        words: words.to_owned(),
+        instant: false,
+    };
+    let frame = |at_us, from: &str, to: &str, words: &str, decisive| Frame {
+        at_us,
+        from: from.to_owned(),
+        to: to.to_owned(),
+        opcode: "text",
+        fin: true,
+        masked: false,
+        bytes: 87,
+        words: words.to_owned(),
+        decisive,
+    };
+    Evidence {
+        story: Story::new(verdict, metrics, &hosts, events),
+        meanings: vec![Meaning {
+            invariant: "delivery-latency".to_owned(),
+            about: "How long a tick takes from its source to a client.".to_owned(),
+            bound: Some("99% within 250ms, from the steady phase on.".to_owned()),
+        }],
+        faults: vec![
+            fault("kill", "source-active", "at 9s", "The process of source-active dies, until it starts again."),
+            fault("stall", "proxy-0/client-7", "at 17s", "The link proxy-0/client-7 carries nothing, until it heals."),
+            fault("freeze", "proxy-0", "after the first client_gap", "The process of proxy-0 stops, until it thaws."),
+        ],
+        shrunk: Some(Shrunk {
+            parts: vec![("faults".to_owned(), "14".to_owned(), "3".to_owned())],
+            found_command: Some("cargo windtunnel replay found.json".to_owned()),
+        }),
+        frames: Some(Frames {
+            list: vec![
+                frame(17_505_000, "source-1", "proxy-0", "tick S0000 n 700, 1.2147 / 1.2148", false),
+                frame(17_602_000, "proxy-0", "client-17", "tick S0000 n 700, 1.2147 / 1.2148", true),
+            ],
+            note: None,
+        }),
+        twin: Some(Twin {
+            trials: vec![
+                Trial { without: "kill source-active".to_owned(), broken: vec!["delivery-latency".to_owned()] },
+                Trial { without: "stall proxy-0/client-7".to_owned(), broken: Vec::new() },
+            ],
+            untried: 1,
+            parting: Some(Parting {
+                before: vec![line(24_001, "17.005000 s  source-1   to proxy-0: S0002 n 680")],
+                here: vec![line(24_002, "17.005500 s  client-8   from proxy-0: S0002 n 680")],
+                there: vec![line(24_002, "17.005490 s  client-7   from proxy-0: S0002 n 680")],
+            }),
+        }),
     }
 }
 

@@ -263,7 +263,7 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
 }
 
 /// What happens, and how it ends; nothing for what is over at once.
-fn fault_words(fault: &Fault) -> (String, &'static str) {
+pub(super) fn fault_words(fault: &Fault) -> (String, &'static str) {
     let target = &fault.target;
     let span = |span: Option<crate::span::Span>| span.unwrap_or_default();
     let share = |share: f64| format!("{}%", share * 100.0);

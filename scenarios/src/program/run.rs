@@ -150,6 +150,15 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         }
     });
     progress.finish();
+    if folder.failed() > 0 {
+        if !args.quiet && !args.json {
+            say(&format!(
+                "looking closer at {} of the failing runs: their frames, and what passes with one fault less",
+                folder.failed()
+            ));
+        }
+        folder.look_closer().map_err(|error| Failure::io(format!("failed to {error}")))?;
+    }
     let reached = marks::over(folder.verdicts(), args.require_reached);
     let gate = against.map(|against| against.compare());
     let meta = SummaryMeta { marks: Some(reached), gate, ..meta() };

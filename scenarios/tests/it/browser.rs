@@ -54,6 +54,22 @@ fn every_page_needs_nothing_says_nothing_and_can_be_read_on_any_screen() {
 }
 
 #[test]
+fn the_page_of_a_failure_copies_zooms_and_filters() {
+    let pages = pages::all();
+    let failed = pages.urls().into_iter().find(|url| url.contains("/failed/small/")).expect("the page of a failure");
+    with_browser(async |browser| {
+        let noise = browser.open(&failed).await;
+        assert!(noisy(&failed, &noise).is_empty(), "{noise:?}");
+        browser.wide(1400).await;
+        let said = browser.asks(include_str!("browser/failure.js")).await;
+        let wrong: Vec<&str> = said.as_array().expect("a list").iter().filter_map(serde_json::Value::as_str).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let late = browser.noise().await;
+        assert!(late.requests.is_empty() && late.console.is_empty(), "{late:?}");
+    });
+}
+
+#[test]
 fn what_is_wrong_with_a_page_is_found() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let page = |name: &str, text: &str| {

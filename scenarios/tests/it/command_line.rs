@@ -7,6 +7,7 @@ mod logs;
 mod looks;
 mod merge;
 mod packets;
+mod page;
 mod replay;
 mod run;
 mod service_time;
