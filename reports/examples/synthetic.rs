@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use reports::folder::{write_events, write_run};
+use reports::measures;
 use reports::record::Outcome;
 use reports::summary::{RunSummary, SummaryMeta, write_summary};
 use reports::text;
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report: Some(format!("{folder}/report.html")),
         replay_command: report.replay_command,
         nth: 0,
+        figures: measures::Measures::of(&report.metrics).steady(),
     };
     let mut passed = RunSummary { report: None, ..failed.clone() };
     passed.verdict.scenario = "relay-fair-shares".to_owned();

@@ -35,14 +35,14 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
-/// Seconds: `0.42 s`, `12.3 s`, `640 s`.
+/// Seconds: `0.42 s`, `12.3 s`, `640 s`, `16,497 s`.
 pub(crate) fn seconds(s: f64) -> String {
     if s < 10.0 {
         format!("{s:.2} s")
     } else if s < 100.0 {
         format!("{s:.1} s")
     } else {
-        format!("{s:.0} s")
+        format!("{} s", count(s.round() as u64))
     }
 }
 

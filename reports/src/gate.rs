@@ -91,6 +91,15 @@ impl Gate {
         self.scenarios.iter().filter_map(|scenario| Some((scenario, scenario.incomparable.as_deref()?)))
     }
 
+    /// Scenarios that could not be held against anything, by the reason: of two folders, one may hold a hundred that the other does not.
+    pub(crate) fn reasons(&self) -> IndexMap<&str, Vec<&str>> {
+        let mut reasons: IndexMap<&str, Vec<&str>> = IndexMap::new();
+        for (scenario, why) in self.incomparable() {
+            reasons.entry(why).or_default().push(&scenario.scenario);
+        }
+        reasons
+    }
+
     /// One line: how many are worse, better, or could not be compared.
     #[must_use]
     pub fn headline(&self) -> String {
@@ -131,12 +140,7 @@ impl Gate {
             let head = format!("  {:<26}{:>12}{:>12}{:>9}  {:<9}", "metric", "before", "now", "change", "allowed");
             text.insert_str(0, &format!("{}\n", head.trim_end()));
         }
-        // Those with one reason together: of two folders, one may hold a hundred scenarios that the other does not.
-        let mut reasons: IndexMap<&str, Vec<&str>> = IndexMap::new();
-        for (scenario, why) in self.incomparable() {
-            reasons.entry(why).or_default().push(&scenario.scenario);
-        }
-        for (why, names) in reasons {
+        for (why, names) in self.reasons() {
             let line = format!("{}: not comparable: {why}", names.join(", "));
             for (place, line) in figure::wrapped(&line, 76, 60).iter().enumerate() {
                 text.push_str(&format!("{}{line}\n", if place == 0 { "" } else { "    " }));
@@ -180,12 +184,16 @@ impl Difference {
         }
     }
 
-    fn line(&self) -> String {
-        let value = |value: Option<f64>| match value {
+    /// A value as people read it; a dash where it was not measured.
+    pub(crate) fn value_words(value: Option<f64>) -> String {
+        match value {
             None => "–".to_owned(),
             Some(value) if value.fract() == 0.0 && value >= 0.0 => figure::count(value as u64),
             Some(value) => figure::cut(&format!("{value:.6}"), 12),
-        };
+        }
+    }
+
+    fn line(&self) -> String {
         let mark = match self.change {
             Change::Worse => "WORSE",
             Change::Tolerated => "worse",
@@ -195,7 +203,7 @@ impl Difference {
         };
         let name = figure::cut(&self.metric, 26);
         let tolerance = figure::cut(&self.tolerance, 9);
-        let (before, now, change) = (value(self.before), value(self.now), self.change_words());
+        let (before, now, change) = (Self::value_words(self.before), Self::value_words(self.now), self.change_words());
         format!("  {name:<26}{before:>12}{now:>12}{change:>9}  {tolerance:<9}  {mark}")
     }
 }

@@ -154,6 +154,21 @@ impl Measures {
         self.runs
     }
 
+    /// The figures that bounds are set on and that should not depend on the seed, in microseconds: the slow end of latencies, the longest outage, the slowest
+    /// recovery. What was not measured is not there.
+    #[must_use]
+    pub fn steady(&self) -> BTreeMap<String, u64> {
+        let Histograms { delivery, echo, connect, outage, .. } = &self.histograms;
+        let figures = [
+            ("latency_us_p99", delivery.latency().p99_us),
+            ("echo_us_p99", echo.latency().p99_us),
+            ("connect_us_p99", connect.latency().p99_us),
+            ("failover_outage_us_max", outage.latency().max_us),
+            ("recovery_us_max", self.greatest.get("recovery_us_max").copied()),
+        ];
+        figures.into_iter().filter_map(|(name, us)| Some((name.to_owned(), us?))).collect()
+    }
+
     /// Every figure by its name; latencies in microseconds. What was not measured is not there. A name with a point (`drops.overflow`) is a part of the
     /// figure before the point, and not there where it is 0.
     #[must_use]

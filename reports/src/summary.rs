@@ -1,8 +1,8 @@
 //! Over many runs: `index.html`, `summary.json`, `summary.md`, and `junit.xml` beside them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use askama::Template;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,9 @@ use crate::figure;
 use crate::folder::{WriteError, write_file, write_pretty};
 use crate::gate::Gate;
 use crate::junit;
-use crate::page::Badge;
 use crate::record::{Invariant, Outcome, SCHEMA, Verdict};
 
+mod index;
 mod markdown;
 
 /// One run of many, as the summary sees it.
@@ -26,6 +26,8 @@ pub struct RunSummary {
     pub replay_command: String,
     /// Its place in the sequence of its scenario's runs, from 0: where shards are merged, they come to stand in this order.
     pub nth: u64,
+    /// What it measured that can be compared from seed to seed, in microseconds: see [`crate::measures::Measures::steady`].
+    pub figures: BTreeMap<String, u64>,
 }
 
 /// What the summary says of the whole campaign.
@@ -64,6 +66,8 @@ pub struct Marks {
     pub all: u64,
     /// Those that no run reached, by their places.
     pub missed: Vec<MarkMissed>,
+    /// Those that some run reached, those in the fewest runs first.
+    pub reached: Vec<MarkReached>,
     /// Whether each had to be reached: one that was not makes the whole inconclusive.
     pub required: bool,
 }
@@ -75,6 +79,19 @@ pub struct MarkMissed {
     pub name: String,
     /// Where it stands: file and line.
     pub place: String,
+}
+
+/// A mark that some run reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MarkReached {
+    /// Its name.
+    pub name: String,
+    /// Where it stands: file and line.
+    pub place: String,
+    /// In how many runs.
+    pub runs: u64,
+    /// How often in all of them.
+    pub times: u64,
 }
 
 impl Marks {
@@ -198,19 +215,7 @@ pub fn markdown(runs: &[RunSummary], meta: &SummaryMeta) -> String {
 /// # Errors
 /// Fails only if memory does: everything in it is text.
 pub fn index(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::Error> {
-    let counts = Counts::of(runs);
-    Index {
-        badge: Badge::overall(overall(runs, meta)),
-        left_out: meta.left_out().collect(),
-        canary: meta.canary.as_ref().map(|canary| (canary.rang, canary.words())),
-        gate: meta.gate.as_ref().map(|gate| (gate.headline(), gate.table())),
-        counts,
-        meta,
-        wall: figure::seconds(meta.wall_seconds),
-        recovery: slowest_recovery(runs),
-        rows: rows(runs),
-    }
-    .render()
+    index::page(runs, meta)
 }
 
 /// The slowest recovery of all runs, in words: how long it took, and where. None where none was measured.
@@ -300,6 +305,8 @@ struct SummaryRun<'a> {
     report: Option<&'a str>,
     replay: &'a str,
     nth: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    figures: &'a BTreeMap<String, u64>,
 }
 
 /// The reason why a run did not pass.
@@ -331,6 +338,7 @@ impl<'a> Summary<'a> {
             report: run.report.as_deref(),
             replay: &run.replay_command,
             nth: run.nth,
+            figures: &run.figures,
         };
         Self {
             schema: SCHEMA,
@@ -457,57 +465,4 @@ pub(crate) fn groups(runs: &[RunSummary]) -> Vec<Group<'_>> {
         groups.entry((&verdict.scenario, &verdict.engine, verdict.mutant.as_deref())).or_default().push(run);
     }
     groups.into_iter().map(|((scenario, engine, mutant), runs)| Group { scenario, engine, mutant, runs }).collect()
-}
-
-#[derive(Template)]
-#[template(path = "index.html")]
-struct Index<'a> {
-    badge: Badge,
-    counts: Counts,
-    meta: &'a SummaryMeta,
-    recovery: Option<String>,
-    wall: String,
-    left_out: Vec<String>,
-    canary: Option<(bool, String)>,
-    gate: Option<(String, String)>,
-    rows: Vec<Row<'a>>,
-}
-
-struct Row<'a> {
-    title: String,
-    badge: Badge,
-    seeds: Vec<Seed<'a>>,
-    worst: Option<(&'a RunSummary, Worst)>,
-    checked: String,
-    sim: String,
-    speed: String,
-}
-
-struct Seed<'a> {
-    seed: String,
-    badge: Badge,
-    report: Option<&'a str>,
-}
-
-fn rows(runs: &[RunSummary]) -> Vec<Row<'_>> {
-    groups(runs)
-        .into_iter()
-        .map(|group| Row {
-            title: group.title(),
-            badge: Badge::of(group.verdict()),
-            worst: group.worst(),
-            checked: figure::count(group.checked()),
-            sim: figure::seconds(group.sim_seconds()),
-            speed: figure::speed(group.sim_seconds(), group.wall_seconds()),
-            seeds: group
-                .runs
-                .into_iter()
-                .map(|run| Seed {
-                    seed: run.verdict.label(),
-                    badge: Badge::of(run.verdict.verdict),
-                    report: run.report.as_deref(),
-                })
-                .collect(),
-        })
-        .collect()
 }

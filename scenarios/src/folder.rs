@@ -105,9 +105,9 @@ impl Folder {
             folder::write_events(&dir, events)?;
         }
         let cut = write_captures(&dir, job, &run)?;
+        let measured = Measures::of(&run.metrics);
         if run.verdict.order == 0 {
-            let measures = self.measures.entry(run.verdict.scenario.clone()).or_default();
-            measures.merge(&Measures::of(&run.metrics));
+            self.measures.entry(run.verdict.scenario.clone()).or_default().merge(&measured);
         }
         let report = RunReport {
             verdict: run.verdict.clone(),
@@ -131,7 +131,8 @@ impl Folder {
             }
         }
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
-        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command, nth: place.nth });
+        let (nth, figures) = (place.nth, measured.steady());
+        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command, nth, figures });
         Ok(cut)
     }
 

@@ -3,7 +3,7 @@
 //! The table is made from the sources when this crate is built, so none is missing and no line is wrong. The build fails where two marks bear one name.
 
 use reports::record::Verdict;
-use reports::summary::{MarkMissed, Marks};
+use reports::summary::{MarkMissed, MarkReached, Marks};
 
 /// A mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,22 @@ pub fn find(name: &str) -> Option<&'static Mark> {
 
 /// What many runs reached together.
 pub(crate) fn over<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone, required: bool) -> Marks {
-    let missed = |mark: &&Mark| !verdicts.clone().any(|verdict| verdict.marks.contains_key(mark.name));
-    let missed = ALL.iter().filter(missed);
-    Marks {
-        all: ALL.len() as u64,
-        missed: missed.map(|mark| MarkMissed { name: mark.name.to_owned(), place: mark.place() }).collect(),
-        required,
+    let mut marks = Marks { all: ALL.len() as u64, required, ..Marks::default() };
+    for mark in ALL {
+        let (mut runs, mut times) = (0, 0_u64);
+        for reached in verdicts.clone().filter_map(|verdict| verdict.marks.get(mark.name)) {
+            runs += 1;
+            times = times.saturating_add(*reached);
+        }
+        let (name, place) = (mark.name.to_owned(), mark.place());
+        match runs {
+            0 => marks.missed.push(MarkMissed { name, place }),
+            runs => marks.reached.push(MarkReached { name, place, runs, times }),
+        }
     }
+    // Stable: of equals by their places.
+    marks.reached.sort_by_key(|mark| mark.runs);
+    marks
 }
 
 const ALL: &[Mark] = include!(concat!(env!("OUT_DIR"), "/marks.rs"));

@@ -141,6 +141,8 @@ struct PartRun {
     report: Option<String>,
     replay: String,
     nth: u64,
+    #[serde(default)]
+    figures: BTreeMap<String, u64>,
 }
 
 /// A run and where it was found.
@@ -195,8 +197,13 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
             let (from, to) = (folder.join(&own), out.join(&own));
             let verdict: Verdict = json(&from.join("verdict.json"))?;
             let place = shares.get_index_of(&run.scenario).unwrap_or(usize::MAX);
-            let summary =
-                RunSummary { verdict, report: run.report.clone(), replay_command: replay_command(&to), nth: run.nth };
+            let summary = RunSummary {
+                verdict,
+                report: run.report.clone(),
+                replay_command: replay_command(&to),
+                nth: run.nth,
+                figures: run.figures.clone(),
+            };
             let key = (place, run.seed, run.order);
             if let Some(other) = found.get(&key) {
                 let name = format!("{} seed {}", run.scenario, summary.verdict.label());

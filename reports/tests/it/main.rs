@@ -5,3 +5,6 @@ mod story;
 mod synthetic;
 mod traces;
 mod writes;
+
+// Of many runs.
+mod index;

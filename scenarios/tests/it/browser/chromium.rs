@@ -165,9 +165,43 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// Lets pages run no scripts, or again.
+    pub(super) async fn scripts(&self, on: bool) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !on })).await;
+    }
+
+    /// Lets pages read and write what is copied.
+    pub(super) async fn allow_clipboard(&self) {
+        let permissions = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+        self.devtools("Browser.grantPermissions", permissions).await;
+    }
+
     /// What a script returns that is run in the page.
     pub(super) async fn asks(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// As [`Browser::asks`], for what takes time: the script calls its last argument with what it found.
+    pub(super) async fn asks_and_waits(&self, script: &str) -> Value {
+        self.client.execute_async(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Clicks as a person does: what cannot be seen cannot be clicked.
+    pub(super) async fn clicks(&self, selector: &str) {
+        let found = self.find(selector).await;
+        found.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Types into a field, in place of what stands there.
+    pub(super) async fn types(&self, selector: &str, text: &str) {
+        let found = self.find(selector).await;
+        found.clear().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        found.send_keys(text).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    async fn find(&self, selector: &str) -> fantoccini::elements::Element {
+        let found = self.client.find(fantoccini::Locator::Css(selector)).await;
+        found.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
     async fn log(&self, kind: &'static str) -> Vec<Value> {

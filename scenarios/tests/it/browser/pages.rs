@@ -1,6 +1,9 @@
-//! Pages to look at: those of real runs.
+//! Pages to look at: those of real runs, and one over more runs than a test can make.
 
 use std::path::Path;
+
+use reports::record::Verdict;
+use reports::summary::{RunSummary, SummaryMeta, write_summary};
 
 use crate::command_line::{Place, SMALL};
 
@@ -9,7 +12,7 @@ pub(super) struct Pages {
     place: Place,
 }
 
-/// A small run that passes, one that fails, and one that says too little.
+/// A small run that passes, one that fails, one that says too little; and an index over ten thousand runs, the third part of which fails.
 pub(super) fn all() -> Pages {
     let place = Place::with_small();
     let runs = ["run", "small.toml", "--seeds", "1..2", "--reports", "all", "--out"];
@@ -19,6 +22,7 @@ pub(super) fn all() -> Pages {
     let stall = "[[faults]]\nkind = \"stall\"\ntarget = \"proxy-0/source-active\"\nat = \"500ms\"\nfor = \"100ms\"\n";
     place.write("small.toml", &format!("{SMALL}\n[[reach]]\nstate = \"failover\"\n\n{stall}"));
     place.windtunnel(&[&runs[..], &["weak"]].concat()).exits(2);
+    many(&place);
     Pages { place }
 }
 
@@ -26,13 +30,47 @@ impl Pages {
     /// Every page, as a file.
     pub(super) fn urls(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for folder in ["passed", "failed", "weak"] {
+        for folder in ["passed", "failed", "weak", "many"] {
             walk(&self.place.path().join(folder), &mut found);
         }
-        // For each folder its index and two reports.
-        assert_eq!(found.len(), 9, "{found:?}");
+        // Of each run folder its index and two reports.
+        assert_eq!(found.len(), 10, "{found:?}");
         found
     }
+
+    /// One page.
+    pub(super) fn url(&self, page: &str) -> String {
+        assert!(self.place.has(page), "{page}");
+        format!("file://{}", self.place.path().join(page).display())
+    }
+}
+
+/// An index over two hundred scenarios with fifty seeds each, made of the small runs.
+fn many(place: &Place) {
+    let verdicts = ["passed", "failed", "weak"].map(|folder| {
+        let text = place.read(&format!("{folder}/small/1/verdict.json"));
+        serde_json::from_str::<Verdict>(&text).expect("a verdict")
+    });
+    let run = |n: u64| {
+        // Those of some scenarios all pass.
+        let (scenario, seed) = (n % 200, n / 200);
+        let kind = if scenario % 4 == 0 { n / 200 % 3 } else { 0 };
+        let mut verdict = verdicts[kind as usize].clone();
+        verdict.mutant = None;
+        (verdict.scenario, verdict.seed) = (format!("scenario-{scenario}"), seed);
+        let replay_command = format!("cargo windtunnel replay out/scenario-{scenario}/{seed}/capsule.json");
+        let figures = [("latency_us_p99".to_owned(), 10_000 + n * 37 % 5_000)].into();
+        RunSummary {
+            verdict,
+            report: Some("../failed/small/1/report.html".to_owned()),
+            replay_command,
+            nth: seed,
+            figures,
+        }
+    };
+    let runs: Vec<RunSummary> = (0..10_000).map(run).collect();
+    let meta = SummaryMeta { command: "windtunnel run --seeds 0..49".to_owned(), ..SummaryMeta::default() };
+    write_summary(&place.path().join("many"), &runs, &meta).expect("a writable folder");
 }
 
 fn walk(folder: &Path, found: &mut Vec<String>) {
