@@ -11,6 +11,9 @@ mod run;
 mod select;
 mod twice;
 
+// A server, and no story.
+mod open;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +80,8 @@ enum Command {
     },
     /// Put the run folders of all shards together: the same summary, verdicts and JUnit as one command would have given
     Merge(MergeArgs),
+    /// A run folder in the browser: serves it on loopback, prints the address, and ends with ctrl-c
+    Open(open::OpenArgs),
     /// Lint scenario files: file:line:column, what is wrong, what was probably meant
     Check {
         /// Scenario files
@@ -401,6 +406,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bless(args) => bless::bless(&args),
         Command::Diff { before, now } => diff::diff(&before, &now),
         Command::Merge(args) => merge::merge(&args),
+        Command::Open(args) => open::open(&args),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),

@@ -6,6 +6,7 @@ mod gate;
 mod logs;
 mod looks;
 mod merge;
+pub(crate) mod open;
 mod packets;
 mod page;
 mod replay;

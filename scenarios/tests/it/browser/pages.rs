@@ -5,6 +5,7 @@ use std::path::Path;
 use reports::record::Verdict;
 use reports::summary::{RunSummary, SummaryMeta, write_summary};
 
+use crate::command_line::open::Opened;
 use crate::command_line::{Place, SMALL};
 
 /// Run folders with pages.
@@ -36,6 +37,13 @@ impl Pages {
         // Of each run folder its index and two reports.
         assert_eq!(found.len(), 10, "{found:?}");
         found
+    }
+
+    /// The folder of the runs that fail, served as `windtunnel open` does, and its pages there.
+    pub(super) fn served(&self) -> (Opened, Vec<String>) {
+        let opened = Opened::new(&self.place, &["failed", "--no-browser"]);
+        let pages = ["", "small/1/report.html"].map(|page| format!("{}{page}", opened.address));
+        (opened, pages.into())
     }
 
     /// One page.
