@@ -189,7 +189,7 @@ fn diff_names_what_only_one_side_has() {
     place
         .windtunnel(&["diff", "run", "run/stall/1"])
         .exits(64)
-        .complains("run/stall/1/capsule.json:4:17: unknown field");
+        .complains("run/stall/1/capsule.json has schema 2, this program writes 1");
 }
 
 #[test]
