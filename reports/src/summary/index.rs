@@ -3,6 +3,8 @@
 //! One file that needs nothing else. Its script finds rows and copies commands; without it everything is there all the same. Each table is bounded and says what it
 //! leaves out: a campaign of ten thousand runs is a page of one or two megabytes.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use super::{Counts, Group, Marks, RunSummary, SummaryMeta, groups, overall, slowest_recovery};
@@ -22,6 +24,8 @@ mod spread;
 #[template(path = "index.html")]
 struct Index<'a> {
     meta: &'a SummaryMeta,
+    /// The planted bug of all runs.
+    mutant: Option<String>,
     badge: Badge,
     counts: Counts,
     shares: Vec<(&'static str, u64)>,
@@ -42,10 +46,18 @@ struct Index<'a> {
 const LEFT_OUT_MAX: usize = 50;
 
 pub(super) fn page(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, askama::Error> {
+    // What all runs have in common is said once, and not beside each scenario.
+    let mutant = common_mutant(runs).map(str::to_owned);
+    let mut plain = Cow::Borrowed(runs);
+    if mutant.is_some() {
+        plain.to_mut().iter_mut().for_each(|run| run.verdict.mutant = None);
+    }
+    let runs = &*plain;
     let counts = Counts::of(runs);
     let groups = worst_first(runs);
     let left_out: Vec<String> = meta.left_out().collect();
     Index {
+        mutant,
         badge: Badge::overall(overall(runs, meta)),
         shares: [("fail", counts.fail), ("inconclusive", counts.inconclusive), ("pass", counts.pass)]
             .into_iter()
@@ -65,6 +77,12 @@ pub(super) fn page(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, as
         meta,
     }
     .render()
+}
+
+/// The planted bug that all runs have.
+fn common_mutant(runs: &[RunSummary]) -> Option<&str> {
+    let first = runs.first()?.verdict.mutant.as_deref()?;
+    runs.iter().all(|run| run.verdict.mutant.as_deref() == Some(first)).then_some(first)
 }
 
 /// Scenarios: those that fail before those that say too little before those that pass; of equals that of whose runs the greater part came out so; then as they were

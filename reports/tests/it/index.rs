@@ -155,6 +155,19 @@ fn the_figure_that_differs_most_from_seed_to_seed_stands_first() {
 }
 
 #[test]
+fn a_planted_bug_that_all_runs_have_is_named_once() {
+    let planted = |mut run: RunSummary| {
+        run.verdict.mutant = Some("repeats-a-message".to_owned());
+        run
+    };
+    let all = page(&[planted(run("one", 1)), planted(run("two", 1))], &SummaryMeta::default());
+    assert_eq!(all.matches("repeats-a-message").count(), 1);
+    assert!(all.contains("planted bug: repeats-a-message"));
+    let some = page(&[planted(run("one", 1)), run("one", 1)], &SummaryMeta::default());
+    assert!(some.contains("one with repeats-a-message") && !some.contains("planted bug"));
+}
+
+#[test]
 fn the_slowest_runs_are_one_a_scenario() {
     let mut slow = run("slow", 9);
     (slow.verdict.wall_seconds, slow.verdict.recovery_us) = (7.0, None);
