@@ -92,7 +92,7 @@ fn the_table_of_verdicts_has_the_worst_scenario_and_the_worst_invariant_first() 
         worst.contains("no-duplicates in always: failed in 2 of 2 runs, 2,000 checks; seed 2: 30 ticks"),
         "{worst}"
     );
-    assert!(worst.ends_with("><a href=\"always/2/report.html#no-duplicates\">✗<small>2</small></a>"), "{worst}");
+    assert!(worst.ends_with("><a href=\"always/2/report.html#broken-no-duplicates\">✗<small>2</small></a>"), "{worst}");
     let once = between(rows[2], "<td class=\"fail\"", "</td>");
     assert!(once.contains("✗<small>1/2</small>"), "{once}");
     let weak = between(rows[3], "<td class=\"inconclusive\"", "</td>");
