@@ -22,9 +22,12 @@ use crate::metrics::{Metrics, Quantiles};
 use crate::record::Verdict;
 
 mod canvas;
+mod likelihood;
 pub(crate) mod scale;
 mod spread;
 mod timeline;
+
+pub use self::likelihood::{Share, likelihood};
 
 /// One picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

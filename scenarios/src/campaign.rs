@@ -206,7 +206,8 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
     let began = Instant::now();
     let options = Options { keep_events: job.options.keep_events || job.trace, ..job.options };
     // Where this is the only run, it must have what a failing one is to have.
-    let in_case = |look: &Look| Look { log: look.log.clone().or_else(|| Some(logs::Wanted::default())) };
+    let in_case =
+        |look: &Look| Look { log: look.log.clone().or_else(|| Some(logs::Wanted::default())), ..look.clone() };
     let look = if options.keep_events { in_case(&job.look) } else { job.look.clone() };
     let mut run = engine::run_looked_at(&plan, options, job.pcap.as_ref(), &look)?;
     let wall = began.elapsed().as_secs_f64();
@@ -228,7 +229,7 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
         run.events = again.events;
         run.said = again.said;
     }
-    if run.verdict.verdict != reports::record::Outcome::Fail && job.look.log.is_none() {
+    if run.verdict.verdict != reports::record::Outcome::Fail && run.standing.is_empty() && job.look.log.is_none() {
         run.said = None;
     }
     run.verdict.wall_seconds = wall;

@@ -41,11 +41,18 @@ pub struct Options {
     pub keep_events: bool,
 }
 
-/// How a run is looked at besides. None of it changes anything in the run.
+/// How a run is looked at besides, and whether it keeps to its end.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// What the programs say, if it is wanted.
+    /// What the programs say, if it is wanted. Changes nothing in the run.
     pub log: Option<logs::Wanted>,
+    /// For a debugger: [`sim::paused_at`] is called at this virtual time. Changes nothing in the run.
+    pub pause_at: Option<Duration>,
+    /// The run ends at this virtual time, before what happens then; it is not judged, and [`Run::standing`] says how it stood.
+    pub stop_at: Option<Duration>,
+    /// From some time on everything is drawn anew: the world's draws, those of programs, the order of ready tasks. What was worked out before from
+    /// the run's seed stays: the plan with its faults, and when clients arrive.
+    pub reseed: Option<sim::Reseed>,
 }
 
 /// A run, judged.
@@ -63,6 +70,8 @@ pub struct Run {
     pub log: String,
     /// What the programs said, if that was wanted.
     pub said: Option<Log>,
+    /// How each host stood where the run was stopped, if it was.
+    pub standing: Vec<sim::Standing>,
     /// The packets, if they were to be captured.
     pub packets: Option<Packets>,
 }
@@ -123,6 +132,7 @@ struct Ended {
     broken: Option<String>,
     log: String,
     said: Option<Log>,
+    standing: Vec<sim::Standing>,
     engine_hash: u64,
     segments: Segments,
     packets: Option<Packets>,
@@ -305,7 +315,7 @@ fn collector(plan: &Plan) -> Collector {
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
-    let Ended { recorded, end_us, broken, log, said, engine_hash, segments: _, packets } = ended;
+    let Ended { recorded, end_us, broken, log, said, standing, engine_hash, segments: _, packets } = ended;
     let reached = recorder::reached(plan, &recorded.reached, &recorded.marks);
     let marks = recorded.marks.into_iter().map(|(mark, times)| (mark.to_owned(), times)).collect();
     let recovery_us = recorded.bench.measured_us("recovery");
@@ -313,6 +323,10 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
     let mut invariants = recorded.bench.finish(end_us);
     invariants.push(programs_live(end_us, recorded.events, broken));
     invariants.extend(faults_begin(plan, &recorded.triggers));
+    if !standing.is_empty() {
+        // Half a run breaks what a whole one would have kept: nothing is judged.
+        invariants = vec![not_judged(end_us)];
+    }
     let mut verdict = invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
     if reached.iter().any(|(reached, at_least)| reached.times < *at_least) {
         verdict = verdict.and(Outcome::Inconclusive);
@@ -342,6 +356,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         events: recorded.kept,
         log,
         said,
+        standing,
         packets,
     }
 }
@@ -373,6 +388,18 @@ fn faults_begin(plan: &Plan, triggers: &Triggers) -> Option<Invariant> {
         broken: 0,
         violations: Vec::new(),
     })
+}
+
+/// Stands for the judgement of a run that was stopped.
+fn not_judged(end_us: u64) -> Invariant {
+    Invariant {
+        name: "stopped".to_owned(),
+        verdict: Outcome::Inconclusive,
+        checked: 0,
+        summary: format!("stopped at {}: not judged", Span::from_micros(end_us)),
+        broken: 0,
+        violations: Vec::new(),
+    }
 }
 
 /// No program under test panicked, gave up or hung.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `merge`: shards made whole. `fingerprint`: what
+//! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `pin`: when a failure became inevitable. `merge`: shards made whole. `fingerprint`: what
 //! makes two failures one. `allocator`: the one that programs with many worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
@@ -39,6 +39,7 @@ pub mod mutants;
 pub mod parse;
 pub mod pcap;
 pub mod perfetto;
+pub mod pin;
 pub mod plan;
 pub mod program;
 mod recorder;

@@ -6,9 +6,11 @@ mod diff;
 mod difference;
 mod merge;
 mod mutants;
+mod pin;
 mod replay;
 mod run;
 mod select;
+mod stop;
 mod twice;
 
 // A server, and no story.
@@ -27,6 +29,7 @@ use crate::gate;
 use crate::logs;
 use crate::model::Engine;
 use crate::pcap::{self, Pcap};
+use crate::span::Span;
 
 /// Exit codes, the same for all commands.
 pub mod exit {
@@ -44,6 +47,16 @@ pub mod exit {
     pub const HARNESS: u8 = 70;
     /// Input or output failed.
     pub const IO: u8 = 74;
+
+    /// Of one run.
+    #[must_use]
+    pub fn of(outcome: reports::record::Outcome) -> u8 {
+        match outcome {
+            reports::record::Outcome::Pass => PASSED,
+            reports::record::Outcome::Fail => BROKEN,
+            reports::record::Outcome::Inconclusive => INCONCLUSIVE,
+        }
+    }
 }
 
 /// A wind tunnel for WebSocket proxies: real proxy, feed servers and clients in a deterministic network simulator.
@@ -108,6 +121,9 @@ enum Command {
         #[command(flatten)]
         captures: CaptureArgs,
     },
+    /// When did a failure become inevitable? The run up to a time, drawn anew from there on, many times: how often it still fails in the same way, over a grid of times
+    /// that is refined where it rises. Writes pin.json and pin.svg
+    Pin(pin::PinArgs),
     /// Determinism check: each run in a fresh process against the same run in this one, after fifty others
     Twice(TwiceArgs),
     /// The planted bugs that prove the checkers
@@ -274,8 +290,8 @@ struct RunArgs {
     json: bool,
 }
 
-/// What else of a run is written down.
-#[derive(Debug, Args)]
+/// What else of a run is written down, and how closely it is looked at.
+#[derive(Debug, Default, Args)]
 struct CaptureArgs {
     /// Write packets.pcapng, for Wireshark: what a capture on these hosts would show. WHAT is a host (proxy-0), a pattern (source-*), a link
     /// (proxy-0/source-1: at the first, what it exchanges with the second), or several with commas; without WHAT every proxy
@@ -291,12 +307,43 @@ struct CaptureArgs {
     /// single run to standard error as it comes. Failing runs have theirs at level info without being asked
     #[arg(long, value_name = "FILTER", value_parser = clap::value_parser!(logs::Filter))]
     log: Option<logs::Filter>,
+    /// End the run (one scenario, one seed) at this virtual time, as 12.4s, before what happens then, and say what is under way: connections, tasks and what they wait
+    /// for, queued bytes, faults in force and to come. It is not judged: exit code 2
+    #[arg(long, value_name = "TIME")]
+    stop_at: Option<Span>,
+    /// For gdb and lldb: one run, without a watchdog and without a second run; with --stop-at it calls `sim::paused_at` at that time, to break on, and goes on
+    #[arg(long)]
+    debugger: bool,
 }
 
 impl CaptureArgs {
     /// How a run is looked at; `single`: nobody else writes to the terminal meanwhile.
     fn look(&self, single: bool) -> Look {
-        Look { log: self.log.clone().map(|filter| logs::Wanted { filter, live: single }) }
+        let (debugger, at) = (self.debugger, self.stop_at.map(Span::as_duration));
+        Look {
+            log: self.log.clone().map(|filter| logs::Wanted { filter, live: single }),
+            pause_at: at.filter(|_| debugger),
+            stop_at: at.filter(|_| !debugger),
+            reseed: None,
+        }
+    }
+
+    /// Whether a run is looked at so closely that there can be only one. What stands in the way, if anything does.
+    fn closely(&self, single: bool, engine: Engine) -> Result<bool, Failure> {
+        let wanted = match (self.debugger, self.stop_at) {
+            (true, _) => "--debugger",
+            (false, Some(_)) => "--stop-at",
+            (false, None) => return Ok(false),
+        };
+        if !single {
+            return Err(Failure::usage(format!(
+                "{wanted} is for one run: name one scenario, and one seed with --seed"
+            )));
+        }
+        if engine != Engine::Sim {
+            return Err(Failure::usage(format!("engine {} cannot be stopped: leave out {wanted}", engine.word())));
+        }
+        Ok(true)
     }
 
     fn pcap(&self) -> Option<Pcap> {
@@ -411,6 +458,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, captures } => replay::replay(&capsule, &captures),
+        Command::Pin(args) => pin::pin(&args),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
         Command::Marks { json } => select::marks(json),

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use reports::metrics::Collector;
 use reports::record::Reached;
@@ -20,6 +21,8 @@ use crate::triggers::Triggers;
 pub(crate) struct Recorder {
     inner: Mutex<Inner>,
     now_us: fn() -> u64,
+    /// What happens from here on happens while a run that was stopped is torn down.
+    until_us: u64,
     wants_ticks: bool,
     /// Counts the marks that the programs reach, on the thread of the run.
     marks: Tally,
@@ -59,9 +62,16 @@ pub(crate) struct Recorded {
 }
 
 impl Recorder {
-    /// A record with a clock (microseconds since the run began).
+    /// A record with a clock (microseconds since the run began), which ends before `until` if that is given.
     #[must_use]
-    pub(crate) fn new(plan: &Plan, bench: Bench, collector: Collector, keep: bool, now_us: fn() -> u64) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        bench: Bench,
+        collector: Collector,
+        keep: bool,
+        until: Option<Duration>,
+        now_us: fn() -> u64,
+    ) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 hash: Xxh3::with_seed(plan.seed),
@@ -74,6 +84,7 @@ impl Recorder {
                 kept: keep.then(Vec::new),
             }),
             now_us,
+            until_us: until.map_or(u64::MAX, |until| u64::try_from(until.as_micros()).unwrap_or(u64::MAX)),
             marks: Tally::default(),
             wants_ticks: plan.triggers.iter().any(Trigger::wants_ticks),
         }
@@ -131,7 +142,7 @@ impl Sink for Recorder {
     fn record(&self, mut event: Event) {
         let at_us = (self.now_us)();
         let mut inner = self.lock();
-        if !inner.open {
+        if !inner.open || at_us >= self.until_us {
             return;
         }
         inner.states.number_leg(&mut event);

@@ -37,6 +37,22 @@ pub struct SimConfig {
     pub trace_events_max: usize,
     /// The number of the first delivery that is kept, counted from 0. Default 0.
     pub trace_events_from: u64,
+    /// The run ends well at this virtual time, before what happens then, and tells how the world stands ([`crate::Report::standing`]). Default: never.
+    pub stop_at: Option<Duration>,
+    /// When this virtual time has come, [`crate::paused_at`] is called, for a debugger to break on; the run goes on as if nothing had been. Default: never.
+    pub pause_at: Option<Duration>,
+    /// From some time on all draws are others. Default: never.
+    pub reseed: Option<Reseed>,
+}
+
+/// A run that keeps its beginning and takes another end: whatever is drawn from `at` on is drawn as under another seed. What was drawn before stays, and so
+/// does what programs have worked out from it for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reseed {
+    /// From this virtual time on, before what happens then.
+    pub at: Duration,
+    /// Which other end.
+    pub seed: u64,
 }
 
 impl Default for SimConfig {
@@ -56,6 +72,9 @@ impl Default for SimConfig {
             polls_per_instant_max: 5_000_000,
             trace_events_max: 0,
             trace_events_from: 0,
+            stop_at: None,
+            pause_at: None,
+            reseed: None,
         }
     }
 }

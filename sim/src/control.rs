@@ -32,6 +32,17 @@ pub enum HostState {
     Off,
 }
 
+impl HostState {
+    pub(crate) fn of(powered: bool, running: bool, frozen: bool) -> Self {
+        match (powered, running, frozen) {
+            (false, ..) => Self::Off,
+            (_, false, _) => Self::Stopped,
+            (_, _, true) => Self::Frozen,
+            _ => Self::Running,
+        }
+    }
+}
+
 impl Control {
     fn is_here(self) -> bool {
         self.run == kernel::run_id()
@@ -202,12 +213,7 @@ impl Control {
         }
         let powered = kernel::with(|world| world.hosts.get(host.0 as usize).map(|host| host.powered)).flatten()?;
         let (running, frozen, ..) = exec::program_state(host.0)?;
-        Some(match (powered, running, frozen) {
-            (false, ..) => HostState::Off,
-            (_, false, _) => HostState::Stopped,
-            (_, _, true) => HostState::Frozen,
-            _ => HostState::Running,
-        })
+        Some(HostState::of(powered, running, frozen))
     }
 
     /// How often the host's program was started; 0 outside of the run.

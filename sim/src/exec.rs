@@ -462,7 +462,7 @@ pub(crate) fn waiting(max: usize) -> Vec<Waiting> {
             } else {
                 kernel::with(|world| world.waits_for(key))
                     .flatten()
-                    .unwrap_or_else(|| "no socket: a timer far away, or another task".to_owned())
+                    .unwrap_or_else(|| "no socket: a timer, or another task".to_owned())
             },
         })
         .collect()

@@ -31,6 +31,8 @@ pub struct Report {
     pub ended: Ended,
     /// Connections that nobody had freed at the end.
     pub connections_left: usize,
+    /// How each host stood, if the run ended at [`crate::SimConfig::stop_at`].
+    pub standing: Vec<crate::standing::Standing>,
 }
 
 /// Why a run ended well.
@@ -41,6 +43,8 @@ pub enum Ended {
     Finished,
     /// The horizon came.
     Horizon,
+    /// [`crate::SimConfig::stop_at`] came.
+    Stopped,
 }
 
 /// A run that failed.

@@ -274,7 +274,7 @@ impl World {
 
     /// Draws of the world itself.
     pub(crate) fn draws(&self, purpose: &str, entity: u64) -> Draws {
-        Draws::new(self.config.seed, purpose, entity)
+        Draws::of_world(self.config.seed, purpose, entity)
     }
 
     /// Sets what the CPU of a host costs from now on.
@@ -298,7 +298,8 @@ impl World {
 
     /// Which of several listeners of a port, and which of several cores, has a connection: what it is modulo their number.
     fn lane(&self, number: u64) -> u64 {
-        self.draws("reuse_port", number).nth(0)
+        // The same as long as the connection lives, whatever becomes of the world's draws.
+        Draws::new(self.config.seed, "reuse_port", number).nth(0)
     }
 
     fn retransmit_after(&self, tries: u32, round_trip_us: u64) -> u64 {

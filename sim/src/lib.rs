@@ -11,6 +11,7 @@
 //!   capture   packets, as a capture program would have seen them
 //!   engine    the shape that both engines share               turmoil  the second engine: turmoil's own simulator
 //!   failure   how a run ends                                      interpose  the operating system's randomness, from the seed
+//!   standing  what each host holds and waits for at an instant
 //!   guard     what no seed can repeat: clocks, threads              whose    whose code runs
 //! ```
 //!
@@ -74,11 +75,14 @@ mod panics;
 mod ready;
 mod run;
 mod setup;
+mod standing;
 mod trace;
 pub mod turmoil;
 mod whose;
 
-pub use self::config::{AtHorizon, Latency, LinkConfig, Order, Queues, ServiceTime, SimConfig, Spread, TcpConfig};
+pub use self::config::{
+    AtHorizon, Latency, LinkConfig, Order, Queues, Reseed, ServiceTime, SimConfig, Spread, TcpConfig,
+};
 pub use self::control::{Control, HostState};
 pub use self::engine::{Build, Faults, NotExpressible};
 pub use self::failure::{Cause, Ended, Failure, Report, Waiting};
@@ -87,6 +91,7 @@ pub use self::kernel::Sockets;
 pub use self::net::{SimListener, SimNet, SimStream};
 pub use self::run::run;
 pub use self::setup::{HostId, Outcome, Setup};
+pub use self::standing::{Connection, Standing};
 pub use self::trace::{CHECKPOINT_EVERY, TraceEvent, TraceKind, first_difference};
 
 /// Virtual microseconds since the run began, in either engine; 0 outside of a run.
@@ -100,4 +105,11 @@ pub fn now_us() -> u64 {
 #[must_use]
 pub fn running_host() -> Option<String> {
     whose::host_name(whose::now()?.0)
+}
+
+/// Where a debugger breaks (`break paused_at`): called on the thread of the run, of the name `sim`, when [`SimConfig::pause_at`] has come, and when a run
+/// ends at [`SimConfig::stop_at`].
+#[inline(never)]
+pub fn paused_at(at_us: u64) {
+    std::hint::black_box(at_us);
 }

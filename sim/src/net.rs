@@ -168,9 +168,9 @@ impl Network for SimNet {
     fn draws(&self, purpose: &str, entity: u64) -> Draws {
         let seed = kernel::with(|world| {
             let name = &world.hosts[self.host as usize].name;
-            world.draws(name, u64::from(self.boot)).nth(0)
+            Draws::new(world.config.seed, name, u64::from(self.boot)).nth(0)
         });
-        Draws::new(seed.unwrap_or_default(), purpose, entity)
+        Draws::of_world(seed.unwrap_or_default(), purpose, entity)
     }
 }
 

@@ -77,13 +77,13 @@ impl Queue {
         match order {
             Order::Fifo => Self::Fifo(VecDeque::new()),
             Order::Shuffled(number) => {
-                Self::Shuffled { ready: VecDeque::new(), draws: Draws::new(seed, "ready order", number) }
+                Self::Shuffled { ready: VecDeque::new(), draws: Draws::of_world(seed, "ready order", number) }
             }
             Order::Prioritised(number) => Self::Prioritised {
                 ready: BinaryHeap::new(),
                 arrived: 0,
                 lowest: DRAWN_MIN,
-                draws: Draws::new(seed, "ready order", number),
+                draws: Draws::of_world(seed, "ready order", number),
             },
         }
     }

@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use crate::config::{AtHorizon, SimConfig, micros};
+use crate::config::{AtHorizon, Reseed, SimConfig, micros};
 use crate::failure::{Cause, Ended, Failure, Report};
 use crate::setup::Setup;
+use crate::standing::{self, Standing};
 use crate::{exec, fault, guard, interpose, kernel, panics, ready};
 
 /// Numbers the runs of this process, so that a handle that strays into another run does nothing there. Has no influence on any run.
@@ -50,6 +51,7 @@ pub(crate) fn fresh_thread(f: impl FnOnce() -> Result<Report, Failure> + Send) -
 
 fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report, Failure> {
     panics::catch_here();
+    wire::draw::reseed_world(0);
     interpose::enter(wire::draw::Draws::new(config.seed, "getrandom", 0).nth(0));
     let outcome = catch_unwind(AssertUnwindSafe(|| checked(config, setup)));
     let result = outcome.unwrap_or_else(|_| Err(panics::taken("", "the simulator or the set-up")));
@@ -68,6 +70,7 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
         ..Report::default()
     });
     interpose::leave();
+    wire::draw::reseed_world(0);
     match (result, report) {
         (Ok(end), Some(report)) => Ok(Report {
             ended: end.ended,
@@ -75,6 +78,7 @@ fn run_here(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Report,
             connections_left: end.left,
             trace_hash: end.hash,
             trace_count: end.count,
+            standing: end.standing,
             ..report
         }),
         (Err(cause), report) => Err(Failure { cause, report: Box::new(report.unwrap_or_default()) }),
@@ -91,6 +95,7 @@ struct End {
     left: usize,
     hash: u64,
     count: u64,
+    standing: Vec<Standing>,
 }
 
 fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cause> {
@@ -106,7 +111,9 @@ fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cau
         at_horizon: config.at_horizon,
         stuck_after_us: micros(config.stuck_after),
         polls_per_instant_max: config.polls_per_instant_max.max(1),
+        stop_us: config.stop_at.map_or(kernel::NEVER, micros),
     };
+    let ahead = Ahead { pause_us: config.pause_at.map(micros), reseed: config.reseed };
     ready::start(config.order, config.seed);
     kernel::install(config, run);
     exec::install();
@@ -121,17 +128,19 @@ fn checked(config: SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<End, Cau
             sleep: Box::pin(tokio::time::sleep_until(origin)),
             asleep_until_us: 0,
             limits,
+            ahead,
             instant_us: u64::MAX,
             polls: 0,
         };
         let ended = root.await;
+        let standing = if ended == Ok(Ended::Stopped) { standing::look() } else { Vec::new() };
         kernel::with(kernel::World::end_capture);
         let (polls, _) = exec::polls();
         let (left, hash, count) =
             kernel::with(|world| (world.conns.len(), world.trace.hash, world.trace.count)).unwrap_or_default();
         // Programs go while the runtime still stands: their timers belong to it.
         let _ = catch_unwind(AssertUnwindSafe(exec::uninstall));
-        ended.map(|ended| End { ended, polls, left, hash, count })
+        ended.map(|ended| End { ended, polls, left, hash, count, standing })
     }));
     drop(runtime);
     result
@@ -148,6 +157,26 @@ struct Limits {
     at_horizon: AtHorizon,
     stuck_after_us: u64,
     polls_per_instant_max: u64,
+    stop_us: u64,
+}
+
+/// What is to be done once when its time has come, before what happens then; it moves no clock.
+struct Ahead {
+    pause_us: Option<u64>,
+    reseed: Option<Reseed>,
+}
+
+impl Ahead {
+    fn come(&mut self, now_us: u64) {
+        if self.pause_us.take_if(|at| *at <= now_us).is_some() {
+            crate::paused_at(now_us);
+        }
+        if let Some(Reseed { seed, .. }) = self.reseed.take_if(|reseed| micros(reseed.at) <= now_us) {
+            let key = |purpose| wire::draw::Draws::new(seed, purpose, 0).nth(0);
+            wire::draw::reseed_world(key("world again"));
+            interpose::enter(key("getrandom again"));
+        }
+    }
 }
 
 /// The scheduler, as the one future that tokio sees.
@@ -157,6 +186,7 @@ struct Root {
     sleep: Pin<Box<Sleep>>,
     asleep_until_us: u64,
     limits: Limits,
+    ahead: Ahead,
     /// The instant at which `polls` were counted.
     instant_us: u64,
     polls: u64,
@@ -179,6 +209,11 @@ impl Root {
         let mut now_us = micros(Instant::now() - self.origin);
         kernel::with(|world| world.set_now(now_us));
         loop {
+            self.ahead.come(now_us);
+            if now_us >= self.limits.stop_us {
+                crate::paused_at(now_us);
+                return Poll::Ready(Ok(Ended::Stopped));
+            }
             self.work(now_us)?;
             if let Some(verdict) = exec::verdict() {
                 return Poll::Ready(verdict.map(|()| Ended::Finished));
@@ -186,7 +221,8 @@ impl Root {
             if now_us >= self.limits.horizon_us {
                 return Poll::Ready(self.at_horizon());
             }
-            let next_us = kernel::with(|world| world.next_at()).unwrap_or(kernel::NEVER).min(self.limits.horizon_us);
+            let next_us = kernel::with(|world| world.next_at()).unwrap_or(kernel::NEVER);
+            let next_us = next_us.min(self.limits.horizon_us).min(self.limits.stop_us);
             if next_us / 1000 == now_us / 1000 {
                 advance(next_us - now_us);
                 now_us = next_us;

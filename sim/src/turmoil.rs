@@ -152,6 +152,12 @@ fn checked(config: &SimConfig, setup: impl FnOnce(&mut Setup)) -> Result<Ended, 
     if !config.service.is_free() {
         return Err(NotExpressible("service times").into());
     }
+    if config.stop_at.is_some() || config.pause_at.is_some() {
+        return Err(NotExpressible("a stop at an instant").into());
+    }
+    if config.reseed.is_some() {
+        return Err(NotExpressible("another seed from an instant on").into());
+    }
     let (min, max) = latencies(config.link)?;
     let mut built = Setup { hosts: Vec::new(), links: Vec::new() };
     setup(&mut built);

@@ -4,10 +4,22 @@
 //! XXH3-64 over the 32 key bytes, seeded with the run's seed: stable over platforms and versions, and far better mixed than these uses
 //! need. It is not cryptographic.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+thread_local! {
+    /// What the streams of this thread's world are turned by; 0: not at all.
+    static TURNED_BY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// From now on every stream of [`Draws::of_world`] on this thread, those that are under way too, draws as under another seed, which `by` says; 0 turns them
+/// back. For the simulator: a run that keeps its beginning and takes another end.
+pub fn reseed_world(by: u64) {
+    TURNED_BY.set(by);
+}
 
 /// A stream of draws for one purpose of one entity. Cheap to make and to copy; a copy repeats the same draws.
 ///
@@ -18,13 +30,20 @@ pub struct Draws {
     purpose: u64,
     entity: u64,
     n: u64,
+    of_world: bool,
 }
 
 impl Draws {
     /// The stream for `purpose` (a fixed word such as `"backoff"`) of `entity` (a number of the caller's choice).
     #[must_use]
     pub fn new(seed: u64, purpose: &str, entity: u64) -> Self {
-        Self { seed, purpose: xxh3_64(purpose.as_bytes()), entity, n: 0 }
+        Self { seed, purpose: xxh3_64(purpose.as_bytes()), entity, n: 0, of_world: false }
+    }
+
+    /// As [`Draws::new`], but one that [`reseed_world`] reaches.
+    #[must_use]
+    pub fn of_world(seed: u64, purpose: &str, entity: u64) -> Self {
+        Self { of_world: true, ..Self::new(seed, purpose, entity) }
     }
 
     /// The draw number `n`, whatever was drawn before.
@@ -34,7 +53,8 @@ impl Draws {
         key[..8].copy_from_slice(&self.purpose.to_le_bytes());
         key[8..16].copy_from_slice(&self.entity.to_le_bytes());
         key[16..].copy_from_slice(&n.to_le_bytes());
-        xxh3_64_with_seed(&key, self.seed)
+        let turned_by = if self.of_world { TURNED_BY.get() } else { 0 };
+        xxh3_64_with_seed(&key, self.seed ^ turned_by)
     }
 
     /// The next 64 bits.
@@ -113,6 +133,18 @@ mod tests {
         assert_ne!(a[0], Draws::new(2, "x", 2).nth(0));
         assert_ne!(a[0], Draws::new(1, "y", 2).nth(0));
         assert_ne!(a[0], Draws::new(1, "x", 3).nth(0));
+    }
+
+    #[test]
+    fn a_world_that_is_reseeded_draws_anew_and_others_do_not() {
+        let (mut own, mut others) = (Draws::of_world(1, "x", 2), Draws::new(1, "x", 2));
+        assert_eq!(own.draw(), others.draw());
+        reseed_world(9);
+        let turned = own.draw();
+        assert_ne!(turned, others.draw());
+        assert_eq!(turned, Draws::of_world(1, "x", 2).nth(1));
+        reseed_world(0);
+        assert_eq!(own.draw(), others.draw());
     }
 
     #[test]

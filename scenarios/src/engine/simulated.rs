@@ -60,6 +60,9 @@ pub(super) fn run(
         shards: plan.scenario.proxy.shards.map_or(1, usize::from),
         trace_events_from: segments_from.unwrap_or(0),
         trace_events_max: if segments_from.is_some() { STRETCH } else { 0 },
+        stop_at: look.stop_at,
+        pause_at: look.pause_at,
+        reseed: look.reseed,
         ..SimConfig::seeded(plan.seed)
     };
     let recorder = Arc::new(Recorder::new(
@@ -67,6 +70,7 @@ pub(super) fn run(
         check::build(&objectives(plan, options.engine), &super::facts(plan)),
         super::collector(plan),
         options.keep_events,
+        look.stop_at,
         sim::now_us,
     ));
     let mut capturing = None;
@@ -113,6 +117,7 @@ pub(super) fn run(
         broken,
         log,
         said,
+        standing: report.standing,
         engine_hash: report.trace_hash,
         segments,
         packets,

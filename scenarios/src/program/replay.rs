@@ -5,8 +5,8 @@ use std::path::Path;
 use reports::record::Outcome;
 use wire::event::Timed;
 
-use super::run::able_to_capture;
-use super::{CaptureArgs, Failure, exit, print, say, twice};
+use super::run::{DEBUGGED, able_to_capture};
+use super::{CaptureArgs, Failure, exit, print, say, stop, twice};
 use crate::campaign::{self, Job};
 use crate::capsule::{Capsule, CapsuleError};
 use crate::engine::Options;
@@ -54,6 +54,12 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
 /// Runs a capsule again and says whether it is the same run.
 pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure> {
     let (capsule, job) = job(path, captures)?;
+    if captures.closely(true, job.options.engine)? {
+        if let (false, Some(at)) = (captures.debugger, captures.stop_at) {
+            return stop::stop(&job, |_| path.with_file_name(format!("stopped-at-{at}")));
+        }
+        say(DEBUGGED);
+    }
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let failed = |error| Failure::io(format!("failed to {error}"));

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::gate::{Change, Gate};
@@ -14,7 +14,7 @@ use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::select::{Chosen, DEFAULT};
-use super::{Failure, ReportsArg, RunArgs, annotations, exit, print, say, select};
+use super::{Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, stop};
 use crate::agenda::{Agenda, MINIMUM, Place, SEEDS_MAX, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
@@ -60,13 +60,14 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let agenda = Mutex::new(Agenda::new(names.zip(wishes), args.time_budget));
     let total = unlocked(&agenda).total();
     let single = total == Some(1);
+    let closely = args.captures.closely(single, engine)?;
     let job = |place: Place| {
         let Chosen { scenario, text, .. } = &chosen[place.scenario];
         Job {
             scenario: scenario.clone(),
             text: text.clone(),
             seed: place.seed,
-            options: Options { engine, mutant, order: place.order, keep_events: args.events },
+            options: Options { engine, mutant, order: place.order, keep_events: args.events || closely },
             service_time,
             pcap: pcap.clone(),
             trace: args.captures.trace,
@@ -79,6 +80,16 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     };
     let mut folder =
         Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    if closely
+        && !args.captures.debugger
+        && let Some(place) = unlocked(&agenda).next(Duration::ZERO).run()
+    {
+        let dir = folder.path().to_owned();
+        return stop::stop(&job(place), |run| dir.join(&run.verdict.scenario).join(run.verdict.label()));
+    }
+    if args.captures.debugger {
+        say(DEBUGGED);
+    }
     let began = Instant::now();
     let heard = whole.then(|| canary::watched(engine, args.watchdog));
     let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
@@ -107,7 +118,9 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     }
     let mut trouble: Option<Failure> = None;
     let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
+    // Whoever steps through a run takes his time.
+    let watchdog = if args.captures.debugger { Duration::MAX } else { args.watchdog };
+    let bounds = Bounds { threads, budget: None, watchdog };
     campaign::spread(&agenda, bounds, job, |step| {
         let (place, result) = match step {
             Step::Done(place, result) => (place, result),
@@ -178,6 +191,10 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     }
     code(&runs, &meta)
 }
+
+/// Where to break.
+pub(super) const DEBUGGED: &str =
+    "windtunnel: the run is on the thread `sim`, and no watchdog ends it; break on paused_at for the time of --stop-at";
 
 /// The exit code that a summary comes to.
 pub(super) fn code(runs: &[RunSummary], meta: &SummaryMeta) -> Result<u8, Failure> {

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod closed_pipe;
+mod debugging;
 mod gate;
 mod logs;
 mod looks;

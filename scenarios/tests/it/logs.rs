@@ -28,7 +28,7 @@ fn scenario() -> Scenario {
 fn run(engine: Engine, seed: u64, filter: Option<&str>) -> Run {
     let options = Options { engine, mutant: None, order: 0, keep_events: false };
     let wanted = |filter: &str| Wanted { filter: filter.parse().expect("a filter"), live: false };
-    let look = Look { log: filter.map(wanted) };
+    let look = Look { log: filter.map(wanted), ..Look::default() };
     engine::run_looked_at(&Plan::new(&scenario(), seed), options, None, &look).expect("an engine that runs it")
 }
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod clients_and_source;
 mod command_line;
 mod drain;
+mod early_ends;
 mod front_door;
 mod lifecycle;
 mod logs;

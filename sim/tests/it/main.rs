@@ -10,5 +10,6 @@ mod faults;
 mod fidelity;
 mod guard;
 mod order;
+mod stopping;
 mod traffic;
 mod world;
