@@ -24,8 +24,11 @@ use crate::plan::Plan;
 /// Where run folders go by default.
 const PARENT: &str = "target/windtunnel";
 
-/// Failing runs of a campaign that are looked at more closely, which takes further runs.
-const CLOSER_MAX: usize = 3;
+/// Of each scenario, so many runs are looked at more closely where they fail, which takes further runs; by their places, so that a shard chooses as the
+/// whole does.
+const CLOSER_RUNS: u64 = 3;
+/// Over all scenarios.
+const CLOSER_MAX: usize = 12;
 
 /// A campaign's folder.
 #[derive(Debug)]
@@ -123,7 +126,8 @@ impl Folder {
             html: wanted.page,
         };
         folder::write_run(&dir, &report)?;
-        if let Some(events) = run.events.filter(|_| wanted.page && run.verdict.verdict == Outcome::Fail) {
+        let closer = wanted.page && place.nth < CLOSER_RUNS && run.verdict.verdict == Outcome::Fail;
+        if let Some(events) = run.events.filter(|_| closer) {
             self.failed.insert(place, Failed { dir, job: job.clone(), report, events });
             // By their places in the agenda: which run is done first is up to the machine.
             if self.failed.len() > CLOSER_MAX {

@@ -50,5 +50,5 @@ fn the_page_is_the_same_each_time_but_for_the_wall() {
     // Three are looked at more closely, the first of the seeds; the others say that they are not.
     let closer: Vec<bool> = first.iter().map(|page| page.contains("id=\"twin\"")).collect();
     assert_eq!(closer, [true, true, true, false, false]);
-    assert!(first[3].contains("only the first failing runs of a command have them"));
+    assert!(first[3].contains("only the first runs of a scenario have them"));
 }
