@@ -17,6 +17,9 @@ fn main() {
     let profile = profile.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
     println!("cargo::rustc-env=WINDTUNNEL_PROFILE={profile}");
     println!("cargo::rustc-env=WINDTUNNEL_TOOLCHAIN={}", toolchain());
+    if let Err(why) = regressions(Path::new(&out)) {
+        println!("cargo::error={why}");
+    }
     match table() {
         Ok(text) => {
             if let Err(error) = std::fs::write(Path::new(&out).join("marks.rs"), text) {
@@ -25,6 +28,26 @@ fn main() {
         }
         Err(why) => println!("cargo::error={why}"),
     }
+}
+
+/// The bank of regressions as a Rust expression: each file of the folder by its name.
+fn regressions(out: &Path) -> Result<(), String> {
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("regressions");
+    println!("cargo::rerun-if-changed=regressions");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    let mut text = "&[\n".to_owned();
+    for path in &files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        writeln!(text, "Entry {{ name: {name:?}, text: include_str!({:?}) }},", path.display().to_string())
+            .map_err(|error| error.to_string())?;
+    }
+    text.push(']');
+    std::fs::write(out.join("regressions.rs"), text).map_err(|error| format!("failed to write the bank: {error}"))
 }
 
 /// The compiler and what it compiles for: `rustc 1.95.0 (...) for x86_64-unknown-linux-gnu`.

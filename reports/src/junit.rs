@@ -16,6 +16,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 use crate::figure;
 use crate::gate::{self, Change, Comparison, Difference};
 use crate::record::{Invariant, Outcome, Verdict};
+use crate::summary::regressions::Replayed;
 use crate::summary::{Canary, Group, RunSummary, SummaryMeta, groups, worst};
 
 /// Runs shown in full in one case; the others are counted.
@@ -54,6 +55,11 @@ pub fn xml(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, SerializeE
         suite.add_test_cases(campaign);
         report.add_test_suite(suite);
     }
+    if !meta.regressions.is_empty() {
+        let mut suite = TestSuite::new("regressions");
+        suite.add_test_cases(meta.regressions.iter().map(of_regression));
+        report.add_test_suite(suite);
+    }
     if let Some(canary) = &meta.canary {
         report.add_test_suite(of_canary(canary));
     }
@@ -87,6 +93,20 @@ fn of_campaign(runs: &[RunSummary], meta: &SummaryMeta) -> Vec<TestCase> {
         }
     }
     cases
+}
+
+/// A case of the suite `regressions`: it passes where what was found once is as it is expected to be.
+fn of_regression(replayed: &Replayed) -> TestCase {
+    let Replayed { name, expect, verdict, message, replay } = replayed;
+    let details = format!("{message}\nrun it again: {replay}");
+    let status = match verdict {
+        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Fail => non_success(NonSuccessKind::Failure, "regression", message, &details),
+        Outcome::Inconclusive => non_success(NonSuccessKind::Error, "inconclusive", message, &details),
+    };
+    let mut case = case("regressions", name, status);
+    case.set_system_out(format!("expected: {expect}; {message}"));
+    case
 }
 
 /// A suite of its own: its one case passes where the planted bug was seen.

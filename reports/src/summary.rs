@@ -14,6 +14,9 @@ use crate::record::{Invariant, Outcome, SCHEMA, Verdict};
 
 mod index;
 mod markdown;
+pub mod regressions;
+
+use self::regressions::Replayed;
 
 /// One run of many, as the summary sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +58,8 @@ pub struct SummaryMeta {
     pub missing: Vec<String>,
     /// The run that had to fail, if there was one.
     pub canary: Option<Canary>,
+    /// What became of the failures that were found once, if they were run again.
+    pub regressions: Vec<Replayed>,
     /// How the runs compare with earlier ones, if that was asked for.
     pub gate: Option<Gate>,
 }
@@ -237,7 +242,7 @@ pub fn overall(runs: &[RunSummary], meta: &SummaryMeta) -> Overall {
     let weak = weak || meta.gate.as_ref().is_some_and(|gate| gate.incomparable().next().is_some());
     let missed = meta.marks.as_ref().is_some_and(|marks| marks.required && !marks.missed.is_empty());
     let worse = meta.gate.as_ref().is_some_and(|gate| gate.worse().next().is_some());
-    let runs = runs.iter().fold(Outcome::Pass, |sum, run| sum.and(run.verdict.verdict));
+    let runs = runs.iter().fold(regressions::outcome(&meta.regressions), |sum, run| sum.and(run.verdict.verdict));
     let least = match (worse, weak || missed) {
         (true, _) => Overall::Worse,
         (false, true) => Overall::Inconclusive,
@@ -268,6 +273,8 @@ struct Summary<'a> {
     missing: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<&'a Canary>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    regressions: &'a [Replayed],
     shares: &'a [Share],
     counts: Counts,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -353,6 +360,7 @@ impl<'a> Summary<'a> {
             shard: meta.shard.as_deref(),
             missing: &meta.missing,
             canary: meta.canary.as_ref(),
+            regressions: &meta.regressions,
             shares: &meta.shares,
             marks: meta.marks.as_ref(),
             counts: Counts::of(runs),

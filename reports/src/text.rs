@@ -1,7 +1,7 @@
 //! A set of runs as a table for the terminal, 80 columns wide.
 
 use crate::figure;
-use crate::summary::{Counts, Overall, RunSummary, SummaryMeta, groups, overall, slowest_recovery};
+use crate::summary::{self, Counts, Overall, RunSummary, SummaryMeta, groups, overall, slowest_recovery};
 
 const COLUMNS: usize = 80;
 
@@ -57,6 +57,11 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
         for line in figure::wrapped(&clean(&canary.words()), COLUMNS, 6) {
             text.push_str(&format!("{line}\n"));
         }
+    }
+    if let Some(headline) = summary::regressions::headline(&meta.regressions) {
+        text.push_str(&format!("{headline}\n"));
+        summary::regressions::complaints(&meta.regressions)
+            .for_each(|line| text.push_str(&format!("    {}\n", clean(&line))));
     }
     if let Some(recovery) = slowest_recovery(runs) {
         text.push_str(&format!("slowest recovery: {}\n", clean(&recovery)));

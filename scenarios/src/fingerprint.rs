@@ -59,6 +59,13 @@ impl Fingerprint {
         Self::all(verdict).contains(self)
     }
 
+    /// When a run first failed in this way, in microseconds; none where it did not. The end of time for what is seen of a run as a whole.
+    #[must_use]
+    pub fn first_at(&self, verdict: &Verdict) -> Option<u64> {
+        let broken = verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
+        broken.flat_map(of_invariant).filter(|(_, one)| one == self).map(|(at_us, _)| at_us).min()
+    }
+
     /// Which invariant is broken.
     #[must_use]
     pub fn invariant(&self) -> &str {

@@ -14,6 +14,8 @@
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
+//!
+//! `shrink`: the least that still fails in the same way. `regressions`: failures that are kept.
 
 pub mod agenda;
 pub mod allocator;
@@ -46,3 +48,6 @@ mod recorder;
 pub mod schema;
 pub mod span;
 mod triggers;
+
+pub mod regressions;
+pub mod shrink;

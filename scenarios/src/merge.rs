@@ -14,6 +14,7 @@ use reports::folder::{WriteError, write_file};
 use reports::measures::{self, Measures};
 use reports::metrics::Metrics;
 use reports::record::Verdict;
+use reports::summary::regressions::Replayed;
 use reports::summary::{Canary, RunSummary, Share, SummaryMeta};
 use serde::Deserialize;
 
@@ -124,6 +125,8 @@ struct Part {
     shard: Option<String>,
     #[serde(default)]
     canary: Option<Canary>,
+    #[serde(default)]
+    regressions: Vec<Replayed>,
     #[serde(default)]
     asked: Option<String>,
     shares: Vec<Share>,
@@ -249,6 +252,8 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
         missing: missing(&read).into_iter().chain(short(parts, &read)).collect(),
         asked: first.asked.clone().filter(|asked| read.iter().all(|part| part.asked.as_ref() == Some(asked))),
         // One that is silent is silent for all.
+        // Each shard ran all of them: the worst of each.
+        regressions: worst_of_each(read.iter().flat_map(|part| &part.regressions)),
         canary: canaries.iter().find(|canary| !canary.rang).or(canaries.first()).map(|canary| (*canary).clone()),
         ..SummaryMeta::default()
     };
@@ -256,6 +261,18 @@ pub fn merge(parts: &[PathBuf], out: &Path, baseline: bool) -> Result<Merged, Me
     // As their sequences have them. Where sequences overlap, the seed decides.
     found.sort_by_key(|((place, seed, order), found)| (*place, found.run.nth, *seed, *order));
     Ok(Merged { runs: found.into_iter().map(|(_, found)| found.run).collect(), meta, duplicates })
+}
+
+/// Of what was run again in several parts, the worst of each name, in the order in which the names come first.
+fn worst_of_each<'r>(replayed: impl Iterator<Item = &'r Replayed>) -> Vec<Replayed> {
+    let mut worst: indexmap::IndexMap<&str, &Replayed> = indexmap::IndexMap::new();
+    for one in replayed {
+        let known = worst.entry(&one.name).or_insert(one);
+        if one.verdict > known.verdict {
+            *known = one;
+        }
+    }
+    worst.into_values().cloned().collect()
 }
 
 /// Writes what the merged runs measured together, as a run folder has it, and shows each run's figures to `each`: in the usual order of ready tasks, the others are not measured.
@@ -419,7 +436,28 @@ fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, MergeError> {
 
 #[cfg(test)]
 mod tests {
+    use reports::record::Outcome;
+
     use super::*;
+
+    #[test]
+    fn of_what_several_parts_ran_again_the_worst_of_each_is_told() {
+        let one = |name: &str, verdict| Replayed {
+            name: name.to_owned(),
+            expect: "holds".to_owned(),
+            verdict,
+            message: String::new(),
+            replay: String::new(),
+        };
+        let all = [
+            one("b", Outcome::Pass),
+            one("a", Outcome::Fail),
+            one("b", Outcome::Inconclusive),
+            one("a", Outcome::Pass),
+        ];
+        let told = worst_of_each(all.iter());
+        assert_eq!(told, [one("b", Outcome::Inconclusive), one("a", Outcome::Fail)]);
+    }
 
     #[test]
     fn a_command_loses_its_shard_and_nothing_else() {

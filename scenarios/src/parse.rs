@@ -10,6 +10,7 @@
 //! against one another: targets that do not exist, objectives that this scenario cannot check, states that it cannot reach. Before both, [`include`] lays a file
 //! over those that it includes, and [`matrix`] makes several scenarios of one.
 
+pub mod brief;
 pub(crate) mod distance;
 pub mod format;
 mod include;
@@ -19,6 +20,7 @@ mod meaning;
 pub mod objectives;
 mod place;
 mod shape;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -137,6 +139,7 @@ fn read_all(file: &str, text: &str, sources: &Sources, problems: &mut Problems) 
         return Vec::new();
     }
     let mut root = tree.into_inner();
+    shape::take_regression(&mut root, problems);
     let points = matrix::points(&mut root, problems);
     if !problems.found.is_empty() {
         return Vec::new();

@@ -1,6 +1,9 @@
 //! The program `windtunnel`: the command line and its exit codes.
 
+mod shrink;
+
 mod annotations;
+mod bank;
 mod bless;
 mod diff;
 mod difference;
@@ -128,6 +131,10 @@ enum Command {
     Twice(TwiceArgs),
     /// The planted bugs that prove the checkers
     Mutants(MutantsArgs),
+    /// Make a failing run smaller while it fails in the same way, until nothing can be taken away (exit code 1: it fails; 2: it does not fail any more)
+    Shrink(ShrinkArgs),
+    /// Keep a failure as a scenario of the bank, which is run again first beside the whole catalogue
+    Keep(KeepArgs),
     /// The marks in the programs: rare branches that a run can reach, and where they stand
     Marks {
         /// As JSON
@@ -274,6 +281,9 @@ struct RunArgs {
     /// Hold the runs against the baselines in DIR: exit code 3 if one is worse past its tolerance
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = gate::FOLDER)]
     baseline: Option<PathBuf>,
+    /// Leave out the bank of regressions, which is run first where the whole catalogue is
+    #[arg(long)]
+    no_regressions: bool,
     /// Write events.jsonl for every run, not only for failing ones
     #[arg(long)]
     events: bool,
@@ -396,6 +406,59 @@ struct BlessArgs {
 }
 
 #[derive(Debug, Args)]
+struct ShrinkArgs {
+    /// A capsule.json of a failing run, from a run folder
+    capsule: PathBuf,
+    /// Which of its failures, as the capsule has it in `fingerprints`; default: the first
+    #[arg(long, value_name = "INVARIANT: PLACE")]
+    fingerprint: Option<crate::fingerprint::Fingerprint>,
+    /// Where the small scenario and its run go; default: the folder `shrunk` beside the capsule
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Runs at the same time, which changes nothing in the result; default: one for each core
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// No further run begins after this long; what is left is written, and said not to be the least
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "30s")]
+    time_budget: Duration,
+    /// A run that takes longer than this on the wall is a bug in the harness
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
+    watchdog: Duration,
+}
+
+#[derive(Debug, Args)]
+struct KeepArgs {
+    /// A capsule.json of a failing run, best of one that `shrink` wrote
+    capsule: PathBuf,
+    /// What it is called from now on, in kebab-case
+    #[arg(long)]
+    name: String,
+    /// What is expected of it: that it fails (an open bug) or holds (a mended one) [default: holds with a planted bug, else fails]
+    #[arg(long, value_enum)]
+    expect: Option<ExpectArg>,
+    /// What a person has to say of it
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// How it came to light; default: the capsule's scenario and seed
+    #[arg(long, value_name = "TEXT")]
+    found_by: Option<String>,
+    /// Which of its failures; default: the capsule's first
+    #[arg(long, value_name = "INVARIANT: PLACE")]
+    fingerprint: Option<crate::fingerprint::Fingerprint>,
+    /// Where the bank is
+    #[arg(long, value_name = "DIR", default_value = crate::regressions::FOLDER)]
+    bank: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExpectArg {
+    /// An open bug
+    Fails,
+    /// A mended one
+    Holds,
+}
+
+#[derive(Debug, Args)]
 struct TwiceArgs {
     #[command(flatten)]
     select: SelectArgs,
@@ -461,6 +524,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Pin(args) => pin::pin(&args),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
+        Command::Keep(args) => bank::keep(&args),
+        Command::Shrink(args) => shrink::shrink(&args),
         Command::Marks { json } => select::marks(json),
         Command::Role { role, args } => return play(role, args),
         Command::Trace { scenario, seed, order, engine, events, segments } => {

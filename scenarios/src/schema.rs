@@ -116,6 +116,7 @@ pub fn reference() -> String {
     );
     FILE.iter().for_each(|key| row(key, &mut text));
     text.push('\n');
+    FILE.iter().for_each(|key| sections_within(&key.kind, key.name, &mut text));
     section(&SCENARIO, "", "The file", &mut text);
     text.truncate(text.trim_end().len());
     text.push('\n');

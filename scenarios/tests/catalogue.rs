@@ -7,6 +7,8 @@
 //! WINDTUNNEL_SCENARIOS=my/scenarios cargo test -p scenarios --test catalogue      the .toml files of a folder instead (several with colons)
 //! ```
 //!
+//! The bank of regressions comes first, each entry as `regressions::NAME`.
+//!
 //! A case is called `NAME::seed_N`. It fails where the run is not a pass: broken or inconclusive, with what was seen first and the command that runs it again.
 
 use std::collections::BTreeSet;
@@ -21,6 +23,7 @@ use scenarios::engine::{self, Options};
 use scenarios::model::{Engine, Scenario};
 use scenarios::parse::parse_all;
 use scenarios::plan::Plan;
+use scenarios::regressions::{self, Entry};
 
 /// As `windtunnel` has it.
 const USAGE: u8 = 64;
@@ -46,7 +49,7 @@ fn trials() -> Result<Vec<Trial>, String> {
             catalogue::all().iter().map(|entry| (entry.file(), entry.text.to_owned(), entry.name.to_owned())).collect()
         }
     };
-    let mut trials = Vec::new();
+    let mut trials = if std::env::var_os("WINDTUNNEL_SCENARIOS").is_none() { bank() } else { Vec::new() };
     for (file, text, word) in files {
         for (name, scenario) in scenarios_of(&file, &text) {
             for seed in seeds.0..=seeds.1 {
@@ -57,6 +60,25 @@ fn trials() -> Result<Vec<Trial>, String> {
         }
     }
     Ok(trials)
+}
+
+/// The bank of regressions, a case each.
+fn bank() -> Vec<Trial> {
+    let case = |entry: &'static Entry| -> Result<(), Failed> {
+        let kept = entry.kept().map_err(|problems| problems.first().map_or_else(String::new, ToString::to_string))?;
+        let (judged, _) = kept.replay().map_err(|error| error.to_string())?;
+        match judged.outcome {
+            Outcome::Pass => Ok(()),
+            Outcome::Fail | Outcome::Inconclusive => {
+                let seed = kept.regression.seed;
+                Err(format!("{}\nagain: cargo windtunnel run {} --seed {seed}", judged.message, entry.name).into())
+            }
+        }
+    };
+    regressions::all()
+        .iter()
+        .map(|entry| Trial::test(format!("regressions::{}", entry.name), move || case(entry)))
+        .collect()
 }
 
 /// The scenarios of a file by their names, or what is wrong with it.

@@ -1,6 +1,8 @@
 //! `summary.md`: what a CI job shows on its page.
 
-use super::{Counts, Group, Outcome, Overall, RunSummary, SummaryMeta, Worst, groups, overall, slowest_recovery};
+use super::{
+    Counts, Group, Outcome, Overall, RunSummary, SummaryMeta, Worst, groups, overall, regressions, slowest_recovery,
+};
 use crate::figure;
 
 /// Marks never reached that are named.
@@ -35,6 +37,13 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
     }
     if let Some(canary) = &meta.canary {
         text.push_str(&format!("\n{}\n", escaped(&figure::cut(&canary.words(), 1000))));
+    }
+    if let Some(headline) = regressions::headline(&meta.regressions) {
+        text.push_str(&format!("\n{headline}.\n"));
+        for (place, line) in regressions::complaints(&meta.regressions).take(FAILURES_MAX).enumerate() {
+            let gap = if place == 0 { "\n" } else { "" };
+            text.push_str(&format!("{gap}- {}\n", escaped(&figure::cut(&line, 600))));
+        }
     }
     if let Some(recovery) = slowest_recovery(runs) {
         text.push_str(&format!("\nSlowest recovery: {}.\n", escaped(&recovery)));

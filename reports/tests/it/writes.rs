@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reports::folder::{RunReport, WriteError, write_events, write_run};
 use reports::gate::{Change, Comparison, Difference, Gate};
 use reports::record::{Outcome, Verdict};
+use reports::summary::regressions::Replayed;
 use reports::summary::{Canary, MarkMissed, Marks, Overall, RunSummary, Share, SummaryMeta, overall, write_summary};
 use reports::{chart, junit, page, summary, text};
 
@@ -262,6 +263,35 @@ fn the_canary_is_shown_everywhere_and_counts_only_where_it_is_silent() {
             assert!(shown.contains(words), "{what}: {shown}");
         }
         assert_eq!(junit::xml(passed, &meta).unwrap().contains("<error"), !rang);
+    }
+}
+
+#[test]
+fn what_was_found_once_counts_and_is_named_where_it_is_not_as_expected() {
+    let passed = &runs()[1..2];
+    for (verdict, expect, case) in [
+        (Outcome::Pass, Overall::Pass, "expected: holds"),
+        (Outcome::Inconclusive, Overall::Inconclusive, "<error"),
+        (Outcome::Fail, Overall::Fail, "<failure"),
+    ] {
+        let replayed = Replayed {
+            name: "told-twice".to_owned(),
+            expect: "holds".to_owned(),
+            verdict,
+            message: "as it was".to_owned(),
+            replay: "cargo windtunnel run told-twice --seed 1".to_owned(),
+        };
+        let meta = SummaryMeta { regressions: vec![replayed], ..meta() };
+        assert_eq!(overall(passed, &meta), expect);
+        let xml = junit::xml(passed, &meta).unwrap();
+        assert!(
+            xml.contains("<testcase name=\"told-twice\" classname=\"regressions\">") && xml.contains(case),
+            "{xml}"
+        );
+        for shown in [text::table(passed, &meta, false), summary::markdown(passed, &meta)] {
+            assert!(shown.contains("regressions: 1 replayed"), "{shown}");
+            assert_eq!(shown.contains("told-twice"), verdict != Outcome::Pass, "{shown}");
+        }
     }
 }
 

@@ -112,6 +112,46 @@ pub static FILE: &[Key] = &[
         Without::Means("one scenario"),
         "Paths of values (`\"proxy.queue-bytes\"`, `\"clients.viewers.count\"`), each with a list of what they are in turn: the cross product of all lists, 100 scenarios at most.",
     ),
+    key(
+        "regression",
+        Kind::Table(&REGRESSION),
+        Without::Means("a scenario like any other"),
+        "What is known of a failure that was kept, see [shrink.md](shrink.md).",
+    ),
+];
+
+/// What a file of the bank says of its scenario, see [`crate::regressions`].
+pub static REGRESSION: Table = Table {
+    about: "A failure that was found once, and what is expected of it now. `windtunnel keep` writes it; files of `scenarios/regressions` have it.",
+    keys: &[
+        key("expect", Kind::OneOf(EXPECT), Without::Wrong, "What is expected now."),
+        key(
+            "fingerprint",
+            Kind::Text,
+            Without::Wrong,
+            "How it failed: `invariant: what was seen`, with `#` for numbers.",
+        ),
+        key("seed", Kind::Whole(0, u64::MAX), Without::Wrong, "With which seed."),
+        key("order", Kind::Whole(0, u64::MAX), Without::Default("0"), "In which order of ready tasks."),
+        key(
+            "mutant",
+            Kind::Text,
+            Without::Means("a bug of the proxy's own"),
+            "The planted bug with which it failed, and with which it must fail still.",
+        ),
+        key("found-by", Kind::Text, Without::Wrong, "How it came to light."),
+        key("commit", Kind::Text, Without::Means("not known"), "The commit in which it was kept."),
+        key("date", Kind::Text, Without::Wrong, "The day on which it was kept."),
+        key("why", Kind::Text, Without::Means("nothing"), "What a person has to say of it."),
+    ],
+};
+
+const EXPECT: &[Choice] = &[
+    word(
+        "fails",
+        "An open bug: it fails as it did. Where it does not, it no longer reproduces, which is inconclusive.",
+    ),
+    word("holds", "A mended one: it passes, reaches what `[[reach]]` asks for, and fails with its planted bug."),
 ];
 
 const ENGINE: &[Choice] = &[

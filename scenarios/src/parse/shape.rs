@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::Problems;
 use super::distance::{did_you_mean, did_you_mean_or_list, nearest};
 use super::format::{Choice, Key, Kind, Table, Without};
-use super::keys::{FILE, SCENARIO, moved, renamed};
+use super::keys::{FILE, REGRESSION, SCENARIO, moved, renamed};
 use super::place::get;
 use crate::cost::Cost;
 use crate::span::Span;
@@ -17,6 +17,15 @@ use crate::span::Span;
 pub(super) fn check(root: &mut Spanned<DeTable<'_>>, problems: &mut Problems) {
     // The file as a whole begins where it begins, whatever comes first in it.
     table(&SCENARIO, root.get_mut(), 0..0, "the file", problems);
+}
+
+/// Takes the table of the bank out of a tree, and holds it against its keys.
+pub(super) fn take_regression(root: &mut DeTable<'_>, problems: &mut Problems) {
+    const KEY: &str = "regression";
+    static KIND: Kind = Kind::Table(&REGRESSION);
+    if let Some((_, mut value)) = root.remove_entry(KEY) {
+        check_value(&KIND, &mut value, KEY, problems);
+    }
 }
 
 fn table(known: &'static Table, table: &mut DeTable<'_>, span: Range<usize>, name: &str, problems: &mut Problems) {

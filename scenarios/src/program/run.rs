@@ -91,6 +91,9 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         say(DEBUGGED);
     }
     let began = Instant::now();
+    // What was found once is looked at first.
+    let banked = whole && engine == Engine::Sim && mutant.is_none() && !args.no_regressions;
+    let regressions = if banked { super::bank::replay_all(args.jobs)? } else { Vec::new() };
     let heard = whole.then(|| canary::watched(engine, args.watchdog));
     let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
     let progress = progress(&args, total);
@@ -109,6 +112,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             shard: args.shard.map(|Shard { index, of }| format!("{index}/{of}")),
             missing: Vec::new(),
             canary: canary.clone(),
+            regressions: regressions.clone(),
             marks: None,
             gate: None,
         }

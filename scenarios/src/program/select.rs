@@ -12,6 +12,7 @@ use crate::model::{Engine, Scenario, ServiceTime};
 use crate::parse::Variant;
 use crate::parse::distance::did_you_mean_or_list;
 use crate::plan::Plan;
+use crate::regressions::{self, Kept, Regression};
 use crate::{catalogue, engine, marks};
 
 /// Seeds from the first to the last, both included.
@@ -58,7 +59,9 @@ pub(super) struct Chosen {
 
 /// All scenarios of a file, or the one with these values.
 fn parse(file: &str, values: Option<&str>, text: &str, read: &crate::parse::Read<'_>) -> Result<Vec<Chosen>, Failure> {
-    let word = file.strip_prefix("catalogue/").and_then(|name| name.strip_suffix(".toml"));
+    let built_in = file.strip_prefix("catalogue/").or_else(|| file.strip_prefix("regressions/"));
+    let word = built_in.and_then(|name| name.strip_suffix(".toml"));
+    let is_built_in = |name: &&str| catalogue::find(name).is_ok() || regressions::find(name).is_some();
     match crate::parse::parse_all(file, text, read) {
         Ok(variants) => {
             let ending = |scenario: &Scenario| scenario.name.split_once('+').map(|(_, values)| values.to_owned());
@@ -67,7 +70,7 @@ fn parse(file: &str, values: Option<&str>, text: &str, read: &crate::parse::Read
                 .into_iter()
                 .filter(|variant| values.is_none_or(|values| ending(&variant.scenario).as_deref() == Some(values)))
                 .map(|Variant { scenario, text }| {
-                    let base = word.filter(|name| catalogue::find(name).is_ok()).unwrap_or(file);
+                    let base = word.filter(is_built_in).unwrap_or(file);
                     let word = ending(&scenario).map_or(base.to_owned(), |values| format!("{base}+{values}"));
                     Chosen { word, scenario, text }
                 })
@@ -105,6 +108,9 @@ pub(super) fn many(word: &str) -> Result<Vec<Chosen>, Failure> {
     let path = Path::new(base);
     if path.extension().is_some_and(|extension| extension == "toml") || base.contains(std::path::MAIN_SEPARATOR) {
         return parse(base, values, &read(path)?, &read_part);
+    }
+    if let Some(kept) = regressions::find(base) {
+        return parse(&kept.file(), values, kept.text, &catalogue::part);
     }
     match catalogue::find(base) {
         Ok(entry) => parse(&entry.file(), values, entry.text, &catalogue::part),
@@ -196,7 +202,13 @@ pub(super) fn list(json: bool) -> Result<u8, Failure> {
                 })
             })
             .collect();
-        return print(&format!("{:#}", serde_json::Value::from(rows)));
+        let bank = bank()?;
+        let rows = rows.into_iter().chain(bank.iter().map(|Kept { scenario, regression, .. }| {
+            serde_json::json!({
+                "name": scenario.name, "about": scenario.about.trim(), "tags": scenario.tags, "engines": ["sim"], "regression": regression,
+            })
+        }));
+        return print(&format!("{:#}", serde_json::Value::from(rows.collect::<Vec<_>>())));
     }
     let mut text = String::new();
     for Chosen { scenario, .. } in &chosen {
@@ -205,7 +217,27 @@ pub(super) fn list(json: bool) -> Result<u8, Failure> {
             let _ = writeln!(text, "  {line}");
         }
     }
+    let bank = bank()?;
+    if !bank.is_empty() {
+        text.push_str("\nregressions\n");
+    }
+    for Kept { scenario, regression, .. } in &bank {
+        let planted = regression.mutant.as_ref().map_or_else(String::new, |mutant| format!(", planted {mutant}"));
+        let _ = writeln!(text, "{}  [{}{planted}]", scenario.name, regression.expect.word());
+        for line in textwrap::wrap(&regression.fingerprint.to_string(), textwrap::Options::new(78)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
     print(&text)
+}
+
+/// The bank of regressions, read.
+fn bank() -> Result<Vec<Kept>, Failure> {
+    let read = regressions::all().iter().map(regressions::Entry::kept);
+    read.collect::<Result<_, _>>().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::harness(format!("the bank has an entry that is not good\n{}", lines.join("\n")))
+    })
 }
 
 pub(super) fn check(files: &[PathBuf]) -> Result<u8, Failure> {
@@ -253,10 +285,24 @@ pub(super) fn explain(word: &str, calibration: Option<&Path>, toml: bool) -> Res
         pages.push(if toml {
             scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))?
         } else {
-            crate::explain::explain(&scenario)
+            let known = regressions::find(word).map(regressions::Entry::kept);
+            let told = known.and_then(Result::ok).map_or_else(String::new, |kept| told(&kept.regression));
+            format!("{}{told}", crate::explain::explain(&scenario))
         });
     }
     print(&pages.join("\n\n"))
+}
+
+/// What is known of a failure that was kept, in lines.
+fn told(regression: &Regression) -> String {
+    let Regression { expect, fingerprint, seed, order, mutant, found_by, date, why, .. } = regression;
+    let order = if *order == 0 { String::new() } else { format!(", order {order}") };
+    let mutant = mutant.as_ref().map_or_else(String::new, |mutant| format!(", with the planted bug {mutant}"));
+    let why = why.as_ref().map_or_else(String::new, |why| format!("\n  {why}"));
+    format!(
+        "\n\nkept on {date}, found by {found_by}: it failed with seed {seed}{order}{mutant}\n  {fingerprint}\n  now it {}{why}",
+        expect.word()
+    )
 }
 
 /// What work costs, from a calibration file.

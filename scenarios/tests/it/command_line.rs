@@ -1,6 +1,7 @@
 //! The program `windtunnel` as people and CI use it: arguments in; text, files and an exit code out.
 
 mod annotations;
+mod bank;
 mod closed_pipe;
 mod debugging;
 mod gate;
@@ -14,6 +15,7 @@ mod replay;
 mod run;
 mod service_time;
 mod several;
+mod shrink;
 mod trace;
 mod twice;
 

@@ -18,6 +18,7 @@ mod properties;
 mod races;
 mod second_model;
 mod service_time;
+mod shrink;
 mod tiers;
 mod trace;
 mod triggers;

@@ -238,7 +238,7 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
         "[extra]\n",
         &[
             "1:1: the file lacks the key \"clients\"; it must be tables",
-            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"edge\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\"",
+            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"edge\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\", \"regression\"",
         ],
     );
     check(

@@ -23,8 +23,11 @@ fn list_names_every_scenario() {
 fn list_as_json_is_json() {
     let said = Place::new().windtunnel(&["list", "--json"]).exits(0);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&said.out).expect("a list");
+    let (bank, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.get("regression").is_some());
     let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
     assert_eq!(names, self::names());
+    let bank: Vec<&str> = bank.iter().filter_map(|row| row["name"].as_str()).collect();
+    assert!(bank.iter().copied().eq(scenarios::regressions::all().iter().map(|entry| entry.name)), "{bank:?}");
     assert_eq!(rows[0]["engines"], serde_json::json!(["sim", "turmoil"]));
 }
 

@@ -330,7 +330,7 @@ fn seeds_from_a_word_are_varied_and_the_same_again() {
 }
 
 #[test]
-fn the_canary_sings_beside_the_whole_catalogue_only() {
+fn the_canary_sings_and_the_bank_is_run_beside_the_whole_catalogue_only() {
     let place = Place::with_small();
     // Nobody has to wait for the catalogue: a budget that is over at once.
     let said = place.windtunnel(&["run", "--out", "out", "--time-budget", "0s"]).exits(2);
@@ -338,10 +338,19 @@ fn the_canary_sings_beside_the_whole_catalogue_only() {
     assert!(said.out.contains("steady-fanout: 0 runs done, at least 3 are needed"), "{}", said.out);
     let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
     assert_eq!((&summary["canary"]["rang"], &summary["counts"]["fail"]), (&true.into(), &0.into()));
-    assert!(place.read("out/junit.xml").contains("the alarm works"));
+    let junit = place.read("out/junit.xml");
+    assert!(junit.contains("the alarm works"));
+    let bank = scenarios::regressions::all();
+    assert!(said.out.contains(&format!("regressions: {0} replayed: {0} as mended", bank.len())), "{}", said.out);
+    assert_eq!(summary["regressions"].as_array().map(Vec::len), Some(bank.len()));
+    let cases =
+        bank.iter().filter(|entry| junit.contains(&format!("name=\"{}\" classname=\"regressions\"", entry.name)));
+    assert_eq!(cases.count(), bank.len(), "{junit}");
+    let without = place.windtunnel(&["run", "--out", "out", "--time-budget", "0s", "--no-regressions"]).exits(2);
+    assert!(!without.out.contains("regressions") && !place.read("out/summary.json").contains("regressions\": ["));
     for some in [&["small.toml"][..], &["--tag", "failover"]] {
         let said = place.windtunnel(&[&["run", "--out", "some", "--time-budget", "0s"][..], some].concat()).exits(2);
-        assert!(!said.out.contains("canary"), "{}", said.out);
+        assert!(!said.out.contains("canary") && !said.out.contains("regressions"), "{}", said.out);
     }
 }
 
