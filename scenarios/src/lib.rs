@@ -9,8 +9,10 @@
 //! ```
 //!
 //! `calibration`: what work costs a real proxy, from a file. `pcap`: where packets are captured, and how they come into their file. `perfetto`: who
-//! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the run that must fail. `pin`: when a failure became inevitable. `merge`: shards made whole. `fingerprint`: what
-//! makes two failures one. `allocator`: the one that programs with many worlds choose.
+//! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the
+//! run that must fail. `merge`: shards made whole. `sweep`: parts of a campaign on other machines. `fingerprint`: what makes two failures one. `shrink`: the
+//! least that still fails alike. `regressions`: the bank of such. `pin`: when a failure became inevitable. `allocator`: the one that programs with many
+//! worlds choose.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -45,9 +47,9 @@ pub mod pin;
 pub mod plan;
 pub mod program;
 mod recorder;
-pub mod schema;
-pub mod span;
-mod triggers;
-
 pub mod regressions;
+pub mod schema;
 pub mod shrink;
+pub mod span;
+pub mod sweep;
+mod triggers;

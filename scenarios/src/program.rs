@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod select;
 mod stop;
+mod sweep;
 mod twice;
 
 // A server, and no story.
@@ -93,6 +94,11 @@ enum Command {
         before: PathBuf,
         /// The same: how it is
         now: PathBuf,
+    },
+    /// Runs spread over several machines by a NATS server
+    Sweep {
+        #[command(subcommand)]
+        command: sweep::SweepCommand,
     },
     /// Put the run folders of all shards together: the same summary, verdicts and JUnit as one command would have given
     Merge(MergeArgs),
@@ -515,6 +521,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Bless(args) => bless::bless(&args),
         Command::Diff { before, now } => diff::diff(&before, &now),
+        Command::Sweep { command } => sweep::sweep(command),
         Command::Merge(args) => merge::merge(&args),
         Command::Open(args) => open::open(&args),
         Command::Check { files } => select::check(&files),

@@ -29,7 +29,7 @@ impl Seeds {
 }
 
 /// The most parts of a sweep.
-const SHARDS_MAX: u64 = 10_000;
+pub(super) const SHARDS_MAX: u64 = 10_000;
 
 /// What is run where nothing else is asked for.
 pub(super) const DEFAULT: Seeds = Seeds { first: 1, last: 3 };

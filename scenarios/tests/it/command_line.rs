@@ -16,6 +16,7 @@ mod run;
 mod service_time;
 mod several;
 mod shrink;
+mod sweep;
 mod trace;
 mod twice;
 
