@@ -111,6 +111,13 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
+/// A scenario that is to be changed.
+impl From<Scenario> for Builder {
+    fn from(scenario: Scenario) -> Self {
+        Self(scenario)
+    }
+}
+
 impl From<Misplaced> for Misfit {
     fn from(Misplaced { path, message, hint }: Misplaced) -> Self {
         Self { path, message, hint }

@@ -80,7 +80,7 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
         }
     };
     let bounds = Bounds { threads: bounds.threads.min(jobs.len()), ..bounds };
-    drive(bounds, &next, &|index: usize| jobs[index].clone(), &|_, _| {}, |step| {
+    drive(bounds, &next, &|index: usize| one(&jobs[index]), &|_, _| {}, |step| {
         each(match step {
             Step::Done(index, result) => News::Done(Box::new(Done { index, result: *result })),
             Step::Hangs(index) => News::Hangs(index),
@@ -91,9 +91,9 @@ pub fn run(jobs: &[Job], bounds: Bounds, mut each: impl FnMut(News)) -> usize {
 
 /// News from an agenda.
 #[derive(Debug)]
-pub enum Step<K> {
+pub enum Step<K, R = Result<Run, EngineError>> {
     /// This run is done.
-    Done(K, Box<Result<Run, EngineError>>),
+    Done(K, Box<R>),
     /// This run hangs, see [`News::Hangs`].
     Hangs(K),
 }
@@ -109,10 +109,21 @@ pub fn spread(
     drive(
         bounds,
         &|elapsed| agenda().next(elapsed),
-        &job,
+        &|place| one(&job(place)),
         &|place: Place, took| agenda().done(place.scenario, took),
         each,
     );
+}
+
+/// Does what `work` makes of each key that `next` gives, on a few threads, until there is none; `next` is told how long all has taken so far.
+pub fn sweep<K: Copy + Ord + Send, R: Send>(
+    bounds: Bounds,
+    next: impl Fn(Duration) -> Option<K> + Sync,
+    work: impl Fn(K) -> R + Sync,
+    each: impl FnMut(Step<K, R>),
+) {
+    let next = |elapsed| next(elapsed).map_or(Next::Over, Next::Run);
+    drive(bounds, &next, &work, &|_, _| {}, each);
 }
 
 /// The threads: each asks for the next run, does it, tells how long it took, and hands over what it came to. One that is to wait asks again once a run is done.
@@ -120,12 +131,12 @@ pub fn spread(
     clippy::disallowed_methods,
     reason = "the campaign stands outside all runs: it measures the wall and spreads runs over threads"
 )]
-fn drive<K: Copy + Ord + Send>(
+fn drive<K: Copy + Ord + Send, R: Send>(
     bounds: Bounds,
     next: &(impl Fn(Duration) -> Next<K> + Sync),
-    job: &(impl Fn(K) -> Job + Sync),
+    work: &(impl Fn(K) -> R + Sync),
     done: &(impl Fn(K, Duration) + Sync),
-    mut each: impl FnMut(Step<K>),
+    mut each: impl FnMut(Step<K, R>),
 ) {
     let began = Instant::now();
     let under_way: Mutex<BTreeMap<K, Instant>> = Mutex::default();
@@ -150,7 +161,7 @@ fn drive<K: Copy + Ord + Send>(
                     };
                     let since = Instant::now();
                     clock().insert(key, since);
-                    let result = one(&job(key));
+                    let result = work(key);
                     clock().remove(&key);
                     done(key, since.elapsed());
                     *count() += 1;

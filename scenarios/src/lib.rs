@@ -5,6 +5,7 @@
 //!                          |          |                  |                        |
 //!                       schema     explain            mutants                  folder --> target/windtunnel/...
 //!
+//!   explore  worlds that nobody wrote
 //!   agenda --> campaign   many runs on a few threads          capsule   one run, in a file         program   the command line
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod cost;
 pub mod engine;
 mod evidence;
 pub mod explain;
+pub mod explore;
 pub mod fingerprint;
 mod folder;
 pub mod gate;

@@ -9,6 +9,7 @@ mod life;
 mod messages;
 pub mod proof;
 mod queues;
+mod rare;
 mod rules;
 mod world;
 
@@ -111,7 +112,7 @@ pub struct Unknown {
 /// # Errors
 /// [`Unknown`], with the nearest name.
 pub fn find(name: &str) -> Result<&'static Mutant, Unknown> {
-    let all = || ALL.iter().chain(DRIFTS);
+    let all = || ALL.iter().chain(DRIFTS).chain(rare::ALL);
     all().find(|mutant| mutant.name == name).ok_or_else(|| {
         let nearest = all().map(|mutant| (strsim::damerau_levenshtein(name, mutant.name), mutant.name)).min();
         Unknown {
@@ -125,6 +126,12 @@ pub fn find(name: &str) -> Result<&'static Mutant, Unknown> {
 #[must_use]
 pub fn all() -> &'static [Mutant] {
     ALL
+}
+
+/// Those that break an invariant in one lawful world in many, and in no scenario of the catalogue: [`Mutant::scenario`] is the nearest.
+#[must_use]
+pub fn rare() -> &'static [Mutant] {
+    rare::ALL
 }
 
 /// Those that break none, and make something worse: their `must` names metrics that a baseline must show to be worse.

@@ -7,6 +7,7 @@ mod bank;
 mod bless;
 mod diff;
 mod difference;
+mod explore;
 mod merge;
 mod mutants;
 mod pin;
@@ -121,6 +122,8 @@ enum Command {
         #[arg(long)]
         toml: bool,
     },
+    /// Random but lawful worlds until the time is over: what breaks, by kind, each with a capsule
+    Explore(Box<ExploreArgs>),
     /// JSON Schema of scenario files
     Schema,
     /// Run a capsule again and compare
@@ -368,6 +371,48 @@ impl CaptureArgs {
 }
 
 #[derive(Debug, Args)]
+struct ExploreArgs {
+    /// A scenario of the catalogue, or a file: its hosts, clients and links stay, and only the faults are drawn; default: all is drawn
+    scenario: Option<String>,
+    /// The world of one seed
+    #[arg(long, conflicts_with_all = ["seeds", "time_budget"])]
+    seed: Option<u64>,
+    /// Worlds of the seeds from A to B, both included
+    #[arg(long, value_parser = select::seeds)]
+    seeds: Option<select::Seeds>,
+    /// Go on for this long [default: 60s, unless seeds are given]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    time_budget: Option<Duration>,
+    /// Runs at the same time; default: one for each core
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// A planted bug, see `windtunnel mutants`
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Faults may last to the end and take all sources away: nothing is said then of how the world recovers
+    #[arg(long)]
+    unrecoverable: bool,
+    /// Show the world of --seed, as a timeline and as its file, and run nothing
+    #[arg(long)]
+    print: bool,
+    /// Run the worlds of --seeds [default: 1..400] with each of ten planted bugs and print, as Markdown, how soon each is found; one that is missed fails (exit code 1)
+    #[arg(long, conflicts_with_all = ["scenario", "seed", "time_budget", "mutant", "unrecoverable", "print", "json", "out"])]
+    prove: bool,
+    /// A run that takes longer than this on the wall is a bug in the harness
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
+    watchdog: Duration,
+    /// The run folder; default: target/windtunnel/TIME-explore, with a link `latest` beside it
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Say nothing while it goes on
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Print explore.json
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct MutantsArgs {
     /// As JSON
     #[arg(long)]
@@ -526,6 +571,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Open(args) => open::open(&args),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
+        Command::Explore(args) => explore::explore(&args),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, captures } => replay::replay(&capsule, &captures),
         Command::Pin(args) => pin::pin(&args),

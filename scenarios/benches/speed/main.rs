@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p scenarios --bench speed                 simulated seconds per second of one core ("elem/s"), by criterion
+//! cargo bench -p scenarios --bench speed -- explored     worlds of `windtunnel explore` a second of one core
 //! cargo bench -p scenarios --bench speed -- counted      instructions, whose they are, and memory: what noise cannot move; needs valgrind
 //! cargo bench -p scenarios --bench speed -- once hosts 196 8 turmoil   one run, of a world, clients and simulated seconds: prints segments and the peak of memory in KiB
 //! ```
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use criterion::{Criterion, Throughput};
 use scenarios::engine::{self, Options, Run};
+use scenarios::explore;
 use scenarios::model::{Engine, Scenario};
 use scenarios::plan::Plan;
 
@@ -47,7 +49,32 @@ fn timed() {
         }
     }
     group.finish();
+    explored(&mut criterion);
     criterion.final_summary();
+}
+
+/// Worlds of `windtunnel explore` on one core, drawn, built, held against the rules, run and judged: "elem/s" are runs.
+fn explored(criterion: &mut Criterion) {
+    /// Enough that no one large world tells, and the same ones for each sample.
+    const SEEDS: u64 = 50;
+    let mut group = criterion.benchmark_group("explored_runs");
+    group.sample_size(10).throughput(Throughput::Elements(SEEDS));
+    group.bench_function("small", |bencher| {
+        bencher.iter(|| {
+            for seed in 1..=SEEDS {
+                let world = match explore::world(&explore::Ground::default(), seed) {
+                    Ok(world) => world,
+                    Err(error) => panic!("{error}"),
+                };
+                let options = Options { engine: Engine::Sim, mutant: None, order: world.order, keep_events: false };
+                match engine::run(&Plan::new(&world.scenario, seed), options) {
+                    Ok(run) => black_box(run.verdict.events),
+                    Err(error) => panic!("{error}"),
+                };
+            }
+        });
+    });
+    group.finish();
 }
 
 fn main() -> ExitCode {

@@ -8,8 +8,11 @@ use wire::id::SessionId;
 
 use super::{At, Checker, Facts, Findings};
 
-/// How long after a symbol was given up what was on the way may still come.
+/// How long after a symbol was given up, or after a fault ended, what was on the way may still come.
 const ON_THE_WAY_US: u64 = 250_000;
+
+/// How long after a fault ended bytes may still wait for being sent again.
+const RESENT_US: u64 = 3_000_000;
 
 /// The checker. A check is a delivery, a gap notice, an answer to a resume or an answer of an echo.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub(super) struct Private {
     given_up: Vec<Option<(SessionId, u64)>>,
     /// Clients that read slowly: for them it may be on the way for long.
     slow: Vec<Range<u32>>,
+    /// How many faults are in force, and when one ended last: what they hold up may be on the way for long.
+    faults: (u32, u64),
 }
 
 impl Private {
@@ -46,6 +51,14 @@ impl Private {
         let (by, us) = self.given_up.get(pair as usize).copied().flatten()?;
         (by == session).then_some(us)
     }
+
+    /// Whether what was on the way at this time may still come.
+    fn may_come(&self, since_us: u64, now_us: u64) -> bool {
+        let (faults, ended_us) = self.faults;
+        // Bytes that were lost are sent again, and again, at ever longer intervals.
+        let held_up = ended_us > 0 && now_us < ended_us.saturating_add(RESENT_US);
+        faults > 0 || held_up || now_us <= since_us.saturating_add(ON_THE_WAY_US)
+    }
 }
 
 impl Checker for Private {
@@ -56,6 +69,8 @@ impl Checker for Private {
                 set(&mut self.strong, at.client, strong.then_some(*session));
             }
             Event::ClientClose { .. } => set(&mut self.open, at.client, None),
+            Event::FaultStart { .. } => self.faults.0 += 1,
+            Event::FaultStop { .. } => self.faults = (self.faults.0.saturating_sub(1), at.us),
             Event::ClientSubscribe { session, .. } => {
                 set(&mut self.subscribed, at.pair, Some(*session));
                 self.give_up(at.pair, None);
@@ -74,7 +89,7 @@ impl Checker for Private {
                 } else if get(&self.subscribed, at.pair) != Some(*session) {
                     findings.violation(at, &[], || format!("{client} {session} got {symbol} without asking for it"));
                 } else if let Some(since_us) = self.given_up(at.pair, *session)
-                    && since_us + ON_THE_WAY_US < at.us
+                    && !self.may_come(since_us, at.us)
                     && !self.slow.iter().any(|range| range.contains(&client.0))
                 {
                     findings.violation(at, &[], || {

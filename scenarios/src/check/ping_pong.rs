@@ -4,6 +4,8 @@
 //! ```text
 //!   heard last ---- ping interval ----> pinged ---- pong timeout ----> gone
 //! ```
+//!
+//! What was under way while a fault was in force, or within a second of one, is not judged; nor are pings of clients that read slowly on purpose.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,8 +26,13 @@ pub(super) struct Answered {
     by_address: FxHashMap<SocketAddr, u32>,
     worst_us: u64,
     given_up: u64,
+    /// How many faults are in force, and until when one is felt.
+    faults: (u32, u64),
     over: bool,
 }
+
+/// Faults are felt for so long after they end.
+const ECHO_US: u64 = 1_000_000;
 
 #[derive(Clone, Default)]
 struct One {
@@ -47,6 +54,7 @@ impl Answered {
             by_address: FxHashMap::default(),
             worst_us: 0,
             given_up: 0,
+            faults: (0, 0),
             over: false,
         }
     }
@@ -60,9 +68,12 @@ impl Answered {
     }
 
     /// Pings that wait for too long.
-    fn late(within_us: u64, one: &mut One, at: At, findings: &mut Findings) {
+    fn late(within_us: u64, faults: (u32, u64), one: &mut One, at: At, findings: &mut Findings) {
         while let Some((n, since_us, event)) = one.waits.front().copied().filter(|wait| wait.1 + within_us < at.us) {
             one.waits.pop_front();
+            if disturbed(faults, since_us) {
+                continue;
+            }
             findings.check();
             findings.violation(at, &[event], || {
                 format!("ping {n} of c{} has no answer after {} us", one.id, at.us - since_us)
@@ -73,8 +84,11 @@ impl Answered {
     /// A client that answers no ping is given up at its time.
     fn silent(&mut self, at: At, ended: bool, findings: &mut Findings) {
         let (interval_us, timeout_us) = self.facts.pings;
-        let within_us = self.within_us;
+        let (within_us, faults) = (self.within_us, self.faults);
         let one = self.one(at);
+        if disturbed(faults, one.heard_us) {
+            return;
+        }
         let due_us = one.heard_us + interval_us + timeout_us;
         let (id, event) = (one.id, one.event);
         if at.us > due_us + within_us {
@@ -92,25 +106,41 @@ impl Answered {
     }
 }
 
+/// Whether a fault was felt at some time since.
+fn disturbed((faults, until_us): (u32, u64), since_us: u64) -> bool {
+    faults > 0 || (until_us > 0 && until_us >= since_us)
+}
+
 impl Checker for Answered {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
-        let within_us = self.within_us;
+        let (within_us, faults) = (self.within_us, self.faults);
         match event {
             _ if self.over => {}
+            Event::FaultStart { .. } => self.faults = (faults.0 + 1, at.us.saturating_add(ECHO_US)),
+            Event::FaultStop { .. } => self.faults = (faults.0.saturating_sub(1), at.us.saturating_add(ECHO_US)),
             Event::ClientOpen { client, local, .. } => {
                 self.by_address.insert(*local, client.0);
                 *self.one(at) =
                     One { id: client.0, open: true, heard_us: at.us, event: at.event, waits: VecDeque::new() };
             }
-            Event::ClientSubscribe { .. } | Event::ClientUnsubscribe { .. } | Event::ClientAsk { .. } => {
+            Event::ClientSubscribe { .. }
+            | Event::ClientUnsubscribe { .. }
+            | Event::ClientAsk { .. }
+            | Event::ClientSend { .. } => {
                 self.one(at).heard_us = at.us;
             }
-            Event::ClientPing { n, .. } => {
+            Event::ClientPing { client, n, .. } => {
+                let slow = self.facts.is_slow(client.0);
                 let one = self.one(at);
                 one.heard_us = at.us;
+                if slow {
+                    // It may never read its pong.
+                    return;
+                }
                 one.waits.push_back((*n, at.us, at.event));
-                Self::late(within_us, one, at, findings);
+                Self::late(within_us, faults, one, at, findings);
             }
+            Event::ClientPong { client, .. } if self.facts.is_slow(client.0) => {}
             Event::ClientPong { client, n, .. } => {
                 let one = self.one(at);
                 let Some((_, since_us, _)) = one.waits.iter().find(|wait| wait.0 == *n).copied() else {
@@ -118,7 +148,7 @@ impl Checker for Answered {
                         format!("{client} got a pong for ping {n}, which does not wait for one")
                     });
                 };
-                Self::late(within_us, one, at, findings);
+                Self::late(within_us, faults, one, at, findings);
                 // Those before it are answered with it (RFC 6455 section 5.5.3).
                 while one.waits.front().is_some_and(|wait| wait.0 <= *n) {
                     one.waits.pop_front();
@@ -129,14 +159,16 @@ impl Checker for Answered {
             Event::ClientClose { client, by, .. } => {
                 let one = self.one(at);
                 one.open = false;
-                Self::late(within_us, one, at, findings);
+                Self::late(within_us, faults, one, at, findings);
                 one.waits.clear();
                 if self.facts.is_silent(client.0) && *by == Side::Peer {
                     self.silent(at, true, findings);
                 }
             }
             Event::ProxyClientClose { peer, why: Why::PingTimeout, .. } => {
+                let (interval_us, timeout_us) = self.facts.pings;
                 if let Some(client) = self.by_address.get(peer).copied()
+                    && !disturbed(faults, at.us.saturating_sub(interval_us + timeout_us))
                     && !self.facts.is_silent(client)
                     && !self.facts.is_slow(client)
                 {
@@ -147,7 +179,7 @@ impl Checker for Answered {
             Event::Phase { phase: Phase::End } => {
                 for place in 0..self.clients.len() {
                     let here = At { client: place as u32, ..at };
-                    Self::late(within_us, &mut self.clients[place], here, findings);
+                    Self::late(within_us, faults, &mut self.clients[place], here, findings);
                     if self.clients[place].open && self.facts.is_silent(self.clients[place].id) {
                         self.silent(here, false, findings);
                     }

@@ -188,10 +188,13 @@ impl Union {
         let held = known.symbols.remove(&at.symbol);
         let earlier: Vec<u64> = held.into_iter().map(|(event, _)| event).collect();
         let proxy = known.proxy;
+        let others: Vec<(u64, u64)> =
+            proxy.map(|proxy| self.others(at.symbol, (*source, *leg), proxy).collect()).unwrap_or_default();
         if let Some(proxy) = proxy
-            && let Some((event, since)) = self.others(at.symbol, (*source, *leg), proxy).next()
+            && others.len() >= usize::from(self.facts.copies.max(1))
+            && let Some((event, since)) = others.into_iter().max_by_key(|(_, since)| *since)
         {
-            // Another leg has it: it moved. Nobody goes without.
+            // As many legs as should have it: it moved to the newest of them. Nobody goes without.
             let both_us = at.us.saturating_sub(since);
             if both_us > MOVE_US {
                 findings.violation(at, &[event], || {
@@ -244,6 +247,15 @@ impl Union {
         if let Some(source) = target.strip_prefix("source-").and_then(|number| number.parse().ok()) {
             // It says nothing of its legs any more.
             self.legs.retain(|(of, _), _| *of != SourceId(source));
+        }
+        if let Some(proxy) = self.facts.proxy_named(target) {
+            // Its legs and its clients are gone, whenever sources and clients learn of it.
+            self.legs.retain(|_, known| known.proxy != Some(proxy));
+            let homeless: Vec<u32> =
+                self.clients.iter().filter(|(_, it)| it.proxy == proxy).map(|(at, _)| *at).collect();
+            for client in homeless {
+                self.leave(client, at.us, false);
+            }
         }
         let ranges = self.facts.client_hosts.iter().filter(|(host, _)| host == target).map(|(_, range)| range.clone());
         let hit: Vec<_> = ranges.collect();

@@ -109,6 +109,9 @@ macro_rules! kinds {
         }
 
         impl FaultKind {
+            /// Every one.
+            pub const ALL: &[FaultKind] = &[$(FaultKind::$kind),*];
+
             /// The word in files and events.
             #[must_use]
             pub fn word(self) -> &'static str {
@@ -359,42 +362,6 @@ mod tests {
 
     /// A fault of each kind, with the parameters that it needs and no others.
     fn all() -> Vec<Fault> {
-        use FaultKind::*;
-        let kinds = [
-            Kill,
-            PowerOff,
-            Restart,
-            Freeze,
-            SlowHost,
-            ClockJump,
-            ClockDrift,
-            Backlog,
-            Descriptors,
-            Refuse,
-            BlackHole,
-            AcceptClose,
-            Nxdomain,
-            SlowLookup,
-            Partition,
-            Stall,
-            Latency,
-            Bandwidth,
-            Loss,
-            BurstLoss,
-            Slicer,
-            SlowClose,
-            Timeout,
-            LimitData,
-            ResetPeer,
-            HalfOpen,
-            Mute,
-            Slam,
-            CloseAll,
-            Garbage,
-            Oversized,
-            Drain,
-            Reload,
-        ];
         let value = |key: &str| match key {
             "delay" | "good" | "bad" => "\"1s\"",
             "times" => "2.0",
@@ -410,7 +377,7 @@ mod tests {
             let text = format!("at = \"1s\"\ntarget = \"source-0\"\nkind = \"{}\"\n{lines}", kind.word());
             toml::from_str(&text).unwrap_or_else(|error| panic!("{text}{error}"))
         };
-        kinds.into_iter().map(fault).collect()
+        FaultKind::ALL.iter().copied().map(fault).collect()
     }
 
     #[test]

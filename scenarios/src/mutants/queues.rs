@@ -103,13 +103,18 @@ impl<T: Tamper> Queue for Wrong<T> {
     }
 }
 
+/// A queue with something wrong.
+pub(super) fn wrong(right: Box<dyn Queue>, tamper: impl Tamper) -> Box<dyn Queue> {
+    Box::new(Wrong { right, waiting: 0, tamper })
+}
+
 pub(super) fn plant<T: Tamper>(
     policies: &mut Policies,
     config: Config,
     make: impl Fn() -> T + Send + Sync + 'static,
 ) -> Config {
     let right = Arc::clone(&policies.queue);
-    policies.queue = Arc::new(move |config| Box::new(Wrong { right: right(config), waiting: 0, tamper: make() }));
+    policies.queue = Arc::new(move |config| wrong(right(config), make()));
     config
 }
 

@@ -44,6 +44,14 @@ pub(super) fn mutants(args: &MutantsArgs) -> Result<u8, Failure> {
             let _ = writeln!(text, "  may be blamed:  {}", mutant.may.join(", "));
         }
     }
+    let _ = writeln!(text, "\nonly `windtunnel explore --mutant NAME` shows these:");
+    for mutant in mutants::rare() {
+        let _ = writeln!(text, "{}", mutant.name);
+        for line in textwrap::wrap(mutant.about, textwrap::Options::new(78)) {
+            let _ = writeln!(text, "  {line}");
+        }
+        let _ = writeln!(text, "  must be blamed: {}", mutant.must.join(", "));
+    }
     print(&text)
 }
 

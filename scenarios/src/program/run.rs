@@ -374,7 +374,7 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
 }
 
 /// The command that was given, for the record.
-fn command() -> String {
+pub(super) fn command() -> String {
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     std::iter::once("windtunnel".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
@@ -393,7 +393,7 @@ fn hang(what: &str, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option
 }
 
 /// Of two troubles the one whose exit code ranks first: 74, 70, 1, 3, 2, as in the docs; the earlier one of equals.
-fn graver(earlier: Option<Failure>, now: Failure) -> Failure {
+pub(super) fn graver(earlier: Option<Failure>, now: Failure) -> Failure {
     let rank = |failure: &Failure| {
         let ranks = [exit::IO, exit::HARNESS, exit::USAGE, exit::BROKEN, exit::WORSE, exit::INCONCLUSIVE];
         ranks.iter().position(|code| *code == failure.code)

@@ -8,6 +8,7 @@ mod clients_and_source;
 mod command_line;
 mod drain;
 mod early_ends;
+mod explore;
 mod front_door;
 mod lifecycle;
 mod logs;

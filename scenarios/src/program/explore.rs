@@ -1,0 +1,244 @@
+//! `explore`: random worlds until the time is over, and what was found in them.
+
+mod progress;
+mod prove;
+mod words;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reports::summary::SummaryMeta;
+
+use self::progress::Progress;
+use self::words::Saved;
+use super::run::{command, graver};
+use super::select::{self, Seeds};
+use super::{ExploreArgs, Failure, exit, print, say};
+use crate::agenda::Place;
+use crate::campaign::{self, Bounds, Job, Step};
+use crate::engine::{self, EngineError, Options, Run};
+use crate::explain;
+use crate::explore::found::{Found, Kind};
+use crate::explore::{self, Ground, NoWorld, World};
+use crate::fingerprint::Fingerprint;
+use crate::folder::{Folder, Wanted};
+use crate::marks;
+use crate::model::{Engine, Scenario};
+use crate::mutants::{self, Mutant};
+use crate::plan::Plan;
+
+/// How long it goes on where neither seeds nor a time are given.
+const TIME: Duration = Duration::from_secs(60);
+
+/// Reports with charts, of the kinds that came up most; the others have theirs by `windtunnel report` or `replay`.
+const PAGES_MAX: usize = 10;
+
+/// The worlds that planted bugs are held against where no seeds are given.
+const PROVEN: Seeds = Seeds { first: 1, last: 400 };
+
+/// What is asked for.
+struct Asked {
+    ground: Ground,
+    mutant: Option<&'static Mutant>,
+    seeds: Seeds,
+    time: Option<Duration>,
+}
+
+/// Why a world has no verdict.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    NoWorld(#[from] NoWorld),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
+    let asked = asked(args)?;
+    if args.print {
+        return shown(&asked);
+    }
+    let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
+    if args.prove {
+        return prove::prove(args.seeds.unwrap_or(PROVEN), bounds);
+    }
+    let progress = Progress::new(args.quiet || args.json, asked.time.is_none().then(|| asked.seeds.count()));
+    let name = asked.ground.scenario.as_ref().map_or("explore".to_owned(), |one| format!("explore-{}", one.name));
+    let mut folder =
+        Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    let (found, wall, mut trouble) = explored(&asked, bounds, &progress);
+    progress.finish();
+    let mut saved = Vec::new();
+    for (rank, (fingerprint, kind)) in found.kinds().into_iter().enumerate() {
+        match save(&asked, &mut folder, rank, fingerprint, kind) {
+            Ok(one) => saved.push(one),
+            Err(failure) => {
+                say(&format!("windtunnel: {}", failure.message));
+                trouble = Some(graver(trouble, failure));
+            }
+        }
+    }
+    let reached = found.marks().len() as u64;
+    let meta = meta(&asked, wall);
+    folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    let json = words::json(&asked, &found, &saved, wall, folder.path());
+    let path = folder.path().join("explore.json");
+    std::fs::write(&path, format!("{json:#}\n"))
+        .map_err(|error| Failure::io(format!("failed to write {}: {error}", path.display())))?;
+    if args.json {
+        print(&format!("{json:#}"))?;
+    } else {
+        print(&words::text(&asked, &found, &saved, wall, (reached, marks::all().len() as u64), folder.path()))?;
+    }
+    if let Some(failure) = trouble {
+        return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
+    }
+    Ok(if found.failed > 0 {
+        exit::BROKEN
+    } else if found.runs == 0 || found.idle == found.runs {
+        exit::INCONCLUSIVE
+    } else {
+        exit::PASSED
+    })
+}
+
+fn asked(args: &ExploreArgs) -> Result<Asked, Failure> {
+    let mutant = match &args.mutant {
+        Some(name) => Some(mutants::find(name).map_err(|unknown| Failure::usage(unknown.to_string()))?),
+        None => None,
+    };
+    let scenario = args.scenario.as_deref().map(select::one).transpose()?.map(|chosen| chosen.scenario);
+    if args.print && args.seed.is_none() {
+        return Err(Failure::usage("--print shows one world: say which with --seed N"));
+    }
+    let given = args.seed.map(|seed| Seeds { first: seed, last: seed }).or(args.seeds);
+    let time = args.time_budget.or(given.is_none().then_some(TIME));
+    let seeds = given.unwrap_or(Seeds { first: 1, last: select::SEEDS_MAX });
+    Ok(Asked { ground: Ground { scenario, unrecoverable: args.unrecoverable }, mutant, seeds, time })
+}
+
+impl Asked {
+    fn options(&self, world: &World, keep_events: bool) -> Options {
+        Options { engine: Engine::Sim, mutant: self.mutant, order: world.order, keep_events }
+    }
+
+    fn world(&self, seed: u64) -> Result<World, Failure> {
+        explore::world(&self.ground, seed).map_err(|error| Failure::harness(error.to_string()))
+    }
+
+    /// A run of a world, without its events.
+    fn run(&self, seed: u64) -> Result<(World, Run), Trouble> {
+        let world = explore::world(&self.ground, seed)?;
+        let run = engine::run(&Plan::new(&world.scenario, seed), self.options(&world, false))?;
+        Ok((world, run))
+    }
+}
+
+/// The world of the seed, as a timeline and as its file.
+fn shown(asked: &Asked) -> Result<u8, Failure> {
+    let world = asked.world(asked.seeds.first)?;
+    let text = toml(&world.scenario)?;
+    print(&format!(
+        "# seed {}, order {}; families: {}\n\n{}\n\n{text}",
+        world.seed,
+        world.order,
+        world.families,
+        explain::explain(&world.scenario)
+    ))
+}
+
+fn toml(scenario: &Scenario) -> Result<String, Failure> {
+    scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))
+}
+
+/// Runs worlds until there are no more, or the time is over.
+#[expect(clippy::disallowed_methods, reason = "outside all runs: measures the wall")]
+fn explored(asked: &Asked, bounds: Bounds, progress: &Progress) -> (Found, Duration, Option<Failure>) {
+    let began = Instant::now();
+    let next = AtomicU64::new(0);
+    let seed = |elapsed: Duration| {
+        if asked.time.is_some_and(|time| elapsed >= time) {
+            return None;
+        }
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        (nth < asked.seeds.count()).then(|| asked.seeds.first + nth)
+    };
+    let mut found = Found::default();
+    let mut trouble: Option<Failure> = None;
+    campaign::sweep(
+        bounds,
+        seed,
+        |seed| asked.run(seed).map(|(world, run)| (world, run.verdict)),
+        |step| match step {
+            Step::Done(_, result) => match *result {
+                Ok((world, verdict)) => {
+                    if let Some(fingerprint) = found.tell(&world, &verdict) {
+                        progress.say(&format!("seed {}: {fingerprint}", world.seed));
+                    }
+                    progress.told(&found, began.elapsed());
+                }
+                Err(error) => {
+                    progress.say(&format!("windtunnel: {error}"));
+                    trouble = Some(graver(trouble.take(), Failure::harness(error.to_string())));
+                }
+            },
+            Step::Hangs(seed) => {
+                say(&format!(
+                    "windtunnel: the world of seed {seed} hangs on the wall: a bug in the harness; see it with `windtunnel explore --seed {seed} --print`"
+                ));
+                std::process::exit(i32::from(exit::HARNESS))
+            }
+        },
+    );
+    (found, began.elapsed(), trouble)
+}
+
+/// Runs the smallest world of a kind once more with its events kept, and puts it in the folder.
+fn save(
+    asked: &Asked,
+    folder: &mut Folder,
+    rank: usize,
+    fingerprint: &Fingerprint,
+    kind: &Kind,
+) -> Result<Saved, Failure> {
+    let world = asked.world(kind.smallest)?;
+    let job = Job {
+        text: toml(&world.scenario)?,
+        seed: world.seed,
+        options: asked.options(&world, true),
+        service_time: None,
+        pcap: None,
+        trace: false,
+        scenario: world.scenario,
+    };
+    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
+    if !fingerprint.shown_by(&run.verdict) {
+        return Err(Failure::harness(format!(
+            "seed {} failed with `{fingerprint}`, and does not when it is run again: not deterministic",
+            kind.smallest
+        )));
+    }
+    let place = Place { scenario: rank, nth: 0, seed: job.seed, order: job.options.order };
+    let dir = folder.path().join(&run.verdict.scenario).join(run.verdict.label());
+    let wanted = Wanted { page: rank < PAGES_MAX, events: true };
+    folder.add(place, &job, run, wanted).map_err(|error| Failure::io(format!("failed to {error}")))?;
+    Ok(Saved { fingerprint: fingerprint.clone(), kind: kind.clone(), dir })
+}
+
+fn meta(asked: &Asked, wall: Duration) -> SummaryMeta {
+    SummaryMeta {
+        command: command(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: crate::capsule::profile().to_owned(),
+        wall_seconds: wall.as_secs_f64(),
+        shares: Vec::new(),
+        asked: Some(words::worlds(asked)),
+        seeds_from: None,
+        shard: None,
+        missing: Vec::new(),
+        canary: None,
+        marks: None,
+        gate: None,
+    }
+}
