@@ -223,7 +223,8 @@ pub struct Config {
     /// Which of a client's messages relay says again: the latest `preamble_messages` that match. None (the default) keeps the first ones (v1: the last
     /// subscription).
     pub preamble_match: Option<Pattern>,
-    /// Whether relay moves a client whose source is lost to another instance; otherwise the client is closed with 1011. Default true.
+    /// Whether relay moves a client whose source is lost to another instance; otherwise the client is closed with 1011. With v2 it is closed in any
+    /// case but one, see [`Config::moves_clients`]. Default true.
     pub failover: bool,
     /// Close codes of a source by which it leaves, so that relay moves the client; any other ends the client's session with the same code and reason. Default
     /// 1001, 1011, 1012, 1013.
@@ -352,6 +353,15 @@ impl Config {
         self.protocol = protocol;
         self.preamble_messages = usize::from(protocol == Protocol::V1);
         self
+    }
+
+    /// Whether relay moves a client whose source is lost.
+    ///
+    /// A session of v2 is more than its first messages: a login, subscriptions one by one, and the answers to both, which the client has had. A new instance cannot be told all
+    /// that in its name, so the client is closed and comes again; unless a pattern says what must be said.
+    #[must_use]
+    pub fn moves_clients(&self) -> bool {
+        self.failover && (self.protocol != Protocol::V2 || self.preamble_match.is_some())
     }
 
     /// Checks what types cannot.

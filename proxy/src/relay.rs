@@ -208,7 +208,7 @@ impl<N: Network> Client<N> {
     /// After a leg is lost: the client's end, where it must not move.
     fn refuses_to_move(&mut self, up_since: Option<Instant>, why: Why) -> Option<Farewell> {
         let config = self.context.config();
-        if !config.failover {
+        if !config.moves_clients() {
             return Some(Farewell::Close { frame: Some(source_lost()), why });
         }
         if up_since.is_some_and(|since| since.elapsed() >= config.backoff.stable_after) {

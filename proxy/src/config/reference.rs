@@ -267,7 +267,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Which of a client's messages relay says again.",
         |c| c.preamble_match.as_ref().map(|pattern| Value::Text(pattern.to_string())).into();
     "failover", "", "", AtOnce,
-        "Whether relay moves a client whose source is lost; otherwise it is closed with 1011.",
+        "Whether relay moves a client whose source is lost; otherwise it is closed with 1011. With `protocol = \"v2\"` it is closed in any case, unless `preamble_match` says what the next instance must hear: its login and its subscriptions cannot be said again in its name.",
         |c| c.failover.into();
     "move_on_close", "close codes", "1000 to 1003, 1007 to 1014, 3000 to 4999", AtOnce,
         "Codes by which a source leaves, so that relay moves the client. Any other ends the client's session with the same code and reason.",

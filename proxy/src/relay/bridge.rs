@@ -343,7 +343,7 @@ impl<'b, N: Network> Bridge<'b, N> {
     /// Whether a source that closes with this frame leaves, as opposed to ending this one session.
     fn departs(&self, frame: Option<&CloseFrame>) -> bool {
         let config = self.context.config();
-        config.failover && frame.is_some_and(|frame| config.move_on_close.contains(&frame.code.into()))
+        config.moves_clients() && frame.is_some_and(|frame| config.move_on_close.contains(&frame.code.into()))
     }
 
     fn send_up(&mut self, message: Message) -> Result<(), BridgeEnd> {
@@ -387,7 +387,7 @@ impl<'b, N: Network> Bridge<'b, N> {
         if self.breach.is_some() {
             return Err(self.end_of_breach());
         }
-        if is_disconnect(error) || self.context.config().failover {
+        if is_disconnect(error) || self.context.config().moves_clients() {
             return Err(self.leg_broken.take().unwrap_or_else(|| leg_broke(error)));
         }
         let why = dial::why_of_session(error);

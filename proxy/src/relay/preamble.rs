@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_of_v2_moves_only_where_a_pattern_says_what_the_next_source_must_hear() {
+        let config = |protocol| {
+            Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, ["ws://a:1"]).with_protocol(protocol).moves_clients()
+        };
+        assert_eq!([Protocol::V1, Protocol::Raw, Protocol::V2].map(config), [true, true, false]);
+        let mut v2 = Config::new(([127, 0, 0, 1], 0).into(), Mode::Relay, ["ws://a:1"]).with_protocol(Protocol::V2);
+        v2.preamble_match = Some("login|subscribe".parse().unwrap());
+        assert!(v2.moves_clients());
+        v2.failover = false;
+        assert!(!v2.moves_clients());
+    }
+
+    #[test]
     fn a_kept_message_has_memory_of_its_own() {
         let buffer = Bytes::from(vec![7; 4096]);
         let message = Message::Binary(buffer.slice(..1));

@@ -192,4 +192,11 @@ mod tests {
     fn no_delivery_is_inconclusive() {
         check(tape().open(0, 0).subscribe(0, 0), Inconclusive, 0);
     }
+
+    #[test]
+    fn what_a_fault_holds_up_may_come_late() {
+        let gone = || tape().open(0, 0).subscribe(0, 0).fault(0, "stall", "proxy-0/source-0").unsubscribe(0, 0);
+        check(gone().after(2_000_000).deliver(0, 0, 1).heal(0).after(2_000_000).deliver(0, 0, 2), Pass, 2);
+        check(gone().after(2_000_000).heal(0).after(4_000_000).deliver(0, 0, 2), Fail, 1);
+    }
 }

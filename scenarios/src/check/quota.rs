@@ -3,6 +3,7 @@
 //! Each session has a bucket of `proxy.guard.requests-burst` requests, filled with `requests-per-s`, by the clock of the client. A few requests on the way either way are not judged.
 //! Who kept to its rate may be closed with another code, for being slow, say. What it asks once the proxy has closed it, by the proxy's account, nobody reads: a slow client
 //! sees its close late.
+//! Sessions that a fault was felt in are not judged: what it holds up comes all at once.
 
 use std::net::SocketAddr;
 
@@ -42,6 +43,8 @@ struct Session {
     beyond: Option<(u64, u64)>,
     /// The proxy has closed it, by its own account.
     left: bool,
+    /// A fault was in force for a part of it.
+    disturbed: bool,
 }
 
 impl Rated {
@@ -58,7 +61,7 @@ impl Rated {
     }
 
     fn judge(&self, at: At, session: &Session, findings: &mut Findings) -> bool {
-        let late = session.beyond.filter(|(since_us, _)| since_us + self.settle_us < at.us);
+        let late = session.beyond.filter(|(since_us, _)| !session.disturbed && since_us + self.settle_us < at.us);
         if let Some((since_us, event)) = late {
             findings.violation(at, &[event], || {
                 format!("c{} asks for more than its rate since {} us, and is still there", session.id, at.us - since_us)
@@ -87,6 +90,7 @@ impl Checker for Rated {
                     lowest: tokens,
                     beyond: None,
                     left: false,
+                    disturbed: self.faults > 0,
                 });
                 self.clients.insert(*local, at.client);
             }
@@ -118,7 +122,7 @@ impl Checker for Rated {
                 if self.judge(at, &session, findings) {
                     return;
                 }
-                if asks_too_often && session.lowest > SLACK && !self.facts.is_offender(client.0) {
+                if asks_too_often && session.lowest > SLACK && !session.disturbed && !self.facts.is_offender(client.0) {
                     let left = session.lowest;
                     findings.violation(at, &[], || {
                         format!("{client} is closed with 1008, and had {left:.0} requests left of its rate")
@@ -131,7 +135,10 @@ impl Checker for Rated {
                     });
                 }
             }
-            Event::FaultStart { .. } => self.faults += 1,
+            Event::FaultStart { .. } => {
+                self.faults += 1;
+                self.sessions.iter_mut().flatten().for_each(|session| session.disturbed = true);
+            }
             Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
             Event::Phase { phase: Phase::End } => {
                 for session in std::mem::take(&mut self.sessions).into_iter().flatten() {
@@ -197,5 +204,12 @@ mod tests {
     fn who_does_not_is_not_closed_with_1008() {
         let calm = tape().facts(|facts| facts.quota = (10.0, 50.0)).open(0, 1);
         check(calm.ask(0, 0).close_by_peer(0, Some(1008)), Fail, 1);
+    }
+
+    #[test]
+    fn what_a_fault_holds_up_comes_all_at_once_and_is_not_judged() {
+        let hurt = || tape().fault(0, "stall", "c-0/proxy-0").after(200_000).heal(0).ask(0, 0);
+        check(hurt().close_by_peer(0, Some(1008)), Pass, 1);
+        check(tape().after(200_000).ask(0, 0).close_by_peer(0, Some(1008)), Fail, 1);
     }
 }

@@ -28,13 +28,23 @@ pub(super) struct Strict {
     legs: BTreeMap<(SourceId, LegId), Option<(u64, u64)>>,
     /// Other faults in force.
     faults: u32,
+    /// When one began or ended last.
+    felt_us: Option<u64>,
     over: bool,
 }
 
 impl Strict {
     pub(super) fn new(bound: Strictness, facts: &Facts) -> Self {
         let within_us = bound.within.as_micros();
-        Self { within_us, facts: facts.clone(), pending: Vec::new(), legs: BTreeMap::new(), faults: 0, over: false }
+        Self {
+            within_us,
+            facts: facts.clone(),
+            pending: Vec::new(),
+            legs: BTreeMap::new(),
+            faults: 0,
+            felt_us: None,
+            over: false,
+        }
     }
 
     /// A source sends more than the proxy takes, over all its legs.
@@ -93,7 +103,7 @@ impl Strict {
                 .violation(at, &[event], || format!("c{client} broke the rules, and was there for {after_us} us more"));
         } else if (by != Side::Peer || code != Some(expect))
             // A fault may break the session before its proxy can end it, and a drain may be quicker.
-            && !(self.faults > 0 && (code.is_none() || code == Some(self.facts.drain.code)))
+            && !((self.faults > 0 || self.felt_us >= Some(since_us)) && (code.is_none() || code == Some(self.facts.drain.code)))
         {
             findings.violation(at, &[event], || {
                 format!("c{client} broke the rules, and ends with {said}, not with {expect}")
@@ -156,11 +166,12 @@ impl Checker for Strict {
             }
             Event::FaultStart { kind, target, .. } => {
                 self.faults += 1;
+                self.felt_us = Some(at.us);
                 if &**kind == OVERSIZED {
                     self.oversized(at, target);
                 }
             }
-            Event::FaultStop { .. } => self.faults = self.faults.saturating_sub(1),
+            Event::FaultStop { .. } => (self.faults, self.felt_us) = (self.faults.saturating_sub(1), Some(at.us)),
             Event::Phase { phase: Phase::End } => {
                 self.late(at, findings);
                 self.over = true;
@@ -240,5 +251,14 @@ mod tests {
         check(tape().refused(3, 403).close_by_peer(0, Some(1002)), Fail, 1);
         check(tape().refused(3, 403).close_by_peer(0, Some(1001)), Pass, 1);
         check(tape().refused(3, 403).close_by_peer(1, Some(1002)), Pass, 1);
+    }
+
+    #[test]
+    fn a_fault_may_end_a_session_before_its_proxy_does() {
+        let dark = || tape().offend(1).fault(0, "power-off", "proxy-0").after(500_000).heal(0);
+        check(dark().close_by_peer(1, None), Pass, 1);
+        check(dark().close_by_peer(1, Some(1000)), Fail, 1);
+        let before = tape().fault(0, "power-off", "proxy-0").heal(0).after(500_000).offend(1);
+        check(before.close_by_peer(1, None), Fail, 1);
     }
 }

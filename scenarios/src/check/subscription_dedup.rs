@@ -388,6 +388,23 @@ mod tests {
     }
 
     #[test]
+    fn two_sources_at_once_have_a_symbol_for_as_long_as_it_is_wanted() {
+        let both = wanted().facts(|facts| facts.copies = 2).leg(1, 0).asked(1, 0, 0).after(60_000_000);
+        // Nobody wants it any more, or a third has it in place of the first.
+        check(both.clone().close_own(0).after(1_000_000).given_back(0, 0, 0).given_back(1, 0, 0), Pass, 4);
+        check(both.clone().leg(2, 0).facts(|facts| facts.copies = 1).asked(2, 0, 0), Fail, 3);
+        check(both.given_back(0, 0, 0), Fail, 3);
+    }
+
+    #[test]
+    fn legs_and_clients_go_down_with_their_proxy() {
+        let back = wanted().fault(0, "power-off", "proxy-0").after(2_000_000).heal(0).open(0, 1).subscribe(0, 0);
+        check(back.clone().leg(1, 0).asked(1, 0, 0), Pass, 2);
+        // Without that, the old leg would still have it.
+        check(wanted().open(0, 1).subscribe(0, 0).leg(1, 0).asked(1, 0, 0), Fail, 2);
+    }
+
+    #[test]
     fn a_symbol_that_nobody_wants_is_not_asked_for() {
         check(tape().asked(0, 0, 0), Fail, 1);
         check(wanted().close_own(0).after(4_000_000).leg_closed(0, 0).leg(1, 0).asked(1, 0, 0), Fail, 2);

@@ -48,6 +48,9 @@ pub(super) fn of(scenario: &Scenario, bounded: bool) -> Objectives {
         .clients
         .iter()
         .any(|group| group.behaviour.asks_per_s.is_some() || group.behaviour.resubscribe_every.is_some());
+    // A relay does not move clients that have logged in; and who does not read may not read its Close either.
+    let closes = (!fanout && scenario.sources.mode == SourceMode::V2)
+        || (slow && front.slow_client == Some(SlowClient::Disconnect));
     let ends_sessions = !fanout && has(FaultKind::CloseAll);
     Objectives {
         symbol_order: ticks,
@@ -61,10 +64,10 @@ pub(super) fn of(scenario: &Scenario, bounded: bool) -> Objectives {
         // What breaks a session breaks it at both ends, and not at one instant.
         subscription_dedup: (fanout && one_tier)
             .then(|| SubscriptionDedup { linger: Span::from_millis(900), ..SubscriptionDedup::default() }),
-        // Through a relay who asks again is answered again.
-        subscription_answers: (scenario.sources.mode == SourceMode::V2 && one_tier && (fanout || !asks))
+        // Who asks again is answered again.
+        subscription_answers: (scenario.sources.mode == SourceMode::V2 && one_tier && !asks)
             .then(SubscriptionAnswers::default),
-        no_client_close: (!ends_sessions).then(|| NoClientClose {
+        no_client_close: (!ends_sessions && !closes).then(|| NoClientClose {
             allow_slow: front.slow_client == Some(SlowClient::Disconnect),
             settle: Span::from_millis(3_000),
             ..NoClientClose::default()
@@ -97,7 +100,9 @@ pub(super) fn of(scenario: &Scenario, bounded: bool) -> Objectives {
         // Who says its handshake byte by byte learns with a byte that it was cut off, and with the next one by whom.
         handshake_bounds: Some(HandshakeBounds { settle: Span::from_millis(2_500), checked_min: 0 }),
         quota: (fanout && asks).then(Quota::default),
-        close_codes: ends_sessions.then(|| CloseCodes { within: Span::from_millis(1_000), checked_min: 0 }),
+        // Clients of v2 are not moved, see `closes`.
+        close_codes: (ends_sessions && scenario.sources.mode != SourceMode::V2)
+            .then(|| CloseCodes { within: Span::from_millis(1_000), checked_min: 0 }),
         ..Objectives::default()
     }
 }

@@ -11,14 +11,14 @@ use crate::mutants::Mutant;
 pub const PLANTED: [&str; 10] = [
     "skips-silently",
     "repeats-a-message",
-    "changes-a-digit",
     "sends-all-to-all",
     "passes-both-copies",
     "keeps-the-epoch",
     "replays-a-part",
-    "loses-a-tick-between-resume-and-failover",
+    "changes-a-digit",
     "tires-of-failovers",
     "forgets-itself-after-a-reload",
+    "moves-clients-that-logged-in",
 ];
 
 /// Whether a run blames the bug on one of the checkers that must find it.

@@ -54,7 +54,7 @@ families! {
     /// Connections do not come about.
     Dials "dials" [Refuse, BlackHole, AcceptClose, Nxdomain, SlowLookup, Backlog, Descriptors];
     /// Sources misbehave.
-    Sources "sources" [Mute, Slam, CloseAll, Garbage];
+    Sources "sources" [Mute, Slam, CloseAll, Garbage, Oversized];
     /// Operators drain and reload.
     Operations "operations" [Drain, Reload];
     /// Machines are slow, and clocks are wrong.

@@ -151,7 +151,7 @@ fn groups(dice: &mut Dice, shape: Shape, sources: &Sources, families: Families) 
     }
     if families.has(Family::Rogues) {
         let rogue = group(dice, "rogue", shape, sources, families);
-        let behaviour = dice.draw(rogue_behaviour(fanout));
+        let behaviour = dice.draw(rogue_behaviour(fanout, sources.mode));
         // Whoever breaks the protocol is ended for that, and not by itself.
         let load = match rogue.load {
             Load::Open(open) => Load::Open(Open { session: None, ..open }),
@@ -223,7 +223,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 }
 
 /// What is not.
-fn rogue_behaviour(fanout: bool) -> impl Strategy<Value = Behaviour> {
+fn rogue_behaviour(fanout: bool, mode: SourceMode) -> impl Strategy<Value = Behaviour> {
     let mut offences = vec![
         Offence::ReservedBits,
         Offence::BadOpcode,
@@ -237,7 +237,8 @@ fn rogue_behaviour(fanout: bool) -> impl Strategy<Value = Behaviour> {
         Offence::HalfCloseCode,
         Offence::ReservedCloseCode,
     ];
-    offences.extend(fanout.then_some(Offence::Nonsense));
+    // To v2 the answer is a message that no tick is.
+    offences.extend((fanout && mode != SourceMode::V2).then_some(Offence::Nonsense));
     let plain = Behaviour::default;
     let offends = (select(offences), option::of(ms(50..=4_000))).prop_map(move |(offence, after)| Behaviour {
         offends: Some(offence),
@@ -278,6 +279,7 @@ fn guarded(
     let slow_client = families.has(Family::SlowClients).then_some(policy);
     let drain = dice.draw(drain());
     let fanout = matches!(shape, Shape::Fanout(_) | Shape::Tiers);
+    let groups = if ping_interval.is_some() { groups.into_iter().map(speaking).collect() } else { groups };
     let met = |proxy: Proxy| Proxy {
         guard: guard.clone(),
         slow_client: slow_client.filter(|_| fanout),
@@ -288,6 +290,12 @@ fn guarded(
         Some(edge) => (groups, Proxy { drain, ..proxy }, Some(met(edge))),
         None => (groups, Proxy { drain, ..met(proxy) }, None),
     }
+}
+
+/// A client that only listens never learns that it was given up where what it was told of that is lost: a reset is said once.
+fn speaking(group: Clients) -> Clients {
+    let pings_every = group.behaviour.pings_every.or(group.behaviour.pongs.then_some(Span::from_millis(2_500)));
+    Clients { behaviour: Behaviour { pings_every, ..group.behaviour }, ..group }
 }
 
 /// Short: all of it is over before the program comes back.

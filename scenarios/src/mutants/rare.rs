@@ -4,26 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proxy::{Config, Policies, Pushed};
-use tokio::time::Instant;
-use wire::feed::Kind;
+use wire::feed::Protocol;
 use wire::id::Symbol;
 
 use super::Mutant;
 use super::queues::{self, Coming, Tamper};
 
 pub(super) const ALL: &[Mutant] = &[
-    Mutant {
-        name: "loses-a-tick-between-resume-and-failover",
-        about: "Where the leg changes within half a second of a replay, the client of that replay does not get the new leg's first tick of the symbol, and is not told.",
-        scenario: "resume-elsewhere",
-        must: &["no-silent-gap"],
-        may: &["convergence", "resume-all-or-nothing", "snapshot-then-live"],
-        order: 0,
-        plant: loses_a_tick_between_resume_and_failover,
-    },
     Mutant {
         name: "tires-of-failovers",
         about: "A session that has lived through two changes of the leg loses the first tick after the third, and is not told.",
@@ -42,32 +31,16 @@ pub(super) const ALL: &[Mutant] = &[
         order: 0,
         plant: forgets_itself_after_a_reload,
     },
+    Mutant {
+        name: "moves-clients-that-logged-in",
+        about: "A relay moves its v2 clients to an instance that knows neither their login nor their subscriptions: what it did until exploring found it.",
+        scenario: "relay-balance",
+        must: &["payload-intact"],
+        may: &["convergence", "subscription-answers", "close-codes", "host-leaks"],
+        order: 0,
+        plant: moves_clients_that_logged_in,
+    },
 ];
-
-/// The last replay of each symbol: when, and of which epoch.
-#[derive(Default)]
-struct Races(BTreeMap<Symbol, (Instant, u64)>);
-
-impl Tamper for Races {
-    fn push(&mut self, coming: Coming<'_>) -> Pushed {
-        const CLOSE: Duration = Duration::from_millis(500);
-        let delivery = coming.delivery();
-        if delivery.kind == Kind::Replay {
-            self.0.insert(delivery.symbol, (Instant::now(), delivery.epoch));
-        } else if let Some((at, epoch)) = self.0.remove(&delivery.symbol) {
-            if epoch == delivery.epoch {
-                self.0.insert(delivery.symbol, (at, epoch));
-            } else if at.elapsed() < CLOSE {
-                return Pushed::Queued;
-            }
-        }
-        coming.pass()
-    }
-}
-
-fn loses_a_tick_between_resume_and_failover(policies: &mut Policies, config: Config) -> Config {
-    queues::plant(policies, config, Races::default)
-}
 
 /// The epoch of each symbol, and how often it has changed.
 #[derive(Default)]
@@ -113,5 +86,14 @@ fn forgets_itself_after_a_reload(policies: &mut Policies, config: Config) -> Con
         let changed = config.limits.queue_bytes_max != before;
         queues::wrong(right(config), Stutters(changed, 0))
     });
+    config
+}
+
+fn moves_clients_that_logged_in(_: &mut Policies, mut config: Config) -> Config {
+    if config.protocol == Protocol::V2 {
+        // A pattern makes it believe that the next instance is told what it must hear.
+        config.preamble_messages = 1;
+        config.preamble_match = "^nothing that anybody says$".parse().ok();
+    }
     config
 }

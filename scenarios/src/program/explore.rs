@@ -14,7 +14,7 @@ use self::words::Saved;
 use super::run::{command, graver};
 use super::select::{self, Seeds};
 use super::{ExploreArgs, Failure, exit, print, say};
-use crate::agenda::Place;
+use crate::agenda::{Place, SEEDS_MAX};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::engine::{self, EngineError, Options, Run};
 use crate::explain;
@@ -114,7 +114,7 @@ fn asked(args: &ExploreArgs) -> Result<Asked, Failure> {
     }
     let given = args.seed.map(|seed| Seeds { first: seed, last: seed }).or(args.seeds);
     let time = args.time_budget.or(given.is_none().then_some(TIME));
-    let seeds = given.unwrap_or(Seeds { first: 1, last: select::SEEDS_MAX });
+    let seeds = given.unwrap_or(Seeds { first: 1, last: SEEDS_MAX });
     Ok(Asked { ground: Ground { scenario, unrecoverable: args.unrecoverable }, mutant, seeds, time })
 }
 
@@ -210,6 +210,7 @@ fn save(
         service_time: None,
         pcap: None,
         trace: false,
+        look: Default::default(),
         scenario: world.scenario,
     };
     let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;

@@ -1,15 +1,50 @@
-//! Worlds that are drawn.
+//! Worlds that are drawn: what is planted is found, and nothing else is.
 
+use reports::record::Outcome;
 use scenarios::engine::{self, Options, Run};
+use scenarios::explore::proof::{self, PLANTED};
 use scenarios::explore::{Ground, World, world};
 use scenarios::model::{Engine, Scenario};
-use scenarios::mutants::Mutant;
+use scenarios::mutants::{self, Mutant};
 use scenarios::plan::Plan;
 use scenarios::{catalogue, parse};
 
 fn run(world: &World, mutant: Option<&'static Mutant>) -> Run {
     let options = Options { engine: Engine::Sim, mutant, order: world.order, keep_events: false };
     engine::run(&Plan::new(&world.scenario, world.seed), options).expect("the engine runs it")
+}
+
+fn broken(run: &Run) -> Vec<String> {
+    let failed = run.verdict.invariants.iter().filter(|invariant| invariant.verdict == Outcome::Fail);
+    failed.map(|invariant| format!("{}: {:?}", invariant.name, invariant.violations.first())).collect()
+}
+
+/// The rows of the table of docs/explore.md: planted bug, and the first seed that shows it.
+fn told() -> Vec<(String, u64)> {
+    let page = include_str!("../../../docs/explore.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| {
+        let (name, _) = row.split_once('`')?;
+        let seed = row.trim_end_matches(" |").rsplit(" | ").nth(1)?.parse().ok()?;
+        Some((name.to_owned(), seed))
+    })
+    .collect()
+}
+
+#[test]
+fn each_planted_bug_is_found_in_the_world_that_the_page_names_and_the_world_is_green_without_it() {
+    let told = told();
+    assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), PLANTED, "docs/explore.md");
+    for (name, seed) in told {
+        let mutant = mutants::find(&name).expect("there is one");
+        let world = world(&Ground::default(), seed).expect("a lawful world");
+        let with = run(&world, Some(mutant));
+        assert!(
+            proof::shows(mutant, &with.verdict),
+            "{name} does not show in seed {seed}: make the table of docs/explore.md again as it says there"
+        );
+        assert_eq!(broken(&run(&world, None)), [""; 0], "seed {seed}");
+    }
 }
 
 #[test]
