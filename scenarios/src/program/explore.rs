@@ -241,5 +241,6 @@ fn meta(asked: &Asked, wall: Duration) -> SummaryMeta {
         canary: None,
         marks: None,
         gate: None,
+        regressions: Vec::new(),
     }
 }
