@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use reports::evidence::Evidence;
+use reports::evidence::{Evidence, Shrunk};
 use reports::folder::{self, RunReport, WriteError};
 use reports::measures::{self, Measures};
 use reports::record::{Outcome, Verdict};
@@ -94,12 +94,25 @@ impl Folder {
         run: Run,
         wanted: Wanted,
     ) -> Result<Option<String>, WriteError> {
+        self.add_shrunk(place, job, run, wanted, None)
+    }
+
+    /// Writes one run that was made smaller, from what is told on its page.
+    pub(crate) fn add_shrunk(
+        &mut self,
+        place: Place,
+        job: &Job,
+        run: Run,
+        wanted: Wanted,
+        shrunk: Option<Shrunk>,
+    ) -> Result<Option<String>, WriteError> {
         let relative = run_folder(&run.verdict.scenario, run.verdict.seed, run.verdict.order);
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.scenario, &job.text, job.service_time);
         let replay_command = replay_command(&dir);
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = if wanted.page { evidence::of(job, &run) } else { Evidence::default() };
+        let evidence = Evidence { shrunk, ..evidence };
         clear(&dir)?;
         let json = serde_json::to_vec_pretty(&capsule)
             .map_err(|error| WriteError::Text { path: dir.join("capsule.json"), why: error.to_string() })?;

@@ -401,6 +401,12 @@ struct ExploreArgs {
     /// A run that takes longer than this on the wall is a bug in the harness
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
     watchdog: Duration,
+    /// Save failures as they were found only
+    #[arg(long)]
+    no_shrink: bool,
+    /// Each kind of failure (the ten most frequent) is made smaller for so long at most
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10s", conflicts_with = "no_shrink")]
+    shrink_budget: Duration,
     /// The run folder; default: target/windtunnel/TIME-explore, with a link `latest` beside it
     #[arg(long)]
     out: Option<PathBuf>,

@@ -4,13 +4,14 @@ mod progress;
 mod prove;
 mod words;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reports::summary::SummaryMeta;
 
 use self::progress::Progress;
-use self::words::Saved;
+use self::words::{Saved, Small};
 use super::run::{command, graver};
 use super::select::{self, Seeds};
 use super::{ExploreArgs, Failure, exit, print, say};
@@ -21,16 +22,17 @@ use crate::explain;
 use crate::explore::found::{Found, Kind};
 use crate::explore::{self, Ground, NoWorld, World};
 use crate::fingerprint::Fingerprint;
-use crate::folder::{Folder, Wanted};
+use crate::folder::{Folder, Wanted, replay_command};
 use crate::marks;
 use crate::model::{Engine, Scenario};
 use crate::mutants::{self, Mutant};
 use crate::plan::Plan;
+use crate::shrink::{self, ShrinkError};
 
 /// How long it goes on where neither seeds nor a time are given.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Reports with charts, of the kinds that came up most; the others have theirs by `windtunnel report` or `replay`.
+/// Kinds, those that came up most, that get a report with charts and are made smaller; the others by `windtunnel shrink`.
 const PAGES_MAX: usize = 10;
 
 /// The worlds that planted bugs are held against where no seeds are given.
@@ -70,8 +72,14 @@ pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
     let (found, wall, mut trouble) = explored(&asked, bounds, &progress);
     progress.finish();
     let mut saved = Vec::new();
-    for (rank, (fingerprint, kind)) in found.kinds().into_iter().enumerate() {
-        match save(&asked, &mut folder, rank, fingerprint, kind) {
+    let shrinking = (!args.no_shrink).then_some(shrink::Bounds {
+        jobs: threads,
+        time: Some(args.shrink_budget),
+        watchdog: args.watchdog,
+        ..shrink::Bounds::default()
+    });
+    for (rank, kind) in found.kinds().into_iter().enumerate() {
+        match save(&asked, &mut folder, rank, kind, shrinking) {
             Ok(one) => saved.push(one),
             Err(failure) => {
                 say(&format!("windtunnel: {}", failure.message));
@@ -79,6 +87,7 @@ pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
             }
         }
     }
+    folder.look_closer().map_err(|error| Failure::io(format!("failed to {error}")))?;
     let reached = found.marks().len() as u64;
     let meta = meta(&asked, wall);
     folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
@@ -199,8 +208,8 @@ fn save(
     asked: &Asked,
     folder: &mut Folder,
     rank: usize,
-    fingerprint: &Fingerprint,
-    kind: &Kind,
+    (fingerprint, kind): (&Fingerprint, &Kind),
+    shrinking: Option<shrink::Bounds>,
 ) -> Result<Saved, Failure> {
     let world = asked.world(kind.smallest)?;
     let job = Job {
@@ -224,7 +233,29 @@ fn save(
     let dir = folder.path().join(&run.verdict.scenario).join(run.verdict.label());
     let wanted = Wanted { page: rank < PAGES_MAX, events: true };
     folder.add(place, &job, run, wanted).map_err(|error| Failure::io(format!("failed to {error}")))?;
-    Ok(Saved { fingerprint: fingerprint.clone(), kind: kind.clone(), dir })
+    let small = match shrinking {
+        Some(bounds) if rank < PAGES_MAX => small(&job, fingerprint, bounds, &dir)?,
+        _ => None,
+    };
+    Ok(Saved { fingerprint: fingerprint.clone(), kind: kind.clone(), dir, small })
+}
+
+/// Makes a saved world smaller, into a folder beside its capsule. None where it does not fail alone, which a run that was just seen to fail does.
+fn small(job: &Job, fingerprint: &Fingerprint, bounds: shrink::Bounds, dir: &Path) -> Result<Option<Small>, Failure> {
+    let shrunk = shrink::shrink(&job.scenario, job.seed, job.options, fingerprint, bounds, &mut |news| {
+        if let shrink::News::Hangs(what) = news {
+            super::shrink::hang(&format!("the world of seed {}", job.seed), what)
+        }
+    });
+    match shrunk {
+        Ok(shrunk) => {
+            let found = replay_command(dir);
+            let (file, dir) = super::shrink::write(&dir.join("shrunk"), job, fingerprint, &shrunk, found)?;
+            Ok(Some(Small { before: shrunk.before, after: shrunk.after, ended: shrunk.ended, file, dir }))
+        }
+        Err(ShrinkError::DoesNotFail { .. }) => Ok(None),
+        Err(ShrinkError::Engine(error)) => Err(Failure::engine(&error)),
+    }
 }
 
 fn meta(asked: &Asked, wall: Duration) -> SummaryMeta {

@@ -56,7 +56,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     };
     let beside = || args.capsule.parent().unwrap_or(Path::new("")).join("shrunk");
     let out = args.out.clone().unwrap_or_else(beside);
-    let (file, dir) = write(&out, &job, &fingerprint, &shrunk)?;
+    let (file, dir) = write(&out, &job, &fingerprint, &shrunk, capsule_command(&args.capsule))?;
     print(&words(&name, &fingerprint, &shrunk, &file, &dir))?;
     Ok(exit::BROKEN)
 }
@@ -111,8 +111,30 @@ struct Record<'a> {
     steps: &'a [Step],
 }
 
-/// Writes the small scenario, its run and the way to it. Gives the scenario's file, and the run's folder.
-fn write(out: &Path, job: &Job, fingerprint: &Fingerprint, shrunk: &Shrunk) -> Result<(PathBuf, PathBuf), Failure> {
+/// The counts of a shrunk failure: what, before, after.
+pub(super) fn rows(shrunk: &Shrunk) -> Vec<(String, String, String)> {
+    let Shrunk { before, after, .. } = shrunk;
+    let row = |what: &str, size: &dyn Fn(&Size) -> String| (what.to_owned(), size(before), size(after));
+    vec![
+        row("faults", &|size| size.faults.to_string()),
+        row("clients", &|size| size.clients.to_string()),
+        row("sources", &|size| size.sources.to_string()),
+        row("proxies", &|size| size.proxies.to_string()),
+        row("symbols", &|size| size.symbols.to_string()),
+        row("simulated", &|size| format!("{:.1} s", size.sim_seconds)),
+        row("events", &|size| size.events.to_string()),
+    ]
+}
+
+/// Writes the small scenario, its run and the way to it; `found` is the command that runs the failure as it was found. Gives the scenario's file, and the
+/// run's folder.
+pub(super) fn write(
+    out: &Path,
+    job: &Job,
+    fingerprint: &Fingerprint,
+    shrunk: &Shrunk,
+    found: String,
+) -> Result<(PathBuf, PathBuf), Failure> {
     let mut small = shrunk.scenario.clone();
     small.name = small_name(&job.scenario.name);
     small.about = about(job, fingerprint, shrunk);
@@ -133,7 +155,9 @@ fn write(out: &Path, job: &Job, fingerprint: &Fingerprint, shrunk: &Shrunk) -> R
     let dir = out.join(&run.verdict.scenario).join(run.verdict.label());
     let place = Place { scenario: 0, nth: 0, seed: job.seed, order: job.options.order };
     let mut folder = Folder::create(Some(out), &small.scenario.name).map_err(io)?;
-    folder.add(place, &small, run, Wanted { page: true, events: true }).map_err(io)?;
+    let told = reports::evidence::Shrunk { parts: rows(shrunk), found_command: Some(found) };
+    folder.add_shrunk(place, &small, run, Wanted { page: true, events: true }, Some(told)).map_err(io)?;
+    folder.look_closer().map_err(io)?;
     reports::folder::write_file(&file, text.as_bytes()).map_err(io)?;
     let record = Record {
         schema: SCHEMA,
@@ -161,17 +185,9 @@ fn write(out: &Path, job: &Job, fingerprint: &Fingerprint, shrunk: &Shrunk) -> R
 /// What is said at the end.
 fn words(name: &str, fingerprint: &Fingerprint, shrunk: &Shrunk, file: &Path, dir: &Path) -> String {
     let mut text = format!("{name}: fails with `{fingerprint}`\n\n{:>20} {:>12}\n", "before", "after");
-    let mut row = |what: &str, before: String, after: String| {
+    for (what, before, after) in rows(shrunk) {
         let _ = writeln!(text, "{what:<10}{before:>10} {after:>12}");
-    };
-    let Shrunk { before, after, .. } = shrunk;
-    row("faults", before.faults.to_string(), after.faults.to_string());
-    row("clients", before.clients.to_string(), after.clients.to_string());
-    row("sources", before.sources.to_string(), after.sources.to_string());
-    row("proxies", before.proxies.to_string(), after.proxies.to_string());
-    row("symbols", before.symbols.to_string(), after.symbols.to_string());
-    row("simulated", format!("{:.1} s", before.sim_seconds), format!("{:.1} s", after.sim_seconds));
-    row("events", before.events.to_string(), after.events.to_string());
+    }
     let (tried, taken) = (shrunk.tried(), shrunk.taken());
     let _ = writeln!(
         text,
@@ -204,7 +220,15 @@ fn words(name: &str, fingerprint: &Fingerprint, shrunk: &Shrunk, file: &Path, di
     text
 }
 
-fn hang(name: &str, what: &str) -> ! {
+/// The command that runs a capsule again.
+fn capsule_command(capsule: &Path) -> String {
+    match (capsule.parent(), capsule.file_name()) {
+        (Some(dir), Some(name)) if name == "capsule.json" => replay_command(dir),
+        _ => format!("cargo windtunnel replay {}", capsule.display()),
+    }
+}
+
+pub(super) fn hang(name: &str, what: &str) -> ! {
     say(&format!("windtunnel: {name} hangs on the wall with {what}: a bug in the harness"));
     std::process::exit(i32::from(exit::HARNESS))
 }

@@ -12,6 +12,7 @@ use crate::explore::found::{Found, Kind};
 use crate::fingerprint::Fingerprint;
 use crate::folder::replay_command;
 use crate::marks;
+use crate::shrink::{Ended, Size};
 
 /// The version of `explore.json`.
 const SCHEMA: u32 = 1;
@@ -20,6 +21,16 @@ const SCHEMA: u32 = 1;
 pub(super) struct Saved {
     pub(super) fingerprint: Fingerprint,
     pub(super) kind: Kind,
+    pub(super) dir: PathBuf,
+    pub(super) small: Option<Small>,
+}
+
+/// The same failure in the smallest scenario that was found for it.
+pub(super) struct Small {
+    pub(super) before: Size,
+    pub(super) after: Size,
+    pub(super) ended: Ended,
+    pub(super) file: PathBuf,
     pub(super) dir: PathBuf,
 }
 
@@ -50,6 +61,15 @@ pub(super) fn text(
             let _ = writeln!(text, "         always with: {}", families.join(", "));
         }
         let _ = writeln!(text, "         {}", replay_command(&one.dir));
+        if let Some(Small { before, after, ended, dir, .. }) = &one.small {
+            let least = if *ended == Ended::Minimal { "" } else { " (the time was over: it may not be the least)" };
+            let _ = writeln!(
+                text,
+                "         shrunk from {} faults, {} clients, {} events to {}, {}, {}{least}",
+                before.faults, before.clients, before.events, after.faults, after.clients, after.events
+            );
+            let _ = writeln!(text, "         {}", replay_command(dir));
+        }
     }
     if found.beyond > 0 {
         let _ = writeln!(text, "{:>6} x kinds beyond the first {}", found.beyond, saved.len());
@@ -95,6 +115,13 @@ pub(super) fn json(asked: &Asked, found: &Found, saved: &[Saved], wall: Duration
                 "families": one.kind.families.iter().map(|family| family.word()).collect::<Vec<&str>>(),
                 "capsule": capsule.strip_prefix(folder).unwrap_or(&capsule),
                 "replay": replay_command(&one.dir),
+                "shrunk": one.small.as_ref().map(|small| json!({
+                    "before": small.before,
+                    "after": small.after,
+                    "ended": small.ended,
+                    "scenario": small.file.strip_prefix(folder).unwrap_or(&small.file),
+                    "replay": replay_command(&small.dir),
+                })),
             })
         })
         .collect();
