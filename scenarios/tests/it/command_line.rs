@@ -4,6 +4,7 @@ mod annotations;
 mod bank;
 mod closed_pipe;
 mod debugging;
+mod explore;
 mod gate;
 mod logs;
 mod looks;
