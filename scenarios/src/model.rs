@@ -539,6 +539,22 @@ pub enum State {
 }
 
 impl State {
+    /// Every state that a run can reach.
+    pub(crate) const ALL: [State; 12] = [
+        State::FaultOnActiveSource,
+        State::Failover,
+        State::ClientShed,
+        State::MessageDropped,
+        State::SlowClientClosed,
+        State::GapTold,
+        State::ClientOpened,
+        State::Delivered,
+        State::HostRestarted,
+        State::SubscriptionDenied,
+        State::ProxyDrained,
+        State::ProxyReloaded,
+    ];
+
     /// The word in files and records.
     #[must_use]
     pub fn word(self) -> &'static str {

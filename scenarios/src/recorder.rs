@@ -222,22 +222,8 @@ struct SourceState {
 
 impl States {
     fn new(sources: u16) -> Self {
-        const ALL: [State; 12] = [
-            State::FaultOnActiveSource,
-            State::Failover,
-            State::ClientShed,
-            State::MessageDropped,
-            State::SlowClientClosed,
-            State::GapTold,
-            State::ClientOpened,
-            State::Delivered,
-            State::HostRestarted,
-            State::SubscriptionDenied,
-            State::ProxyDrained,
-            State::ProxyReloaded,
-        ];
         Self {
-            counts: ALL.iter().map(|state| (*state, 0)).collect(),
+            counts: State::ALL.iter().map(|state| (*state, 0)).collect(),
             sources: vec![SourceState::default(); usize::from(sources)],
             legs_down: 0,
         }

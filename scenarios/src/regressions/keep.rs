@@ -41,22 +41,6 @@ pub enum KeepError {
     Engine(#[from] EngineError),
 }
 
-/// Every state that a run can reach.
-const STATES: [State; 12] = [
-    State::FaultOnActiveSource,
-    State::Failover,
-    State::ClientShed,
-    State::MessageDropped,
-    State::SlowClientClosed,
-    State::GapTold,
-    State::ClientOpened,
-    State::Delivered,
-    State::HostRestarted,
-    State::SubscriptionDenied,
-    State::ProxyDrained,
-    State::ProxyReloaded,
-];
-
 /// Of what the failing run did, this share must be done again: a mended proxy does not do exactly the same.
 const SHARE: u64 = 2;
 
@@ -99,7 +83,7 @@ pub fn keep(keep: &Keep<'_>) -> Result<String, KeepError> {
 fn every_state(scenario: &Scenario) -> Vec<Reach> {
     let asks = |state| Reach { state: Some(state), mark: None, at_least: 1 };
     let may = |state: &State| lawful(&Scenario { reach: vec![asks(*state)], ..scenario.clone() }).is_ok();
-    STATES.into_iter().filter(may).map(asks).collect()
+    State::ALL.into_iter().filter(may).map(asks).collect()
 }
 
 /// What both runs reached: states half as often as the one that did so less, and marks once.
