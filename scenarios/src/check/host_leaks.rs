@@ -10,14 +10,20 @@
 //! To a proxy that feeds edges, a leg of an edge is a client. What a host holds without a task or a socket of its own is not seen: a timer within a task, a count of references that never
 //! falls to zero, memory.
 //!
-//! Who came, left or moved within `settle` of a look may be half there: for each such event one task and one socket more are borne with.
+//! Who came, left or moved within `settle` of a look may be half there: for each such event one task and one socket more are borne with. Who is in its handshake when the host
+//! is looked at may be with the proxy, still in its backlog, or turned away without knowing it yet: it explains more at the end, and less of what there was before. What a client
+//! has sent too much of within `settle` may be on its way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use wire::event::{Event, Phase};
 use wire::id::{ClientId, LegId, SessionId, SourceId};
 
 use super::{At, Checker, Facts, Findings, HostLeaks};
+
+/// Bytes that an offence sends at most: a message beyond the largest that any proxy takes (relay: 256 KiB), and its head.
+const OFFENCE_BYTES_MAX: u64 = 262_144 + 64;
 
 /// The checker. A check is one figure of one host at the end against the same before.
 pub(super) struct Holdings {
@@ -26,7 +32,9 @@ pub(super) struct Holdings {
     /// Hosts and what they hold by the accounts of clients, sources and proxies.
     hosts: BTreeMap<Box<str>, Host>,
     /// At which proxy each session is, from its dial to its end.
-    sessions: BTreeMap<(ClientId, SessionId), usize>,
+    sessions: BTreeMap<(ClientId, SessionId), Session>,
+    /// Legs of proxies that are up, by the proxy's number and its own address.
+    up: BTreeSet<(usize, SourceId, SocketAddr)>,
     /// Legs between an edge and a proxy that feeds it: both by their numbers.
     links: Vec<(usize, usize)>,
     legs: BTreeSet<(SourceId, LegId)>,
@@ -36,16 +44,26 @@ pub(super) struct Holdings {
     most: u64,
 }
 
+#[derive(Clone, Copy)]
+struct Session {
+    proxy: usize,
+    open: bool,
+}
+
 #[derive(Default)]
 struct Host {
     /// Sessions (at a proxy, at a host of clients), or legs (at a source).
     there: u64,
+    /// Of a proxy: those of them whose handshake is not over.
+    dialling: u64,
     /// Legs of a proxy.
     legs: u64,
     /// Of a host of clients: how many ever came.
     came: u64,
     /// The times of what has changed lately.
     changes: VecDeque<u64>,
+    /// The times at which a client of the host has broken a rule lately.
+    offences: VecDeque<u64>,
     before: Option<Held>,
 }
 
@@ -56,9 +74,12 @@ struct Held {
     sockets: u64,
     bytes: u64,
     there: u64,
+    /// Those of them of whom it is sure.
+    sure: u64,
     legs: u64,
     came: u64,
     restless: u64,
+    offences: u64,
     event: u64,
 }
 
@@ -69,6 +90,7 @@ impl Holdings {
             facts: facts.clone(),
             hosts: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            up: BTreeSet::new(),
             links: Vec::new(),
             legs: BTreeSet::new(),
             came: BTreeSet::new(),
@@ -84,8 +106,10 @@ impl Holdings {
         }
         let settle_us = self.bound.settle.as_micros();
         let host = self.hosts.get_mut(name).expect("it was put there");
-        while host.changes.front().is_some_and(|us| us.saturating_add(settle_us) < now_us) {
-            host.changes.pop_front();
+        for times in [&mut host.changes, &mut host.offences] {
+            while times.front().is_some_and(|us| us.saturating_add(settle_us) < now_us) {
+                times.pop_front();
+            }
         }
         host
     }
@@ -111,26 +135,49 @@ impl Holdings {
     fn dials(&mut self, at: At, client: ClientId, session: SessionId, target: u16) {
         // Clients know the edges only, where there are some.
         let proxy = usize::from(target) + self.facts.middle();
-        self.sessions.insert((client, session), proxy);
+        self.sessions.insert((client, session), Session { proxy, open: false });
         let came = u64::from(self.came.insert(client));
-        self.changed(at, &self.proxy(proxy), |host| host.there += 1);
+        self.changed(at, &self.proxy(proxy), |host| (host.there, host.dialling) = (host.there + 1, host.dialling + 1));
         if let Some(home) = self.home(client) {
             self.changed(at, &home, |host| (host.there, host.came) = (host.there + 1, host.came + came));
         }
     }
 
+    /// A handshake has become a session.
+    fn opens(&mut self, at: At, client: ClientId, session: SessionId) {
+        let Some(one) = self.sessions.get_mut(&(client, session)) else { return };
+        let dialled = u64::from(!std::mem::replace(&mut one.open, true));
+        let proxy = one.proxy;
+        self.changed(at, &self.proxy(proxy), |host| host.dialling = host.dialling.saturating_sub(dialled));
+    }
+
     fn ends(&mut self, at: At, client: ClientId, session: SessionId) {
-        let Some(proxy) = self.sessions.remove(&(client, session)) else { return };
-        self.changed(at, &self.proxy(proxy), |host| host.there = host.there.saturating_sub(1));
+        let Some(Session { proxy, open }) = self.sessions.remove(&(client, session)) else { return };
+        self.changed(at, &self.proxy(proxy), |host| {
+            host.there = host.there.saturating_sub(1);
+            host.dialling = host.dialling.saturating_sub(u64::from(!open));
+        });
         if let Some(home) = self.home(client) {
             self.changed(at, &home, |host| host.there = host.there.saturating_sub(1));
         }
     }
 
-    /// A leg of a proxy comes up or goes down. To a proxy that feeds it an edge is a client.
-    fn leg(&mut self, at: At, proxy: usize, source: SourceId, up: bool) {
-        self.changed(at, &self.proxy(proxy), |host| {
-            host.legs = if up { host.legs + 1 } else { host.legs.saturating_sub(1) };
+    /// What a client sends too much of is at its host and at the proxy.
+    fn offends(&mut self, at: At, client: ClientId, session: SessionId) {
+        let proxy = self.sessions.get(&(client, session)).map(|session| self.proxy(session.proxy));
+        for name in [proxy, self.home(client)].into_iter().flatten() {
+            self.host(&name, at.us).offences.push_back(at.us);
+        }
+    }
+
+    /// A leg of a proxy comes up or goes down. To a proxy that feeds it an edge is a client. One that goes down need not have been up: its source may have said no.
+    fn leg(&mut self, at: At, proxy: usize, source: SourceId, local: SocketAddr, up: bool) {
+        let leg = (proxy, source, local);
+        let counts = if up { self.up.insert(leg) } else { self.up.remove(&leg) };
+        self.changed(at, &self.proxy(proxy), |host| match (counts, up) {
+            (true, true) => host.legs += 1,
+            (true, false) => host.legs = host.legs.saturating_sub(1),
+            (false, _) => {}
         });
         let Some(middle) = self.facts.proxy_behind(source) else { return };
         if up {
@@ -151,6 +198,7 @@ impl Holdings {
             self.legs.retain(|(of, _)| *of != SourceId(source));
             self.changed(at, target, |host| host.there = 0);
         } else if let Some(proxy) = self.facts.proxy_named(target) {
+            self.up.retain(|(of, ..)| *of != proxy);
             self.changed(at, target, |host| host.legs = 0);
             let (gone, left) = std::mem::take(&mut self.links).into_iter().partition(|(edge, _)| *edge == proxy);
             self.links = left;
@@ -178,13 +226,13 @@ impl Holdings {
         let tasks = match of_clients {
             // A client's task outlives its sessions.
             true => explained(before.tasks, &[(now.came.max(before.came), before.came)]),
-            false => explained(before.tasks, &[(now.there, before.there)]),
+            false => explained(before.tasks, &[(now.there, before.sure)]),
         };
-        let sockets = explained(before.sockets, &[(now.there, before.there), (now.legs, before.legs)]);
+        let sockets = explained(before.sockets, &[(now.there, before.sure), (now.legs, before.legs)]);
         let mut figures =
             vec![("tasks", now.tasks, before.tasks, tasks), ("sockets", now.sockets, before.sockets, sockets)];
         if self.facts.slow_clients.is_empty() {
-            let bytes = before.bytes + self.bound.queued_bytes;
+            let bytes = before.bytes + self.bound.queued_bytes + now.offences * OFFENCE_BYTES_MAX;
             figures.push(("bytes in its kernel", now.bytes, before.bytes, bytes));
         }
         for (what, has, had, may) in figures {
@@ -213,12 +261,10 @@ impl Checker for Holdings {
         }
         match event {
             Event::ClientDial { client, session, target } => self.dials(at, *client, *session, *target),
-            Event::ClientOpen { client, session, .. } => {
-                // A handshake has become a session.
-                if let Some(proxy) = self.sessions.get(&(*client, *session)).copied() {
-                    self.changed(at, &self.proxy(proxy), |_| {});
-                }
-            }
+            Event::ClientOpen { client, session, .. } => self.opens(at, *client, *session),
+            Event::ClientOffend { client, session } => self.offends(at, *client, *session),
+            // It may still be told why.
+            Event::ProxyShed { proxy, .. } => self.changed(at, &self.proxy(proxy.index()), |_| {}),
             Event::ClientRefused { client, session, .. } | Event::ClientClose { client, session, .. } => {
                 self.ends(at, *client, *session);
             }
@@ -229,8 +275,10 @@ impl Checker for Holdings {
             Event::SourceClose { source, leg, .. } if self.legs.remove(&(*source, *leg)) => {
                 self.changed(at, &format!("source-{}", source.0), |host| host.there = host.there.saturating_sub(1));
             }
-            Event::ProxyLegUp { proxy, source, .. } => self.leg(at, proxy.index(), *source, true),
-            Event::ProxyLegDown { proxy, source, local: Some(_), .. } => self.leg(at, proxy.index(), *source, false),
+            Event::ProxyLegUp { proxy, source, local, .. } => self.leg(at, proxy.index(), *source, *local, true),
+            Event::ProxyLegDown { proxy, source, local: Some(local), .. } => {
+                self.leg(at, proxy.index(), *source, *local, false);
+            }
             // A dial is a socket, too, at both ends.
             Event::ProxyDial { proxy, source } | Event::ProxyLegDown { proxy, source, local: None, .. } => {
                 self.changed(at, &self.proxy(proxy.index()), |_| {});
@@ -247,9 +295,11 @@ impl Checker for Holdings {
                     sockets: *sockets,
                     bytes: unread + unsent,
                     there: host.there,
+                    sure: host.there.saturating_sub(host.dialling),
                     legs: host.legs,
                     came: host.came,
                     restless: host.changes.len() as u64,
+                    offences: host.offences.len() as u64,
                     event: at.event,
                 };
                 match host.before {
@@ -345,6 +395,40 @@ mod tests {
         check(held(came, "edge-0", 6, 3, 0), Pass, 2);
         let ended = before.fault(0, "kill", "edge-0").after(5_000_000);
         check(held(ended, "proxy-0", 5, 2, 0), Fail, 2);
+    }
+
+    #[test]
+    fn who_dawdles_in_its_handshake_need_not_be_with_the_proxy() {
+        let look = |tape: Tape| held(tape.after(2_000_000).phase(Phase::Steady), "proxy-0", 5, 2, 0);
+        let tape = || Tape::new("host-leaks = {}").dial(0);
+        // It was turned away before the look, and learned of it after: what the proxy holds is its own.
+        let turned_away = look(tape()).refused(0, 0).after(5_000_000);
+        check(held(turned_away.clone(), "proxy-0", 5, 2, 0), Pass, 2);
+        check(held(turned_away, "proxy-0", 6, 2, 0), Fail, 2);
+        // Who has its session by then was there.
+        let there = look(tape().open(0, 0)).close_own(0).after(5_000_000);
+        check(held(there, "proxy-0", 5, 2, 0), Fail, 2);
+    }
+
+    #[test]
+    fn a_leg_that_never_came_up_is_none_less_when_it_goes_down() {
+        let down = |local: u16| {
+            let (proxy, source, local) = (ProxyId(0), SourceId(0), Some(leg_addr(0, local)));
+            Event::ProxyLegDown { proxy, source, local, why: Why::Closed }
+        };
+        let up =
+            Event::ProxyLegUp { proxy: ProxyId(0), source: SourceId(0), local: leg_addr(0, 1), epoch: 1, client: None };
+        let tape = tape().push(up).after(2_000_000);
+        check(held(tape.clone().push(down(2)).after(5_000_000), "proxy-0", 5, 3, 100), Pass, 3);
+        check(held(tape.push(down(1)).after(5_000_000), "proxy-0", 5, 3, 100), Fail, 3);
+    }
+
+    #[test]
+    fn what_is_too_big_may_be_on_its_way_for_a_moment() {
+        let offends = |later_us: u64| tape().offend(0).after(later_us);
+        check(held(offends(100_000), "proxy-0", 5, 2, 262_200), Pass, 3);
+        check(held(offends(100_000), "proxy-0", 5, 2, 400_000), Fail, 3);
+        check(held(offends(5_000_000), "proxy-0", 5, 2, 262_200), Fail, 3);
     }
 
     #[test]
