@@ -99,6 +99,17 @@ fn on(ground: &Ground, seed: u64, families: Families) -> Builder {
     stage.with(|scenario| {
         let mut dice = Dice::of(seed, "faults");
         scenario.faults = faults::draw(&mut dice, scenario, families, !ground.unrecoverable);
+        // Who only listens learns of nothing that is said once, and lost. Clients of a scenario stay as they are.
+        match &ground.scenario {
+            None if faults::hide_resets(scenario) => {
+                scenario.clients = std::mem::take(&mut scenario.clients).into_iter().map(world::speaking).collect();
+            }
+            Some(_) if faults::hide_resets(scenario) => {
+                let kept = scenario.faults.iter().filter(|fault| !faults::hides_resets(fault, scenario));
+                scenario.faults = kept.cloned().collect();
+            }
+            _ => {}
+        }
         scenario.recovery = promises::recovery(scenario);
         scenario.check = promises::of(scenario, !ground.unrecoverable);
     })

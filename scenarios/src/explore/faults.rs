@@ -94,6 +94,24 @@ fn leaves_clients_in_the_dark(fault: &Fault, there: &There) -> bool {
     }
 }
 
+/// Whether a client that only listens may wait for ever in this world: the proxy gives a session up while a link carries nothing. A reset is said once, and lost there; nobody
+/// answers what the client does not say.
+pub(super) fn hide_resets(scenario: &Scenario) -> bool {
+    !all_speak(scenario) && scenario.faults.iter().any(|fault| hides_resets(fault, scenario))
+}
+
+/// Whether what the proxy gives up may be lost in this outage.
+pub(super) fn hides_resets(fault: &Fault, scenario: &Scenario) -> bool {
+    let front = if scenario.edge.is_some() { "edge-" } else { "proxy-" };
+    let of_front = |fault: &Fault| fault.target.split(['/', '>']).any(|end| end.starts_with(front));
+    let of_sources = fault.target.contains("source-") || scenario.edge.is_some() && fault.target.contains("proxy-");
+    let ends = |fault: &Fault| fault.kind.ends_process() || fault.kind == FaultKind::Drain;
+    // A relay gives up a client whose leg it cannot replace.
+    let gives_up =
+        scenario.front().mode == ProxyMode::Relay || scenario.faults.iter().any(|fault| ends(fault) && of_front(fault));
+    fault.kind == FaultKind::Partition && of_front(fault) && !of_sources && gives_up
+}
+
 /// One kind on all of these, one after the other, and healed in an order of its own.
 fn swizzled(dice: &mut Dice, scenario: &Scenario, kind: FaultKind, targets: Vec<String>) -> Vec<Fault> {
     let steady = scenario.steady.as_micros();
@@ -316,4 +334,42 @@ fn lawful(mut faults: Vec<Fault>) -> Vec<Fault> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::{Ground, world};
+
+    fn listeners(mode: ProxyMode, faults: &[(FaultKind, &str)]) -> Scenario {
+        let mut scenario = world(&Ground::default(), 1).expect("a lawful world").scenario;
+        scenario.proxy = crate::model::Proxy::new(mode);
+        scenario.edge = None;
+        scenario.clients = vec![Clients::new("desk", 1)];
+        scenario.faults = faults.iter().map(|(kind, target)| Fault::at(Span::default(), *kind, target)).collect();
+        scenario
+    }
+
+    #[test]
+    fn who_only_listens_does_not_hear_what_is_given_up_in_an_outage() {
+        use FaultKind::{Drain, Partition, Stall};
+        let hides = |mode, faults: &[(FaultKind, &str)]| hide_resets(&listeners(mode, faults));
+        assert!(hides(ProxyMode::Relay, &[(Partition, "desk/proxy-0")]));
+        assert!(hides(ProxyMode::Relay, &[(Partition, "proxy-0")]));
+        assert!(!hides(ProxyMode::Relay, &[(Partition, "proxy-0/source-1")]));
+        // What is held up arrives; and a fan-out gives nobody up, unless it is told to.
+        assert!(!hides(ProxyMode::Relay, &[(Stall, "desk/proxy-0")]));
+        assert!(!hides(ProxyMode::Fanout, &[(Partition, "desk/proxy-0")]));
+        assert!(hides(ProxyMode::Fanout, &[(Partition, "desk/proxy-0"), (Drain, "proxy-0")]));
+        let mut speaks = listeners(ProxyMode::Relay, &[(Partition, "desk/proxy-0")]);
+        speaks.clients[0].behaviour.pings_every = Some(Span::from_millis(1_000));
+        assert!(!hide_resets(&speaks));
+    }
+
+    #[test]
+    fn in_no_world_waits_a_client_for_a_reset_that_was_lost() {
+        for seed in 0..400 {
+            assert!(!hide_resets(&world(&Ground::default(), seed).expect("a lawful world").scenario), "seed {seed}");
+        }
+    }
 }

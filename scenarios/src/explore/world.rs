@@ -293,7 +293,7 @@ fn guarded(
 }
 
 /// A client that only listens never learns that it was given up where what it was told of that is lost: a reset is said once.
-fn speaking(group: Clients) -> Clients {
+pub(super) fn speaking(group: Clients) -> Clients {
     let pings_every = group.behaviour.pings_every.or(group.behaviour.pongs.then_some(Span::from_millis(2_500)));
     Clients { behaviour: Behaviour { pings_every, ..group.behaviour }, ..group }
 }
