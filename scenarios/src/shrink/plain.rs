@@ -9,7 +9,7 @@ use crate::span::Span;
 const PERIODS_MS: [u64; 4] = [1_000, 500, 200, 100];
 
 /// Keys that other lists are about, or without which it would be another question.
-const NOT_LEFT_OUT: [&[&str]; 13] = [
+const NOT_LEFT_OUT: [&[&str]; 14] = [
     &["schema"],
     &["check"],
     &["warmup"],
@@ -23,6 +23,7 @@ const NOT_LEFT_OUT: [&[&str]; 13] = [
     &["edge", "count"],
     &["faults", "at"],
     &["faults", "after"],
+    &["faults", "for"],
 ];
 
 /// Fewer ticks; clients that come at once, stay, and want all.
