@@ -11,13 +11,16 @@ use crate::model::Scenario;
 /// Kinds of failures that are kept apart; those that come later are counted together.
 pub const KINDS_MAX: usize = 50;
 
+/// Seeds of one kind that are told by name.
+pub const SEEDS_MAX: usize = 20;
+
 /// Failures of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Runs that failed in this way first.
     pub count: u64,
-    /// The lowest seed.
-    pub first: u64,
+    /// The lowest seeds, up to [`SEEDS_MAX`].
+    pub seeds: BTreeSet<u64>,
     /// The seed of the smallest world: fewest faults, then fewest clients, hosts and symbols; of equals the lowest.
     pub smallest: u64,
     size: Size,
@@ -32,6 +35,14 @@ struct Size {
     clients: u32,
     hosts: u32,
     symbols: u32,
+}
+
+impl Kind {
+    /// The lowest seed.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.seeds.first().copied().unwrap_or(self.smallest)
+    }
 }
 
 impl Size {
@@ -89,7 +100,10 @@ impl Found {
         let (seed, size) = (world.seed, Size::of(&world.scenario));
         if let Some(kind) = self.kinds.get_mut(&fingerprint) {
             kind.count += 1;
-            kind.first = kind.first.min(seed);
+            kind.seeds.insert(seed);
+            if kind.seeds.len() > SEEDS_MAX {
+                kind.seeds.pop_last();
+            }
             kind.families.retain(|family| world.families.has(*family));
             if (size, seed) < (kind.size, kind.smallest) {
                 (kind.size, kind.smallest) = (size, seed);
@@ -101,7 +115,10 @@ impl Found {
             return None;
         }
         let families = world.families.iter().collect();
-        self.kinds.insert(fingerprint.clone(), Kind { count: 1, first: seed, smallest: seed, size, families });
+        self.kinds.insert(
+            fingerprint.clone(),
+            Kind { count: 1, seeds: BTreeSet::from([seed]), smallest: seed, size, families },
+        );
         Some(fingerprint)
     }
 
@@ -109,7 +126,7 @@ impl Found {
     #[must_use]
     pub fn kinds(&self) -> Vec<(&Fingerprint, &Kind)> {
         let mut kinds: Vec<_> = self.kinds.iter().collect();
-        kinds.sort_by_key(|(fingerprint, kind)| (std::cmp::Reverse(kind.count), kind.first, *fingerprint));
+        kinds.sort_by_key(|(fingerprint, kind)| (std::cmp::Reverse(kind.count), kind.first(), *fingerprint));
         kinds
     }
 

@@ -51,7 +51,8 @@ pub(super) fn text(
 ) -> String {
     let mut text = String::new();
     for one in saved {
-        let Kind { count, first, smallest, .. } = &one.kind;
+        let Kind { count, smallest, .. } = &one.kind;
+        let first = one.kind.first();
         let _ = writeln!(text, "{count:>6} x {}", one.fingerprint);
         let share = *count as f64 / found.runs.max(1) as f64 * 100.0;
         let _ =
@@ -110,7 +111,8 @@ pub(super) fn json(asked: &Asked, found: &Found, saved: &[Saved], wall: Duration
                 "fingerprint": one.fingerprint,
                 "invariant": one.fingerprint.invariant(),
                 "count": one.kind.count,
-                "first_seed": one.kind.first,
+                "first_seed": one.kind.first(),
+                "seeds": one.kind.seeds,
                 "smallest_seed": one.kind.smallest,
                 "families": one.kind.families.iter().map(|family| family.word()).collect::<Vec<&str>>(),
                 "capsule": capsule.strip_prefix(folder).unwrap_or(&capsule),
