@@ -16,6 +16,8 @@ pub(super) struct Outgoing {
     begun: usize,
     /// Bytes that are not written.
     bytes: usize,
+    /// Where the next urgent frame goes: behind those before it that have not been written.
+    urgent: usize,
 }
 
 /// Frames in one call.
@@ -28,15 +30,18 @@ impl Outgoing {
         self.frames.push_back(frame);
     }
 
-    /// Frames as soon as possible: behind the one that is begun, before all others.
+    /// Frames as soon as possible: behind the one that is begun and those that came this way before them, before all others.
     pub(super) fn push_next(&mut self, frames: Bytes) {
         self.bytes += frames.len();
-        self.frames.insert(usize::from(self.begun > 0), frames);
+        let place = self.urgent.max(usize::from(self.begun > 0));
+        self.frames.insert(place, frames);
+        self.urgent = place + 1;
     }
 
     /// Forgets all but the frame that is begun: without its rest the peer could read nothing that follows.
     pub(super) fn keep_only_begun(&mut self) {
         self.frames.truncate(usize::from(self.begun > 0));
+        self.urgent = self.urgent.min(self.frames.len());
         self.bytes = self.frames.front().map_or(0, |frame| frame.len() - self.begun);
     }
 
@@ -92,6 +97,7 @@ impl Outgoing {
         {
             self.begun -= frame.len();
             self.frames.pop_front();
+            self.urgent = self.urgent.saturating_sub(1);
         }
     }
 }
@@ -136,7 +142,7 @@ mod tests {
     }
 
     proptest! {
-        /// Data frames are `d` + n bytes of `.`, pongs are `p`: each must arrive whole.
+        /// Data frames are `d` + n bytes of `.`, pongs are `p` + their number: each must arrive whole, and each kind in its order.
         #[test]
         fn nothing_lands_in_the_middle_of_a_frame(
             steps in proptest::collection::vec((0_u8..4, 1_usize..30), 1..80),
@@ -148,11 +154,11 @@ mod tests {
             for (what, n) in steps {
                 match what {
                     0 | 1 => {
-                        out.push([b"d".to_vec(), vec![b'.'; n], b";".to_vec()].concat().into());
+                        out.push(format!("d{data}{};", ".".repeat(n)).into());
                         data += 1;
                     }
                     2 => {
-                        out.push_next(Bytes::from_static(b"p;"));
+                        out.push_next(format!("p{pongs};").into());
                         pongs += 1;
                     }
                     _ => {
@@ -166,8 +172,9 @@ mod tests {
             prop_assert!(out.poll_write(&mut cx, &mut socket).is_ready());
             let text = String::from_utf8(socket.got).unwrap();
             let frames: Vec<&str> = text.split_terminator(';').collect();
-            prop_assert!(frames.iter().all(|it| *it == "p" || it.starts_with("d.") && it[1..].bytes().all(|b| b == b'.')), "{}", text);
-            prop_assert_eq!(frames.iter().filter(|it| **it == "p").count(), pongs);
+            let of = |kind: char| frames.iter().filter(move |it| it.starts_with(kind)).map(|it| it[1..].trim_end_matches('.'));
+            prop_assert!(of('d').eq((0..data).map(|n| n.to_string())), "{}", text);
+            prop_assert!(of('p').eq((0..pongs).map(|n| n.to_string())), "{}", text);
             prop_assert_eq!(frames.len(), data + pongs);
         }
     }
