@@ -153,7 +153,7 @@ impl Legs {
         legs.push_back(leg);
     }
 
-    /// The legs that can have carried a tick, which came after the event `since`, to the client at `local` behind `proxy`; nothing if that cannot be told.
+    /// The legs that can have carried a tick, and whatever was sent after the event `since`, to the client at `local` behind `proxy`; nothing if that cannot be told.
     pub(super) fn of(&self, local: SocketAddr, proxy: Option<usize>, since: u64) -> Candidates {
         let proxies = usize::from(self.facts.proxies);
         let mut legs = Vec::new();

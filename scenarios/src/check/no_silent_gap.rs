@@ -16,7 +16,7 @@ use self::plain::{Causes, PlainPair};
 use self::strong::StrongPair;
 use super::homes::{Home, Homes};
 use super::legs::{Candidates, Legs};
-use super::{At, Checker, Facts, Findings};
+use super::{At, Checker, Facts, Findings, Origin};
 
 /// A drop on the way to an edge is recorded before what waited in front of it has come through: who begins meanwhile meets the hole. Of what was dropped longer ago it has no credit.
 const UNDER_WAY_US: u64 = 5_000_000;
@@ -130,10 +130,10 @@ impl Routes {
         }
     }
 
-    /// Legs that can have carried what reached a client after the event `since`.
+    /// Legs that can have carried what reached a client and was sent after the event `since`.
     fn candidates(&self, client: u32, since: u64) -> Candidates {
         match self.homes.of(client) {
-            Some(Home { local, admitted_by }) => self.legs.of(local, admitted_by, since),
+            Some(Home { local, admitted_by, .. }) => self.legs.of(local, admitted_by, since),
             None => Candidates::default(),
         }
     }
@@ -177,6 +177,12 @@ impl Accounted {
     }
 }
 
+/// The event in which a source first sent what is delivered; 0 where that is not known. It may have waited for long before its client on a line that stalled, and its
+/// edge may have changed its leg meanwhile.
+fn sent(at: At) -> u64 {
+    if let Origin::Sent { event, .. } = at.origin { event } else { 0 }
+}
+
 /// The pair's state in this session, and whether it is new.
 fn enter(
     pairs: &mut Vec<Option<Pair>>,
@@ -203,8 +209,8 @@ impl Checker for Accounted {
                 let (n, session) = (*n, *session);
                 let routes = &self.routes;
                 let (pair, fresh) = enter(&mut self.pairs, at.pair, session, || match stamp {
-                    Some(stamp) => Contract::Strong(StrongPair::begin(*stamp, n, at.event, routes.through(at))),
-                    None => Contract::Plain(PlainPair::begin(n, at.event, routes.through(at))),
+                    Some(stamp) => Contract::Strong(StrongPair::begin(*stamp, n, at, routes.through(at))),
+                    None => Contract::Plain(PlainPair::begin(n, at, routes.through(at))),
                 });
                 if fresh {
                     self.causes.delivered += u64::from(stamp.is_none());
@@ -216,9 +222,9 @@ impl Checker for Accounted {
                 match (&mut pair.contract, stamp) {
                     (Contract::Plain(plain), None) => {
                         self.causes.delivered += 1;
-                        if let Some(hole) = plain.deliver(n, at.event) {
+                        if let Some(hole) = plain.deliver(n, at) {
                             if begins {
-                                pair.begin(Contract::Plain(PlainPair::begin(n, at.event, routes.through(at))));
+                                pair.begin(Contract::Plain(PlainPair::begin(n, at, routes.through(at))));
                                 return;
                             }
                             let drops = self.routes.drops(at.client, session, at.symbol, plain.through);
@@ -236,7 +242,7 @@ impl Checker for Accounted {
                     }
                     (Contract::Strong(strong), Some(stamp)) => {
                         if begins && strong.is_left_by(*stamp) {
-                            pair.begin(Contract::Strong(StrongPair::begin(*stamp, n, at.event, routes.through(at))));
+                            pair.begin(Contract::Strong(StrongPair::begin(*stamp, n, at, routes.through(at))));
                             return;
                         }
                         let earlier = strong.event();

@@ -12,7 +12,7 @@ use std::fmt;
 
 use super::super::At;
 use super::super::legs::Stretches;
-use super::Routes;
+use super::{Routes, sent};
 
 /// Ticks of one hole that are charged one by one; the rest is not traced.
 const HOLE_MAX: u64 = 4_096;
@@ -46,6 +46,8 @@ pub(super) struct PlainPair {
     /// The greatest n had.
     n: u64,
     event: u64,
+    /// The event in which a source sent it.
+    sent: u64,
     /// Reported drops that are used up.
     charged: u64,
     /// What was dropped on the way to its edge before it began.
@@ -57,22 +59,24 @@ pub(super) struct PlainPair {
 pub(super) struct Hole {
     pub(super) after: u64,
     pub(super) event: u64,
+    /// The event in which a source sent `after`.
+    sent: u64,
     before: u64,
 }
 
 impl PlainPair {
-    pub(super) fn begin(n: u64, event: u64, through: u64) -> Self {
-        Self { n, event, charged: 0, through }
+    pub(super) fn begin(n: u64, at: At, through: u64) -> Self {
+        Self { n, event: at.event, sent: sent(at), charged: 0, through }
     }
 
     /// Takes a delivery; steps back and repeats are other checkers' matter.
     #[inline]
-    pub(super) fn deliver(&mut self, n: u64, event: u64) -> Option<Hole> {
+    pub(super) fn deliver(&mut self, n: u64, at: At) -> Option<Hole> {
         if n <= self.n {
             return None;
         }
-        let hole = (n - self.n > 1).then_some(Hole { after: self.n, event: self.event, before: n });
-        (self.n, self.event) = (n, event);
+        let hole = (n - self.n > 1).then_some(Hole { after: self.n, event: self.event, sent: self.sent, before: n });
+        (self.n, self.event, self.sent) = (n, at.event, sent(at));
         hole
     }
 
@@ -86,15 +90,15 @@ impl PlainPair {
         drops: u64,
         causes: &mut Causes,
     ) -> Option<u64> {
-        let legs = routes.candidates(at.client, hole.event);
+        let legs = routes.candidates(at.client, hole.sent);
         let first = (hole.after + 1).max(hole.before.saturating_sub(HOLE_MAX));
         causes.not_traced += first - (hole.after + 1);
         if legs.is_empty() {
             causes.not_traced += hole.before - first;
             return None;
         }
-        let sent: Vec<&Stretches> = legs.sent(&routes.legs, at.symbol).collect();
-        let mut carriers = sent.iter().filter(|leg| leg.holds(hole.before));
+        let on_legs: Vec<&Stretches> = legs.sent(&routes.legs, at.symbol).collect();
+        let mut carriers = on_legs.iter().filter(|leg| leg.holds(hole.before));
         let only_leg = carriers.next().filter(|_| carriers.next().is_none() && legs.certain());
         let mut unexplained = None;
         for missed in first..hole.before {
@@ -106,7 +110,7 @@ impl PlainPair {
                     causes.unexplained += 1;
                     unexplained.get_or_insert(missed);
                 }
-            } else if sent.iter().any(|leg| leg.holds(missed)) {
+            } else if on_legs.iter().any(|leg| leg.holds(missed)) {
                 causes.lost += 1;
             } else {
                 causes.not_sent += 1;

@@ -18,7 +18,7 @@ use wire::event::Stamp;
 use wire::feed::{GapReason, Kind};
 
 use super::super::At;
-use super::Routes;
+use super::{Routes, sent};
 
 /// One strong session's view of one symbol.
 pub(super) struct StrongPair {
@@ -28,6 +28,8 @@ pub(super) struct StrongPair {
     /// The last delivery in this epoch: seq and n.
     had: Option<(u64, u64)>,
     event: u64,
+    /// The event in which a source sent what was delivered last.
+    sent: u64,
     /// What was dropped on the way to its edge before that, and is not under way any more.
     through: u64,
     /// A resume could not be served and nobody knows what is missing: anything may follow.
@@ -73,21 +75,22 @@ impl fmt::Display for Fault {
 }
 
 impl StrongPair {
-    pub(super) fn begin(stamp: Stamp, n: u64, event: u64, through: u64) -> Self {
+    pub(super) fn begin(stamp: Stamp, n: u64, at: At, through: u64) -> Self {
         let next = Some(stamp.seq.saturating_add(1));
-        Self { epoch: stamp.epoch, next, had: Some((stamp.seq, n)), event, through, open: false }
+        let (event, sent) = (at.event, sent(at));
+        Self { epoch: stamp.epoch, next, had: Some((stamp.seq, n)), event, sent, through, open: false }
     }
 
     pub(super) fn begin_with_gap(epoch: u64, to: Option<u64>, reason: GapReason, event: u64) -> Self {
-        Self { epoch, next: after(to, reason), had: None, event, through: 0, open: is_open(to, reason) }
+        Self { epoch, next: after(to, reason), had: None, event, sent: 0, through: 0, open: is_open(to, reason) }
     }
 
     /// A session that goes on, or hopes to, after the stamp (epoch, seq), which `before` may have had.
     pub(super) fn resume((epoch, seq): (u64, u64), before: Option<&Self>, event: u64) -> Self {
         let same = |before: &&Self| before.epoch == epoch;
         let had = before.filter(same).and_then(|before| before.had).filter(|(had, _)| *had == seq);
-        let through = before.map_or(0, |before| before.through);
-        Self { epoch, next: Some(seq.saturating_add(1)), had, event, through, open: false }
+        let (sent, through) = before.map_or((0, 0), |before| (before.sent, before.through));
+        Self { epoch, next: Some(seq.saturating_add(1)), had, event, sent, through, open: false }
     }
 
     /// The event that this symbol came in last.
@@ -108,7 +111,7 @@ impl StrongPair {
     pub(super) fn deliver(&mut self, stamp: Stamp, n: u64, at: At, routes: &Routes) -> Option<Fault> {
         let Stamp { epoch, seq, kind } = stamp;
         if self.open {
-            *self = Self::begin(stamp, n, at.event, routes.through(at));
+            *self = Self::begin(stamp, n, at, routes.through(at));
             return None;
         }
         let again = self.next.is_none() && self.epoch == epoch && self.had.is_some_and(|(had, _)| had == seq);
@@ -128,10 +131,10 @@ impl StrongPair {
             return fault.or(named.then_some(Fault::Overlap { epoch, seq }));
         }
         if let Some((had_seq, had_n)) = self.had {
-            let through = self.through;
-            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), (before, through), at, routes));
+            let (since, through) = (self.sent, self.through);
+            fault = fault.or_else(|| miscounted(epoch, (had_seq, seq), (had_n, n), (since, through), at, routes));
         }
-        self.through = routes.through(at);
+        (self.sent, self.through) = (sent(at), routes.through(at));
         (self.next, self.had) = (Some(seq.saturating_add(1)), Some((seq, n)));
         fault
     }
@@ -196,7 +199,7 @@ fn miscounted(
     epoch: u64,
     seqs: (u64, u64),
     ticks: (u64, u64),
-    (before, through): (u64, u64),
+    (since, through): (u64, u64),
     at: At,
     routes: &Routes,
 ) -> Option<Fault> {
@@ -205,7 +208,7 @@ fn miscounted(
         // A step back in ticks is disorder: another checker's matter.
         return None;
     }
-    let legs = routes.candidates(at.client, before);
+    let legs = routes.candidates(at.client, since);
     if !legs.certain() {
         return None;
     }

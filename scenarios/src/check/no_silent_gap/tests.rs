@@ -236,8 +236,23 @@ fn what_an_edge_lost_with_its_leg_is_charged_to_it_and_what_came_after_is_not() 
     let moved = |tape: Tape| edge_leg(edge_leg(tape, 2, false), 3, true);
     let found = check(moved(behind_an_edge(1..=4).deliver(0, 0, 1)).deliver(0, 0, 4), Pass, 1);
     assert!(found.summary.contains("2 lost with their leg"), "{}", found.summary);
-    let after = moved(behind_an_edge(1..=6).deliver(0, 0, 1)).deliver(0, 0, 4);
+    let after = moved(behind_an_edge(1..=3).deliver(0, 0, 1));
+    let after = (4..=6).fold(after, |tape, n| tape.send(0, 0, 0, n).send(0, 1, 0, n)).deliver(0, 0, 4);
     check(after.deliver(0, 0, 6), Fail, 2);
+}
+
+#[test]
+fn what_waited_before_a_client_came_by_the_leg_that_its_edge_had_then() {
+    // Seed 3470 of `explore`: the client's line stalled, its edge changed its leg, and 2 and 3 went with the old one. Then came 1, which the edge had passed on before.
+    let moved = edge_leg(edge_leg(behind_an_edge(1..=3), 2, false), 3, true).deliver(0, 0, 1);
+    let next = |tape: Tape, n| tape.send(0, 0, 0, n).send(0, 1, 0, n);
+    let passed = next(moved, 4).deliver(0, 0, 4);
+    check(passed.clone(), Pass, 1);
+    check(next(next(passed, 5), 6).deliver(0, 0, 6), Fail, 2);
+    let strong = edge_leg(edge_leg(behind_an_edge(1..=3), 2, false), 3, true).strong(0, 0, 1, (1, 1));
+    let strong = next(strong, 4).strong(0, 0, 4, (1, 2));
+    check(strong.clone(), Pass, 1);
+    check(next(next(strong, 5), 6).strong(0, 0, 6, (1, 3)), Fail, 2);
 }
 
 /// A message of symbol 0 to edge 0 is dropped on its way.
