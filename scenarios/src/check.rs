@@ -9,6 +9,7 @@
 //! Each is proven by a mutant that it catches.
 
 mod admission;
+mod border;
 
 mod client_memory;
 mod close_codes;

@@ -24,6 +24,8 @@ pub(super) struct Home {
     pub(super) local: SocketAddr,
     /// The proxy that admitted it, by its own account.
     pub(super) admitted_by: Option<usize>,
+    /// The event in which it opened.
+    pub(super) event: u64,
 }
 
 impl Homes {
@@ -42,7 +44,8 @@ impl Homes {
                 if self.homes.len() <= client {
                     self.homes.resize(client + 1, None);
                 }
-                self.homes[client] = Some(Home { local: *local, admitted_by: self.admitted.remove(local) });
+                self.homes[client] =
+                    Some(Home { local: *local, admitted_by: self.admitted.remove(local), event: at.event });
             }
             _ => {}
         }

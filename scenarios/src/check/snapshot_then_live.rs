@@ -6,19 +6,28 @@
 //! - No live message is as old as the snapshot, or older.
 //! - After that, a snapshot comes only if a gap was told in between, or the client subscribed again.
 //!
+//! A proxy that starts again, after a drain too, has nothing of what it had before. What is under way of a subscription that a client gave up may come after it
+//! subscribed again, before the snapshot (see [`Border`]).
+//!
 //! A client that reads slowly on purpose may find its snapshot overtaken in its queue: of it only the second and third are asked. A resume that was served in
 //! full takes the place of the snapshot, see `resume-all-or-nothing`.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
-use wire::event::{Event, Stamp};
+use wire::event::{Event, Stamp, ends_process};
 use wire::feed::Kind;
 use wire::id::SessionId;
 
+use super::border::{Border, Side};
 use super::homes::Homes;
 use super::{At, Checker, Facts, Findings, Origin};
 
 /// How long a proxy surely keeps a symbol that nobody wants (it lingers for a second).
 const KEPT_US: u64 = 900_000;
+
+/// The fault in which an operator has a proxy leave.
+const DRAIN: &str = "drain";
 
 /// The checker. A check is a first message that could be judged, or a later snapshot.
 pub(super) struct SnapshotFirst {
@@ -26,6 +35,10 @@ pub(super) struct SnapshotFirst {
     facts: Facts,
     /// By proxy and symbol: when a source first sent the newest tick that a client had through that proxy. Only looked up, and emptied by proxy.
     values: Vec<FxHashMap<u32, u64>>,
+    /// By proxy: the event with which its present life began.
+    lives: Vec<u64>,
+    /// Faults that end with a new life of a proxy.
+    deaths: BTreeMap<u16, usize>,
     pairs: Vec<Option<Pair>>,
     snapshots: u64,
 }
@@ -37,6 +50,7 @@ struct Pair {
     /// When a source sent the tick that the proxy had when the client asked.
     value_us: Option<u64>,
     snapshot: Option<(u64, u64)>,
+    border: Border,
     /// The event in which the stage was entered.
     event: u64,
 }
@@ -56,7 +70,23 @@ enum Stage {
 impl SnapshotFirst {
     pub(super) fn new(facts: &Facts) -> Self {
         let values = (0..facts.proxies).map(|_| FxHashMap::default()).collect();
-        Self { homes: Homes::new(facts), facts: facts.clone(), values, pairs: Vec::new(), snapshots: 0 }
+        Self {
+            homes: Homes::new(facts),
+            facts: facts.clone(),
+            values,
+            lives: vec![0; usize::from(facts.proxies)],
+            deaths: BTreeMap::new(),
+            pairs: Vec::new(),
+            snapshots: 0,
+        }
+    }
+
+    /// A proxy starts again.
+    fn start(&mut self, at: At, proxy: usize) {
+        if let Some(values) = self.values.get_mut(proxy) {
+            values.clear();
+            self.lives[proxy] = at.event;
+        }
     }
 
     fn value_us(&self, at: At) -> Option<u64> {
@@ -69,10 +99,13 @@ impl SnapshotFirst {
         self.pairs.get_mut(at.pair as usize)?.as_mut().filter(|pair| pair.session == session)
     }
 
-    /// A tick came through a proxy: it had that value.
+    /// A tick came through a proxy: it had that value, unless it came in a session with a former life of it.
     fn note(&mut self, at: At) {
         let Origin::Sent { us, .. } = at.origin else { return };
-        if let Some(values) = self.homes.proxy(at.client).and_then(|proxy| self.values.get_mut(proxy)) {
+        let Some(home) = self.homes.of(at.client) else { return };
+        let proxy =
+            self.homes.proxy(at.client).filter(|proxy| self.lives.get(*proxy).is_some_and(|life| *life <= home.event));
+        if let Some(values) = proxy.and_then(|proxy| self.values.get_mut(proxy)) {
             let newest = values.entry(at.symbol).or_default();
             *newest = us.max(*newest);
         }
@@ -83,11 +116,16 @@ impl SnapshotFirst {
         let slow = self.facts.is_slow(client.0);
         let Some(pair) = self.pair(at, *session) else { return };
         let Stamp { epoch, seq, kind } = stamp;
+        let side = pair.border.deliver(*session, stamp);
+        if side == Side::Open && kind != Kind::Snapshot {
+            return;
+        }
         let earlier = std::mem::replace(&mut pair.event, at.event);
         let stage = std::mem::replace(&mut pair.stage, Stage::Told);
         if kind == Kind::Snapshot {
             pair.snapshot = Some((epoch, seq));
             match stage {
+                _ if side == Side::First => findings.check(),
                 Stage::Asked | Stage::Gap => findings.check(),
                 Stage::Recovered => {}
                 Stage::Told => {
@@ -135,7 +173,9 @@ impl Checker for SnapshotFirst {
                     self.pairs.resize_with(pair + 1, || None);
                 }
                 let (session, event) = (*session, at.event);
-                self.pairs[pair] = Some(Pair { session, stage: Stage::Asked, value_us, snapshot: None, event });
+                let mut border = self.pairs[pair].take().map(|pair| pair.border).unwrap_or_default();
+                border.subscribe(session);
+                self.pairs[pair] = Some(Pair { session, stage: Stage::Asked, value_us, snapshot: None, border, event });
             }
             Event::ClientResumed { session, recovered: true, .. } => {
                 if let Some(pair) = self.pair(at, *session) {
@@ -143,10 +183,11 @@ impl Checker for SnapshotFirst {
                 }
             }
             Event::ClientGap { session, .. } => {
-                if let Some(pair) = self.pair(at, *session)
-                    && pair.stage == Stage::Told
-                {
-                    (pair.stage, pair.event) = (Stage::Gap, at.event);
+                if let Some(pair) = self.pair(at, *session) {
+                    pair.border.gap(*session);
+                    if pair.stage == Stage::Told {
+                        (pair.stage, pair.event) = (Stage::Gap, at.event);
+                    }
                 }
             }
             Event::ClientDeliver { stamp, .. } => {
@@ -157,9 +198,21 @@ impl Checker for SnapshotFirst {
                     self.note(at);
                 }
             }
-            Event::FaultStart { target, .. } => {
-                if let Some(values) = self.facts.proxy_named(target).and_then(|proxy| self.values.get_mut(proxy)) {
+            Event::FaultStart { fault, kind, target } => {
+                let Some(proxy) = self.facts.proxy_named(target) else { return };
+                if ends_process(kind) {
+                    self.start(at, proxy);
+                }
+                // A proxy that drains starts again at the end of the fault.
+                if ends_process(kind) || **kind == *DRAIN {
+                    self.deaths.insert(*fault, proxy);
+                } else if let Some(values) = self.values.get_mut(proxy) {
                     values.clear();
+                }
+            }
+            Event::FaultStop { fault } => {
+                if let Some(proxy) = self.deaths.remove(fault) {
+                    self.start(at, proxy);
                 }
             }
             _ => self.homes.observe(at, event),
@@ -205,6 +258,32 @@ mod tests {
             0,
         );
         check(tape().subscribe(0, 1).stamped(0, 1, 6, Live, (1, 1)), Inconclusive, 0);
+    }
+
+    #[test]
+    fn a_proxy_that_starts_again_has_no_value() {
+        // Seed 362 of `explore`: the fault of a drain ends with a new start.
+        let asks = |tape: Tape| tape.session(1).open(0, 1).subscribe(0, 0).stamped(0, 0, 6, Live, (2, 1));
+        for kind in ["drain", "kill"] {
+            check(asks(tape().fault(0, kind, "proxy-0").heal(0)), Inconclusive, 0);
+            // What comes late through the former life is no value of the present one.
+            check(asks(tape().fault(0, kind, "proxy-0").heal(0).deliver(1, 0, 5)), Inconclusive, 0);
+        }
+        // While it drains it has what it had.
+        check(asks(tape().fault(0, "drain", "proxy-0")), Fail, 1);
+        let known = tape().fault(0, "drain", "proxy-0").heal(0).session(1).open(1, 1).subscribe(1, 0).deliver(1, 0, 5);
+        check(known.open(0, 1).subscribe(0, 0).stamped(0, 0, 6, Live, (2, 1)), Fail, 1);
+    }
+
+    #[test]
+    fn what_is_under_way_of_the_former_subscription_may_come_before_the_snapshot() {
+        let live = tape().stamped(0, 0, 5, Snapshot, (1, 9)).unsubscribe(0, 0).subscribe(0, 0);
+        let late = live.clone().stamped(0, 0, 6, Live, (1, 10));
+        check(late.clone().stamped(0, 0, 6, Snapshot, (1, 10)).stamped(0, 0, 7, Live, (1, 11)), Pass, 2);
+        check(late.clone().stamped(0, 0, 6, Snapshot, (1, 10)).stamped(0, 0, 6, Snapshot, (1, 10)), Fail, 3);
+        // What does not go on where the former one stopped is not of it.
+        check(live.clone().stamped(0, 0, 7, Live, (1, 11)), Fail, 2);
+        check(late.stamped(0, 0, 8, Live, (1, 12)), Fail, 2);
     }
 
     #[test]
