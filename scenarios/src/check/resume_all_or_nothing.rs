@@ -10,6 +10,8 @@
 //!   `reset` at the next seq) may cut it short; a client that reads slowly on purpose may be told of a gap of any kind.
 //! - The ticks are those that follow what the client has: as many later, at least, as their seqs say. (A proxy that takes another's stamps for its own fails here.)
 //! - After a refusal a gap with reason `resume` names everything from the next seq on, before any message, and nothing is ever replayed.
+//!
+//! A client that gives the symbol up has ended its resume: nothing is owed to it any more, whether it subscribes again or not, and what is under way may still come.
 
 use wire::event::{Event, Stamp};
 use wire::feed::{GapReason, Kind};
@@ -53,6 +55,8 @@ enum Stage {
         next: u64,
         told: bool,
     },
+    /// The client gave the symbol up with its resume under way.
+    Left,
 }
 
 impl AllOrNothing {
@@ -82,6 +86,11 @@ impl Pair {
         match self.stage {
             Stage::Idle => {
                 (kind == Kind::Replay).then(|| format!("epoch {epoch} seq {seq} replayed, and no resume was granted"))
+            }
+            Stage::Left => {
+                // No replay comes after another message.
+                self.stage = if kind == Kind::Replay { Stage::Left } else { Stage::Idle };
+                None
             }
             Stage::Asked { .. } => {
                 self.stage = Stage::Idle;
@@ -122,7 +131,7 @@ impl Pair {
 
     fn gap(&mut self, (epoch, from, to): (u64, u64, Option<u64>), reason: GapReason, slow: bool) -> Option<String> {
         match self.stage {
-            Stage::Idle => None,
+            Stage::Idle | Stage::Left => None,
             Stage::Asked { .. } => {
                 self.stage = Stage::Idle;
                 Some(format!("a gap in epoch {epoch} from {from} came before the answer to the resume"))
@@ -151,13 +160,22 @@ impl Checker for AllOrNothing {
                 (pair.stage, pair.event) = (Stage::Asked { epoch: *epoch, seq: *seq }, at.event);
                 return;
             }
+            Event::ClientUnsubscribe { session, .. } => {
+                let pair = self.pair(at, *session);
+                if pair.stage != Stage::Idle {
+                    pair.stage = Stage::Left;
+                }
+                return;
+            }
             Event::ClientResumed { client, session, symbol, epoch, seq, recovered } => {
                 findings.check();
                 *(if *recovered { &mut self.recovered } else { &mut self.refused }) += 1;
                 let pair = self.pair(at, *session);
-                let asked = pair.stage == Stage::Asked { epoch: *epoch, seq: *seq };
+                let asked = pair.stage == Stage::Left || pair.stage == Stage::Asked { epoch: *epoch, seq: *seq };
                 let (epoch, next) = (*epoch, seq.saturating_add(1));
-                pair.stage = if *recovered {
+                pair.stage = if pair.stage == Stage::Left {
+                    Stage::Left
+                } else if *recovered {
                     Stage::Recovered { epoch, next }
                 } else {
                     Stage::Refused { epoch, next, told: false }
@@ -252,6 +270,21 @@ mod tests {
         check(refused.clone().gap_because(0, 0, (3, 18, None), GapReason::Reset), Fail, 1);
         let told = refused.gap_because(0, 0, (3, 18, Some(25)), GapReason::Resume);
         check(told.stamped(0, 0, 126, Replay, (3, 26)), Fail, 1);
+    }
+
+    #[test]
+    fn who_gives_the_symbol_up_is_owed_nothing_of_its_resume() {
+        // Seed 2756 of `explore`: refused while no source was up, given up, and asked for anew before one was.
+        let refused = tape().resumed(0, 0, (3, 17), false).unsubscribe(0, 0).subscribe(0, 0);
+        check(refused.stamped(0, 0, 150, Snapshot, (4, 2)).stamped(0, 0, 151, Live, (4, 3)), Pass, 1);
+        // What is under way of it may come still, its answer too; but no replay after another message.
+        let late = tape().unsubscribe(0, 0).resumed(0, 0, (3, 17), true).subscribe(0, 0);
+        let late = late.stamped(0, 0, 118, Replay, (3, 18)).stamped(0, 0, 130, Snapshot, (3, 30));
+        check(late.clone(), Pass, 1);
+        check(late.stamped(0, 0, 131, Replay, (3, 31)), Fail, 1);
+        // Its next resume is judged again.
+        let next = tape().unsubscribe(0, 0).session(2).open(0, 2).subscribe(0, 0).resume(0, 0, (3, 17));
+        check(next.resumed(0, 0, (3, 17), false).stamped(0, 0, 150, Snapshot, (4, 2)), Fail, 1);
     }
 
     #[test]
