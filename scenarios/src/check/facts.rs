@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use wire::event::ends_process;
 use wire::id::{SourceId, Symbol};
 
 use crate::model::SlowClient;
+
+/// The fault in which a host forgets its connections without a word.
+const HALF_OPEN: &str = "half-open";
 
 /// The shape of a run. Everything else is read from the record.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -191,6 +195,16 @@ impl Facts {
         source.index().checked_sub(usize::from(self.sources)).filter(|_| self.edges > 0)
     }
 
+    /// Whether a fault makes a proxy lose its session with a client, whatever becomes of what it says to it then: its process ends, or its kernel forgets the
+    /// connection (`half-open`, on the host or on its way to the client's).
+    #[must_use]
+    pub fn loses(&self, kind: &str, target: &str, proxy: usize, client: u32) -> bool {
+        let (host, to) = target.split_once('>').map_or((target, None), |(host, to)| (host, Some(to)));
+        let to_client = |to: &str| self.client_hosts.iter().any(|(host, range)| host == to && range.contains(&client));
+        self.proxy_named(host) == Some(proxy)
+            && (ends_process(kind) && to.is_none() || kind == HALF_OPEN && to.is_none_or(to_client))
+    }
+
     /// The number of the proxy whose host bears this name: `proxy-1`, `edge-0`.
     #[must_use]
     pub fn proxy_named(&self, host: &str) -> Option<usize> {
@@ -202,6 +216,23 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_loses_the_sessions_that_end_with_it_or_that_it_forgets() {
+        let client_hosts = vec![("desk-0".to_owned(), 0..2), ("desk-1".to_owned(), 2..4)];
+        let facts = Facts { proxies: 2, client_hosts, ..Facts::default() };
+        let lost = |kind, target| {
+            let sessions = (0..2).flat_map(|proxy| (0..4).map(move |client| (proxy, client)));
+            sessions.filter(|(proxy, client)| facts.loses(kind, target, *proxy, *client)).collect::<Vec<_>>()
+        };
+        let of_first = [(0, 0), (0, 1), (0, 2), (0, 3)];
+        for kind in ["kill", "restart", "power-off", "half-open"] {
+            assert_eq!(lost(kind, "proxy-0"), of_first, "{kind}");
+        }
+        assert_eq!(lost("half-open", "proxy-1>desk-1"), [(1, 2), (1, 3)]);
+        assert_eq!(lost("half-open", "desk-1>proxy-1"), []);
+        assert_eq!(lost("freeze", "proxy-0"), []);
+    }
 
     #[test]
     fn edges_are_numbered_after_the_proxies_and_what_feeds_them_after_the_sources() {

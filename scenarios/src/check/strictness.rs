@@ -3,6 +3,9 @@
 //! What is broken is known beforehand ([`Offender`]): the protocol, by an event; the key, with the first subscription of a session; the origin, with each handshake. A client that keeps to
 //! the rules is never closed with a code that says it does not.
 //!
+//! A proxy that has lost a session without a word (its machine went dark, or forgot the connection) closes it no more, and who only listens does not learn of that: an offence
+//! over such a session has no outcome.
+//!
 //! A source that sends more than the proxy takes ([`OVERSIZED`]) is told so on each of its legs, with 1009.
 
 use std::collections::BTreeMap;
@@ -12,6 +15,7 @@ use wire::event::{Event, Phase, Side};
 use wire::id::{LegId, SourceId};
 
 use super::facts::Offender;
+use super::homes::Homes;
 use super::objectives::life::Strictness;
 use super::{At, Checker, Facts, Findings};
 
@@ -22,8 +26,11 @@ const OVERSIZED: &str = "oversized";
 pub(super) struct Strict {
     within_us: u64,
     facts: Facts,
+    homes: Homes,
     /// By client: when it broke the rules in its open session, the event, and who it is.
     pending: Vec<Option<(u64, u64, u32)>>,
+    /// By client: its proxy has lost its session without a word.
+    lost: Vec<bool>,
     /// Open legs: when their source offended over them, and the event.
     legs: BTreeMap<(SourceId, LegId), Option<(u64, u64)>>,
     /// Other faults in force.
@@ -39,6 +46,8 @@ impl Strict {
         Self {
             within_us,
             facts: facts.clone(),
+            homes: Homes::new(facts),
+            lost: Vec::new(),
             pending: Vec::new(),
             legs: BTreeMap::new(),
             faults: 0,
@@ -98,7 +107,7 @@ impl Strict {
         let Some(Offender::Closed(expect)) = self.facts.offender(client) else { return };
         findings.check();
         let after_us = at.us - since_us;
-        if after_us > self.within_us {
+        if after_us > self.within_us && !self.lost(at.client) {
             findings
                 .violation(at, &[event], || format!("c{client} broke the rules, and was there for {after_us} us more"));
         } else if (by != Side::Peer || code != Some(expect))
@@ -111,8 +120,29 @@ impl Strict {
         }
     }
 
+    fn lost(&self, client: u32) -> bool {
+        self.lost.get(client as usize).copied().unwrap_or(false)
+    }
+
+    /// Proxies lose sessions by a fault.
+    fn lose(&mut self, kind: &str, target: &str) {
+        for (client, pending) in self.pending.iter().enumerate() {
+            let Some((_, _, id)) = pending else { continue };
+            let home = self.homes.proxy(client as u32);
+            if home.is_some_and(|proxy| self.facts.loses(kind, target, proxy, *id)) {
+                if self.lost.len() <= client {
+                    self.lost.resize(client + 1, false);
+                }
+                self.lost[client] = true;
+            }
+        }
+    }
+
     fn late(&mut self, end: At, findings: &mut Findings) {
-        for (since_us, event, client) in self.pending.drain(..).flatten() {
+        let lost = std::mem::take(&mut self.lost);
+        let lost = lost.into_iter().chain(std::iter::repeat(false));
+        let pending = self.pending.drain(..).zip(lost);
+        for (since_us, event, client) in pending.filter(|(_, lost)| !lost).filter_map(|(pending, _)| pending) {
             if end.us > since_us + self.within_us {
                 findings.check();
                 findings.violation(end, &[event], || format!("c{client} broke the rules, and is still there"));
@@ -136,6 +166,12 @@ impl Strict {
 
 impl Checker for Strict {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
+        self.homes.observe(at, event);
+        if let Event::ClientOpen { .. } = event
+            && let Some(lost) = self.lost.get_mut(at.client as usize)
+        {
+            *lost = false;
+        }
         match event {
             _ if self.over => {}
             Event::ClientOffend { client, .. } => self.offends(at, client.0),
@@ -167,6 +203,7 @@ impl Checker for Strict {
             Event::FaultStart { kind, target, .. } => {
                 self.faults += 1;
                 self.felt_us = Some(at.us);
+                self.lose(kind, target);
                 if &**kind == OVERSIZED {
                     self.oversized(at, target);
                 }
@@ -260,5 +297,19 @@ mod tests {
         check(dark().close_by_peer(1, Some(1000)), Fail, 1);
         let before = tape().fault(0, "power-off", "proxy-0").heal(0).after(500_000).offend(1);
         check(before.close_by_peer(1, None), Fail, 1);
+    }
+
+    #[test]
+    fn a_proxy_that_lost_a_session_closes_it_no_more() {
+        // Seed 3780 of `explore`: the machine went dark after an offence, and its client only listened from then on.
+        for (kind, target) in [("power-off", "proxy-0"), ("half-open", "proxy-0>c-0")] {
+            let lost = || tape().offend(1).fault(0, kind, target).after(60_000_000).heal(0);
+            check(lost(), Inconclusive, 0);
+            check(lost().close_by_peer(1, None), Pass, 1);
+            // Its next session is another matter.
+            check(lost().session(1).open(1, 1).offend(1).after(1_100_000), Fail, 1);
+        }
+        let other = || tape().offend(1).fault(0, "power-off", "source-0").after(60_000_000).heal(0);
+        check(other(), Fail, 1);
     }
 }
