@@ -6,16 +6,20 @@
 //! ```
 //!
 //! 1014 was registered after RFC 6455, and may arrive as 1002. Which client a leg serves is the proxy's own account. Reasons are not in the record.
+//!
+//! Who is out of it: a client that reads slowly on purpose has much to read before its Close, and is cut where it does not take it, so only a code that it does get is judged. A hostile one may be
+//! closed for what it did itself. And where another fault hit the source, the proxy, the client or a link between them since the source closed, that may have ended the session, or held the Close up.
 
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 use wire::close::{self, is_lawful};
 use wire::event::{Event, Phase, Side};
-use wire::id::{LegId, SourceId};
+use wire::id::{ClientId, LegId, SourceId};
 
+use super::health::Health;
 use super::objectives::life::CloseCodes;
-use super::{At, Checker, Facts, Findings};
+use super::{At, Checker, Facts, Findings, Offender};
 
 /// Codes with which a source leaves, as opposed to ending a session.
 const DEPARTURES: [u16; 4] = [close::GOING_AWAY, close::INTERNAL_ERROR, close::SERVICE_RESTART, close::TRY_AGAIN_LATER];
@@ -26,13 +30,15 @@ pub(super) struct Kept {
     facts: Facts,
     /// Which connection of a source has this address at its other end. Never walked, like the next two.
     legs: FxHashMap<SocketAddr, (SourceId, LegId)>,
-    /// Which client a leg serves.
-    serves: FxHashMap<(SourceId, LegId), SocketAddr>,
+    /// Which client a leg serves, and whose leg it is.
+    serves: FxHashMap<(SourceId, LegId), (SocketAddr, usize)>,
     /// The dense number of the client with this address.
     clients: FxHashMap<SocketAddr, u32>,
     /// By client.
     open: Vec<Option<Open>>,
     faults: u32,
+    /// Who is hit by other faults than closes.
+    health: Health,
     crossed: u64,
     over: bool,
 }
@@ -40,8 +46,25 @@ pub(super) struct Kept {
 #[derive(Clone, Copy)]
 struct Open {
     id: u32,
-    /// The source closed its leg: when, the event, the code.
-    told: Option<(u64, u64, u16)>,
+    /// The source closed its leg.
+    told: Option<Told>,
+}
+
+/// A source closed a leg.
+#[derive(Clone, Copy)]
+struct Told {
+    us: u64,
+    event: u64,
+    code: u16,
+    source: usize,
+    proxy: usize,
+}
+
+impl Told {
+    /// The source left, as opposed to ending the session.
+    fn left(&self) -> bool {
+        DEPARTURES.contains(&self.code)
+    }
 }
 
 impl Kept {
@@ -54,6 +77,7 @@ impl Kept {
             clients: FxHashMap::default(),
             open: Vec::new(),
             faults: 0,
+            health: Health::new(facts),
             crossed: 0,
             over: false,
         }
@@ -66,20 +90,92 @@ impl Kept {
         }
     }
 
+    /// Another fault may have ended the session since the source closed, or have held the Close up.
+    fn disturbed(&self, client: u32, told: &Told, now_us: u64) -> bool {
+        let since_us = now_us - told.us;
+        let (healthy, back_us) = self.health.source(told.source);
+        !healthy
+            || back_us.is_some_and(|back_us| back_us >= told.us)
+            || self.health.proxy_hit(told.proxy, now_us, since_us)
+            || self.health.client_hit(client, now_us, since_us)
+    }
+
+    /// The client may have been closed with this code for what it did itself.
+    fn own_doing(&self, client: u32, code: Option<u16>) -> bool {
+        match self.facts.offender(client) {
+            Some(Offender::Closed(own)) => code == Some(own),
+            Some(Offender::Refused) => false,
+            // It asks for too much, or does not answer pings.
+            None => self.facts.is_hostile(client) && code.is_none_or(|code| code == close::POLICY_VIOLATION),
+        }
+    }
+
     fn overdue(&mut self, at: At, findings: &mut Findings) {
-        for open in self.open.iter_mut().flatten() {
-            if let Some((since_us, event, code)) = open.told.filter(|told| told.0 + self.within_us < at.us) {
-                open.told = None;
-                if !DEPARTURES.contains(&code) {
-                    findings.check();
-                    let id = open.id;
-                    findings.violation(at, &[event], || {
-                        format!(
-                            "the source closed c{id} with {code} {} us ago, and it is still there",
-                            at.us - since_us
-                        )
-                    });
-                }
+        for place in 0..self.open.len() {
+            let Some(Open { id, told: Some(told) }) = self.open[place] else { continue };
+            let late = told.us + self.within_us < at.us;
+            if !late || told.left() || self.facts.is_slow(id) || self.disturbed(id, &told, at.us) {
+                continue;
+            }
+            findings.check();
+            findings.violation(at, &[told.event], || {
+                let (code, since_us) = (told.code, at.us - told.us);
+                format!("the source closed c{id} with {code} {since_us} us ago, and it is still there")
+            });
+        }
+    }
+
+    /// A client's session is over.
+    fn closed(&mut self, at: At, client: ClientId, by: Side, code: Option<u16>, findings: &mut Findings) {
+        let told = self.open.get_mut(at.client as usize).and_then(Option::take).and_then(|open| open.told);
+        let (slow, within_us) = (self.facts.is_slow(client.0), self.within_us);
+        let late = move |told: &Told, within_us: u64| told.us + within_us < at.us;
+        if by == Side::Own {
+            // Its closing handshake, which ends with this event, may take as long again.
+            let told = told.filter(|told| !told.left() && late(told, 2 * within_us) && !slow);
+            if let Some(told) = told.filter(|told| !self.disturbed(client.0, told, at.us)) {
+                findings.check();
+                findings.violation(at, &[told.event], || {
+                    let (expect, since_us) = (told.code, at.us - told.us);
+                    format!("the source closed {client} with {expect}, and it was there for {since_us} us more, until it left by itself")
+                });
+            }
+            return;
+        }
+        Self::lawful(at, "a client", code, findings);
+        // A source that left long ago is no reason any more.
+        let Some(told) = told.filter(|told| !told.left() || !late(told, within_us)) else {
+            if let Some(code) = code.filter(|_| self.faults == 0 && !self.facts.is_hostile(client.0)) {
+                findings.check();
+                findings.violation(at, &[], || format!("{client} is closed with {code}, and its source did not close"));
+            }
+            return;
+        };
+        let expect = told.code;
+        let kept = code == Some(expect) || (expect == close::BAD_GATEWAY && code == Some(close::PROTOCOL_ERROR));
+        let excused = self.own_doing(client.0, code) || self.disturbed(client.0, &told, at.us);
+        let wrong = if told.left() {
+            Some(format!(
+                "{client} is closed {} us after its source left with {expect}: it was to be moved",
+                at.us - told.us
+            ))
+        } else if late(&told, within_us) && !slow {
+            Some(format!("the source closed {client} with {expect}, and it was there for {} us more", at.us - told.us))
+        } else if !(kept || slow && code.is_none()) {
+            let said = code.map_or_else(|| "no Close frame".to_owned(), |code| code.to_string());
+            Some(format!("the source closed with {expect}, and {client} was told {said}"))
+        } else {
+            None
+        };
+        match wrong {
+            Some(_) if excused => {}
+            Some(wrong) => {
+                findings.check();
+                findings.violation(at, &[told.event], || wrong);
+            }
+            None => {
+                findings.check();
+                self.crossed += u64::from(kept);
             }
         }
     }
@@ -100,84 +196,33 @@ impl Checker for Kept {
             Event::SourceOpen { source, leg, peer } => {
                 self.legs.insert(*peer, (*source, *leg));
             }
-            Event::ProxyLegUp { local, client: Some(client), .. } => {
+            Event::ProxyLegUp { proxy, local, client: Some(client), .. } => {
                 if let Some(leg) = self.legs.get(local) {
-                    self.serves.insert(*leg, *client);
+                    self.serves.insert(*leg, (*client, proxy.index()));
                 }
             }
             Event::SourceClose { source, leg, by, code } => {
-                let client = self.serves.remove(&(*source, *leg)).and_then(|local| self.clients.get(&local).copied());
+                let served = self.serves.remove(&(*source, *leg));
                 if *by == Side::Peer {
                     Self::lawful(at, "a source", *code, findings);
                     return;
                 }
+                let (Some((local, proxy)), Some(code)) = (served, *code) else { return };
+                let client = self.clients.get(&local).copied();
                 let open = client.and_then(|client| self.open.get_mut(client as usize)).and_then(Option::as_mut);
-                if let (Some(open), Some(code)) = (open, code) {
-                    open.told = Some((at.us, at.event, *code));
+                if let Some(open) = open {
+                    open.told = Some(Told { us: at.us, event: at.event, code, source: source.index(), proxy });
                 }
             }
-            Event::ClientClose { client, by, code, .. } => {
-                let open = self.open.get_mut(at.client as usize).and_then(Option::take);
-                if *by == Side::Own {
-                    // Its closing handshake, which ends with this event, may take as long again.
-                    let told = open.and_then(|open| open.told).filter(|(_, _, code)| !DEPARTURES.contains(code));
-                    if let Some((since_us, event, expect)) = told.filter(|told| told.0 + 2 * self.within_us < at.us) {
-                        findings.check();
-                        findings.violation(at, &[event], || {
-                            format!(
-                                "the source closed {client} with {expect}, and it was there for {} us more, until it left by itself",
-                                at.us - since_us
-                            )
-                        });
-                    }
-                    return;
-                }
-                Self::lawful(at, "a client", *code, findings);
-                let late = |since_us: u64| since_us + self.within_us < at.us;
-                // A source that left long ago is no reason any more.
-                let told = open.and_then(|open| open.told);
-                let told = told.filter(|(since_us, _, code)| !late(*since_us) || !DEPARTURES.contains(code));
-                let Some((since_us, event, expect)) = told else {
-                    if code.is_some() && self.faults == 0 && !self.facts.is_hostile(client.0) {
-                        findings.check();
-                        findings.violation(at, &[], || {
-                            format!(
-                                "{client} is closed with {}, and its source did not close",
-                                code.unwrap_or_default()
-                            )
-                        });
-                    }
-                    return;
-                };
-                findings.check();
-                if late(since_us) {
-                    findings.violation(at, &[event], || {
-                        format!(
-                            "the source closed {client} with {expect}, and it was there for {} us more",
-                            at.us - since_us
-                        )
-                    });
-                    return;
-                }
-                self.crossed += 1;
-                let kept =
-                    *code == Some(expect) || (expect == close::BAD_GATEWAY && *code == Some(close::PROTOCOL_ERROR));
-                if DEPARTURES.contains(&expect) {
-                    findings.violation(at, &[event], || {
-                        format!(
-                            "{client} is closed {} us after its source left with {expect}: it was to be moved",
-                            at.us - since_us
-                        )
-                    });
-                } else if !kept {
-                    findings.violation(at, &[event], || {
-                        let said = code.map_or_else(|| "no Close frame".to_owned(), |code| code.to_string());
-                        format!("the source closed with {expect}, and {client} was told {said}")
-                    });
-                }
-            }
+            Event::ClientClose { client, by, code, .. } => self.closed(at, *client, *by, *code, findings),
             // One that ends sessions by itself says what for; those that others hit are others' matter.
-            Event::FaultStart { kind, .. } if &**kind != "close-all" => self.faults += 1,
+            Event::FaultStart { kind, .. } if &**kind != "close-all" => {
+                self.faults += 1;
+                self.health.observe(at.us, event);
+            }
+            Event::FaultStop { .. } => {
+                self.health.observe(at.us, event);
+            }
             Event::Phase { phase: Phase::End } => {
                 self.overdue(at, findings);
                 self.over = true;
@@ -205,6 +250,11 @@ mod tests {
     fn source_closes(tape: Tape, code: u16) -> Tape {
         let (source, leg) = (SourceId(0), LegId(0));
         tape.push(Event::SourceClose { source, leg, by: Side::Own, code: Some(code) })
+    }
+
+    /// The clients of a list that has this one only.
+    fn only(client: u32) -> Vec<std::ops::Range<u32>> {
+        std::iter::once(client..client + 1).collect()
     }
 
     #[test]
@@ -252,5 +302,62 @@ mod tests {
         check(tape().close_by_peer(0, Some(1006)), Fail, 1);
         check(tape().close_by_peer(0, Some(1013)), Fail, 1);
         check(tape().fault(0, "kill", "source-0").close_by_peer(0, Some(1013)), Inconclusive, 0);
+    }
+
+    #[test]
+    fn a_slow_reader_gets_to_its_close_late_or_not_at_all_but_no_other_code() {
+        let tape = || tape().facts(|facts| facts.slow_clients = only(0));
+        let late = |code: u16| source_closes(tape(), code).after(1_100_000);
+        for code in [Some(4001), None] {
+            check(late(4001).close_by_peer(0, code), Pass, 1);
+        }
+        check(late(4001).close_by_peer(0, Some(1000)), Fail, 1);
+        check(late(4001).close_own(0), Inconclusive, 0);
+        check(late(4001).phase(Phase::End), Inconclusive, 0);
+        check(source_closes(tape(), 1012).close_by_peer(0, Some(1012)), Fail, 1);
+    }
+
+    #[test]
+    fn a_hostile_client_may_be_closed_for_what_it_did_itself() {
+        use super::Offender::Closed;
+        let offends =
+            |tape: Tape| tape.facts(|facts| (facts.hostile, facts.offenders) = (only(0), vec![(0..1, Closed(1002))]));
+        for code in [1012, 4001] {
+            check(source_closes(offends(tape()), code).close_by_peer(0, Some(1002)), Inconclusive, 0);
+            check(source_closes(offends(tape()), code).close_by_peer(0, Some(1000)), Fail, 1);
+            check(source_closes(tape(), code).close_by_peer(0, Some(1002)), Fail, 1);
+        }
+        check(source_closes(offends(tape()), 1012).close_by_peer(0, Some(1012)), Fail, 1);
+        check(source_closes(offends(tape()), 4001).close_by_peer(0, Some(4001)), Pass, 1);
+        let asks = |tape: Tape| tape.facts(|facts| facts.hostile = only(0));
+        for code in [Some(1008), None] {
+            check(source_closes(asks(tape()), 1012).close_by_peer(0, code), Inconclusive, 0);
+        }
+        check(source_closes(asks(tape()), 1012).close_by_peer(0, Some(1002)), Fail, 1);
+    }
+
+    #[test]
+    fn another_fault_on_the_way_may_end_the_session_or_hold_its_close_up() {
+        let hosted =
+            || tape().facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1), ("c-1".to_owned(), 1..2)]);
+        let ways = ["proxy-0", "source-0", "c-0/proxy-0", "proxy-0/source-0"];
+        for way in ways {
+            let hit = source_closes(hosted(), 1012).after(1_000).fault(0, "stall", way).heal(0);
+            check(hit.close_by_peer(0, None), Inconclusive, 0);
+            let hit = || source_closes(hosted().fault(0, "stall", way).after(9_000_000), 4001);
+            check(hit().after(600_000).close_by_peer(0, Some(4001)), Inconclusive, 0);
+            check(hit().after(600_000).phase(Phase::End), Inconclusive, 0);
+            check(hit().after(1_100_000).close_own(0), Inconclusive, 0);
+            // What was over before is no excuse.
+            let before = hosted().fault(0, "stall", way).heal(0).after(1_000);
+            check(source_closes(before, 4001).after(600_000).close_by_peer(0, Some(4001)), Fail, 1);
+        }
+        for elsewhere in ["source-1", "c-1/proxy-0"] {
+            let hit = source_closes(hosted(), 1012).after(1_000).fault(0, "stall", elsewhere);
+            check(hit.close_by_peer(0, Some(1012)), Fail, 1);
+        }
+        // That the source closes all is what this is about.
+        let closes = source_closes(hosted().fault(0, "close-all", "source-0").heal(0), 1012);
+        check(closes.close_by_peer(0, Some(1012)), Fail, 1);
     }
 }

@@ -8,12 +8,18 @@
 //!
 //! What a client was to have: the newest tick of each of its symbols that was sent `settle` before its Close arrived; a slow reader, whose queue is full, what was sent before the first
 //! slot. A gap that is told after the last tick answers for what is missing. Where the program starts again before its deadline, nobody who reads is left by then: the last slot has been. While another fault is in force, or was in the last second, ticks and times are not judged.
+//!
+//! A drain ends with its process: one that is killed in the middle of it starts again as if nobody had told it. Whom a fault has cut off in its session may not see it end: what the proxy says of it
+//! counts. A proxy that itself was hit since then is not held to its deadline.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
-use wire::event::{Event, Phase, Side};
-use wire::id::SessionId;
+use rustc_hash::{FxHashMap, FxHashSet};
+use wire::event::{Event, Phase, Side, ends_process};
+use wire::id::{ClientId, SessionId};
 
+use super::health::Health;
 use super::objectives::life::Drains;
 use super::{At, Checker, Facts, Findings, NONE};
 
@@ -42,6 +48,14 @@ pub(super) struct Leaves {
     others: (u32, Option<u64>),
     /// Which faults are drains.
     told: Vec<u16>,
+    /// Faults in force that end a process, by their numbers: that of which proxy.
+    dead: BTreeMap<u16, usize>,
+    /// Who is hit by other faults.
+    health: Health,
+    /// When whoever comes in during a drain was admitted, by the proxy's own account. Never walked.
+    admitted: FxHashMap<SocketAddr, u64>,
+    /// Sessions that the proxy says it has ended, by the client's address. Never walked.
+    ended: FxHashSet<SocketAddr>,
     worst_share: f64,
     over: bool,
 }
@@ -52,6 +66,8 @@ struct Open {
     session: SessionId,
     event: u64,
     client: u32,
+    local: SocketAddr,
+    us: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -87,6 +103,10 @@ impl Leaves {
             drains: (0..facts.proxies).map(|_| None).collect(),
             others: (0, None),
             told: Vec::new(),
+            dead: BTreeMap::new(),
+            health: Health::new(facts),
+            admitted: FxHashMap::default(),
+            ended: FxHashSet::default(),
             worst_share: 0.0,
             over: false,
         }
@@ -137,17 +157,26 @@ impl Leaves {
         }
     }
 
-    /// Nobody is left, but for clients that do not read: they do not see that they were cut.
+    /// Nobody is left, but for clients that do not read: they do not see that they were cut. Nor does one that the network has cut off.
     fn judge_left(&mut self, proxy: usize, at: At, findings: &mut Findings, when: &str) {
         let Some(drain) = self.drains[proxy].as_mut().filter(|drain| !drain.judged) else { return };
         drain.judged = true;
-        let (event, fault) = (drain.event, drain.fault);
+        let (event, fault, since_us) = (drain.event, drain.fault, at.us - drain.at_us);
+        if self.health.proxy_hit(proxy, at.us, since_us) {
+            return;
+        }
+        let cut_off = |open: &Open| {
+            self.ended.contains(&open.local) && self.health.client_hit(open.client, at.us, at.us - open.us)
+        };
         let left: Vec<Open> = self
             .sessions
             .iter()
             .flatten()
             .filter(|open| {
-                open.proxy == proxy && !self.facts.is_slow(open.client) && !self.facts.is_hostile(open.client)
+                open.proxy == proxy
+                    && !self.facts.is_slow(open.client)
+                    && !self.facts.is_hostile(open.client)
+                    && !cut_off(open)
             })
             .copied()
             .collect();
@@ -158,8 +187,28 @@ impl Leaves {
         }
     }
 
+    /// Nobody is let in any more, once that is shut. What the network holds up is judged by when the proxy admitted it.
+    fn let_in(&mut self, at: At, open: Open, findings: &mut Findings) {
+        let admitted_us = self.admitted.remove(&open.local);
+        let Some(Some(drain)) = self.drains.get(open.proxy) else { return };
+        let since_us = at.us - drain.at_us;
+        let shut_us = drain.at_us + self.facts.drain.tell_us + self.settle_us;
+        if at.us <= shut_us || self.health.proxy_hit(open.proxy, at.us, since_us) {
+            return;
+        }
+        let cut_off = self.health.client_hit(open.client, at.us, since_us);
+        if cut_off && admitted_us.is_none_or(|admitted_us| admitted_us <= shut_us) {
+            return;
+        }
+        findings.violation(at, &[drain.event], || {
+            let (client, proxy) = (ClientId(open.client), open.proxy);
+            format!("{client} is let in {since_us} us after proxy-{proxy} was told to drain")
+        });
+    }
+
     fn closed(&mut self, at: At, client: u32, by: Side, code: Option<u16>, findings: &mut Findings) {
         let Some(open) = self.sessions.get_mut(at.client as usize).and_then(Option::take) else { return };
+        self.ended.remove(&open.local);
         let disturbed = self.disturbed(at.us);
         let slow = self.facts.is_slow(client);
         let bound = self.facts.drain;
@@ -321,29 +370,34 @@ impl Checker for Leaves {
                     *has = Has { session: *session, since_us: at.us, n: None, told: false, given_back: false };
                 }
             }
-            Event::ClientOpen { client, session, target, .. } => {
+            Event::ClientOpen { client, session, target, local, .. } => {
                 let slot = at.client as usize;
                 if self.sessions.len() <= slot {
                     self.sessions.resize(slot + 1, None);
                 }
                 let proxy = usize::from(*target);
-                self.sessions[slot] = Some(Open { proxy, session: *session, event: at.event, client: client.0 });
-                if let Some(Some(drain)) = self.drains.get(proxy)
-                    && at.us > drain.at_us + self.facts.drain.tell_us + self.settle_us
-                {
-                    let since_us = at.us - drain.at_us;
-                    findings.violation(at, &[drain.event], || {
-                        format!("{client} is let in {since_us} us after proxy-{proxy} was told to drain")
-                    });
-                }
+                let open =
+                    Open { proxy, session: *session, event: at.event, client: client.0, local: *local, us: at.us };
+                self.sessions[slot] = Some(open);
+                self.ended.remove(local);
+                self.let_in(at, open, findings);
+            }
+            // When nobody drains, nobody asks.
+            Event::ProxyAdmit { peer, .. } if self.drains.iter().any(Option::is_some) => {
+                self.admitted.insert(*peer, at.us);
+            }
+            Event::ProxyClientClose { peer, .. } => {
+                self.ended.insert(*peer);
             }
             Event::ClientClose { client, by, code, .. } => self.closed(at, client.0, *by, *code, findings),
             Event::FaultStart { fault, kind, target } => {
-                let proxy = target.strip_prefix("proxy-").and_then(|number| number.parse::<usize>().ok());
-                match proxy.and_then(|proxy| self.drains.get_mut(proxy)) {
-                    Some(place) if &**kind == "drain" => {
+                let number = target.strip_prefix("proxy-").and_then(|number| number.parse::<usize>().ok());
+                let is_dead = number.is_some_and(|proxy| self.dead.values().any(|dead| *dead == proxy));
+                match number.and_then(|proxy| Some((proxy, self.drains.get_mut(proxy)?))) {
+                    Some((_, place)) if &**kind == "drain" => {
                         self.told.push(*fault);
-                        *place = Some(Draining {
+                        // Whoever does not run is not told.
+                        *place = (!is_dead).then(|| Draining {
                             fault: *fault,
                             at_us: at.us,
                             event: at.event,
@@ -353,11 +407,20 @@ impl Checker for Leaves {
                         });
                     }
                     _ if &**kind == "reload" => {}
-                    _ => self.others.0 += 1,
+                    hit => {
+                        if let Some((proxy, place)) = hit.filter(|_| ends_process(kind)) {
+                            *place = None;
+                            self.dead.insert(*fault, proxy);
+                        }
+                        self.others.0 += 1;
+                        self.health.observe(at.us, event);
+                    }
                 }
             }
             Event::FaultStop { fault } => {
                 if !self.told.contains(fault) {
+                    self.dead.remove(fault);
+                    self.health.observe(at.us, event);
                     // A reload was not counted when it began.
                     let reload = self.facts.reloads.iter().any(|(number, _)| number == fault);
                     if !reload && self.others.0 > 0 {

@@ -2,14 +2,23 @@
 //!
 //! A session that ends from the other side is a violation, unless no source was healthy (by the fault plan) at some instant in the last `settle`, or a
 //! fault hit its proxy or its own host or link, or the client is slow on purpose and `allow-slow` lets it be closed with 1013, or the run is over.
+//!
+//! ```text
+//!   fault: the proxy's process ends, or the proxy gives the client up ---> ... ---> the client learns of it
+//!          here the session is lost, and this is judged                             (its next ping is answered with RST; it has read what came before the Close)
+//! ```
+//!
+//! A client that says little, or that has much to read first, may learn long after `settle` that its session was lost in a fault. That the process of its proxy ended, or that connections were
+//! forgotten, is in the plan. That the proxy gave it up is the proxy's own account, as nothing outside shows it: where no fault excuses that, the account excuses nothing.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 use wire::close::TRY_AGAIN_LATER;
-use wire::event::{Event, Phase, Side};
+use wire::event::{Event, Phase, Side, ends_process};
 
-use super::health::Health;
+use super::health::{Health, Hit};
 use super::{At, Checker, Facts, Findings, NoClientClose};
 
 /// The checker. A check is a session that opens.
@@ -20,10 +29,26 @@ pub(super) struct ClientsStay {
     health: Health,
     /// Which proxy admitted whom. Never walked.
     admitted: FxHashMap<SocketAddr, usize>,
-    /// The proxy of the open session by client, as far as known, with the number of the opening event.
-    open: Vec<Option<(Option<usize>, u64)>>,
+    /// The open session by client.
+    open: Vec<Option<Open>>,
+    /// Whose open session has this address. Never walked.
+    clients: FxHashMap<SocketAddr, u32>,
+    /// Faults in force after which no session of this proxy is left.
+    ending: BTreeMap<u16, usize>,
     excused: u64,
     over: bool,
+}
+
+#[derive(Clone)]
+struct Open {
+    client: u32,
+    /// As far as known.
+    proxy: Option<usize>,
+    local: SocketAddr,
+    /// The opening event.
+    event: u64,
+    /// It was lost in a fault, whenever its client learns of that.
+    lost: bool,
 }
 
 impl ClientsStay {
@@ -35,6 +60,8 @@ impl ClientsStay {
             health: Health::new(facts),
             admitted: FxHashMap::default(),
             open: Vec::new(),
+            clients: FxHashMap::default(),
+            ending: BTreeMap::new(),
             excused: 0,
             over: false,
         }
@@ -46,6 +73,36 @@ impl ClientsStay {
             || self.health.client_hit(client, at.us, self.settle_us)
             || (self.allow_slow && code == Some(TRY_AGAIN_LATER) && self.facts.is_slow(client))
     }
+
+    /// Sessions that a fault ends as it begins or as it stops, by the plan alone.
+    fn plan_ends(&mut self, us: u64, event: &Event) {
+        let hit = self.health.observe(us, event);
+        match event {
+            Event::FaultStart { fault, kind, .. } => match hit {
+                Some(Hit::Proxy(proxy)) if ends_process(kind) || &**kind == "drain" => {
+                    self.ending.insert(*fault, proxy);
+                    self.lose(|open| open.proxy == Some(proxy));
+                }
+                Some(Hit::Proxy(proxy)) if &**kind == "half-open" => self.lose(|open| open.proxy == Some(proxy)),
+                Some(Hit::Clients(host)) if &**kind == "half-open" => {
+                    let range = self.facts.client_hosts.get(host).map_or(0..0, |(_, range)| range.clone());
+                    self.lose(|open| range.contains(&open.client));
+                }
+                _ => {}
+            },
+            Event::FaultStop { fault } => {
+                // Who came in meanwhile: a drain ends with its program.
+                if let Some(proxy) = self.ending.remove(fault) {
+                    self.lose(|open| open.proxy == Some(proxy));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lose(&mut self, which: impl Fn(&Open) -> bool) {
+        self.open.iter_mut().flatten().filter(|open| which(open)).for_each(|open| open.lost = true);
+    }
 }
 
 impl Checker for ClientsStay {
@@ -54,7 +111,7 @@ impl Checker for ClientsStay {
             Event::ProxyAdmit { proxy, peer } => {
                 self.admitted.insert(*peer, proxy.index());
             }
-            Event::ClientOpen { local, target, .. } => {
+            Event::ClientOpen { client: id, local, target, .. } => {
                 findings.check();
                 // A proxy of others does not say whom it admitted: then the client's list of targets is the list of proxies.
                 let proxy = self.admitted.remove(local).unwrap_or(usize::from(*target));
@@ -62,29 +119,36 @@ impl Checker for ClientsStay {
                 if self.open.len() <= client {
                     self.open.resize(client + 1, None);
                 }
-                self.open[client] = Some(((self.facts.proxies > 0).then_some(proxy), at.event));
+                let proxy = (self.facts.proxies > 0).then_some(proxy);
+                self.open[client] = Some(Open { client: id.0, proxy, local: *local, event: at.event, lost: false });
+                self.clients.insert(*local, at.client);
+            }
+            Event::ProxyClientClose { peer, code, .. } => {
+                let Some(place) = self.clients.get(peer).map(|client| *client as usize) else { return };
+                let Some(Some(open)) = self.open.get(place) else { return };
+                let lost = self.excuse(at, open.client, open.proxy, *code);
+                if let Some(Some(open)) = self.open.get_mut(place) {
+                    open.lost |= lost;
+                }
             }
             Event::ClientClose { client, session, by, code } => {
-                let Some((proxy, opened)) = self.open.get_mut(at.client as usize).and_then(Option::take) else {
-                    return;
-                };
+                let Some(open) = self.open.get_mut(at.client as usize).and_then(Option::take) else { return };
+                self.clients.remove(&open.local);
                 if *by == Side::Own || self.over || self.facts.is_hostile(client.0) {
                     return;
                 }
-                if self.excuse(at, client.0, proxy, *code) {
+                if open.lost || self.excuse(at, client.0, open.proxy, *code) {
                     self.excused += 1;
                     return;
                 }
                 let healthy = self.health.healthy();
-                findings.violation(at, &[opened], || {
+                findings.violation(at, &[open.event], || {
                     let how = code.map_or_else(|| "it broke".to_owned(), |code| format!("closed with {code}"));
                     format!("{client} lost {session} ({how}) with {healthy} sources healthy")
                 });
             }
             Event::Phase { phase: Phase::End } => self.over = true,
-            Event::FaultStart { .. } | Event::FaultStop { .. } => {
-                self.health.observe(at.us, event);
-            }
+            Event::FaultStart { .. } | Event::FaultStop { .. } => self.plan_ends(at.us, event),
             _ => {}
         }
     }
@@ -140,6 +204,45 @@ mod tests {
             tape().facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1), ("c-1".to_owned(), 1..2)]);
         check(hosted.clone().fault(0, "stall", "c-0/proxy-0").close_by_peer(0, None), Pass, 1);
         check(hosted.fault(0, "stall", "c-1/proxy-0").close_by_peer(0, None), Fail, 1);
+    }
+
+    #[test]
+    fn a_session_that_was_lost_in_a_fault_is_excused_whenever_its_client_learns_of_it() {
+        for kind in ["kill", "power-off", "drain", "half-open"] {
+            let lost = tape().fault(0, kind, "proxy-0").after(4_000_000).heal(0).after(10_000_000);
+            check(lost.clone().close_by_peer(0, None), Pass, 1);
+            // The next life's sessions are no matter of the fault.
+            check(lost.session(1).open(0, 1).close_by_peer(0, None), Fail, 2);
+        }
+        // It stays where it is through these.
+        for (kind, target) in [("freeze", "proxy-0"), ("kill", "source-0")] {
+            let kept = tape().fault(0, kind, target).after(4_000_000).heal(0).after(10_000_000);
+            check(kept.close_by_peer(0, None), Fail, 1);
+        }
+        // Who came in while the program left went with it.
+        let late = tape().fault(0, "drain", "proxy-0").after(100_000).open(1, 0).after(1_000_000).heal(0);
+        check(late.after(10_000_000).close_by_peer(1, Some(1012)), Pass, 2);
+    }
+
+    #[test]
+    fn connections_that_a_link_forgot_are_those_of_its_clients() {
+        let hosted =
+            tape().facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1), ("c-1".to_owned(), 1..2)]);
+        let forgot = |target: &str| hosted.clone().fault(0, "half-open", target).heal(0).after(10_000_000);
+        check(forgot("c-0/proxy-0").close_by_peer(0, None), Pass, 1);
+        check(forgot("c-1/proxy-0").close_by_peer(0, None), Fail, 1);
+    }
+
+    #[test]
+    fn what_the_proxy_says_of_a_close_excuses_it_in_a_fault_only() {
+        let hosted = || tape().facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1)]);
+        // The client is given up while nothing of it is heard, and learns from the RST to its next ping.
+        let given_up = hosted().fault(0, "stall", "c-0/proxy-0").after(2_000_000).closed_by_proxy(0).heal(0);
+        check(given_up.after(5_000_000).close_by_peer(0, None), Pass, 1);
+        let kept = hosted().fault(0, "stall", "c-0/proxy-0").after(2_000_000).heal(0);
+        check(kept.clone().after(5_000_000).close_by_peer(0, None), Fail, 1);
+        check(kept.after(5_000_000).closed_by_proxy(0).close_by_peer(0, None), Fail, 1);
+        check(hosted().fault(0, "kill", "source-0").closed_by_proxy(0).close_by_peer(0, None), Fail, 1);
     }
 
     #[test]

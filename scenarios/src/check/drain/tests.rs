@@ -140,3 +140,65 @@ fn ticks_are_remembered_for_as_long_as_they_take_to_settle() {
     }
     check(tape.close_by_peer(0, Some(1012)), Fail, 1);
 }
+
+#[test]
+fn a_drain_ends_with_its_process() {
+    for kind in ["kill", "power-off", "restart"] {
+        let died =
+            tape().after(100_000).fault(1, kind, "proxy-0").close_by_peer(0, None).close_by_peer(1, None).heal(1);
+        let next = died.after(900_000).session(1).open(0, 1).after(6_000_000).send(0, 0, 0, 2);
+        check(next.clone(), Inconclusive, 0);
+        check(next.heal(0).close_by_peer(0, None), Inconclusive, 0);
+    }
+    // Nor is one told that does not run.
+    let dead = Tape::new("drain = {}").fault(1, "kill", "proxy-0").fault(0, "drain", "proxy-0").heal(1);
+    check(dead.after(900_000).open(0, 0).after(6_000_000).send(0, 0, 0, 2), Inconclusive, 0);
+    // What dies elsewhere ends no drain.
+    for target in ["proxy-1", "source-0"] {
+        let two = tape().facts(|facts| facts.proxies = 2).fault(1, "kill", target).heal(1);
+        check(two.after(6_200_000).send(0, 0, 0, 2), Fail, 0);
+    }
+}
+
+/// [`tape`] with its two clients on hosts of their own.
+fn hosted() -> Tape {
+    tape().facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1), ("c-1".to_owned(), 1..2)])
+}
+
+#[test]
+fn who_is_cut_off_does_not_see_that_it_was_sent_away() {
+    let gone = |tape: Tape| tape.after(1_000).close_by_peer(1, Some(1012));
+    let stalled = |target: &str| gone(hosted()).fault(1, "stall", target);
+    let late = |tape: Tape| tape.after(6_200_000).send(0, 0, 0, 2);
+    check(late(stalled("c-0/proxy-0").closed_by_proxy(0)), Pass, 1);
+    check(late(stalled("c-0/proxy-0").closed_by_proxy(0).heal(1)), Pass, 1);
+    // The proxy must have done it, another's link is no excuse, nor what hit it before it came; and in fair weather its word is not taken.
+    check(late(stalled("c-0/proxy-0")), Fail, 1);
+    check(late(stalled("c-1/proxy-0").closed_by_proxy(0)), Fail, 1);
+    check(late(gone(hosted()).closed_by_proxy(0)), Fail, 1);
+    let before = Tape::new("drain = {}").facts(|facts| facts.client_hosts = vec![("c-0".to_owned(), 0..1)]);
+    let before = before.fault(1, "stall", "c-0/proxy-0").heal(1).open(0, 0).fault(0, "drain", "proxy-0");
+    check(late(before.closed_by_proxy(0)), Fail, 0);
+}
+
+#[test]
+fn a_proxy_that_is_hit_itself_is_not_held_to_its_deadline() {
+    let hit = |kind: &str| tape().after(1_000).fault(1, kind, "proxy-0").after(2_000_000).heal(1).after(4_200_000);
+    check(hit("freeze").send(0, 0, 0, 2), Inconclusive, 0);
+    check(hit("reload").send(0, 0, 0, 2), Fail, 0);
+}
+
+#[test]
+fn who_was_admitted_in_time_may_learn_of_it_late_where_its_link_was_hit() {
+    let (local, id) = (super::super::testing::client_addr(2, 0), wire::id::ClientId(2));
+    let admit = |tape: Tape| tape.push(wire::event::Event::ProxyAdmit { proxy: wire::id::ProxyId(0), peer: local });
+    let open = |tape: Tape| {
+        let session = wire::id::SessionId(0);
+        tape.push(wire::event::Event::ClientOpen { client: id, session, target: 0, local, strong: false })
+    };
+    let hosted = || tape().facts(|facts| facts.client_hosts = vec![("c-2".to_owned(), 2..3)]);
+    let stalled = |tape: Tape| tape.fault(1, "stall", "c-2/proxy-0");
+    check(open(stalled(admit(hosted())).after(700_000)).close_by_peer(2, Some(1012)), Pass, 1);
+    check(open(admit(stalled(hosted()).after(700_000))).close_by_peer(2, Some(1012)), Fail, 1);
+    check(open(admit(hosted()).after(700_000)).close_by_peer(2, Some(1012)), Fail, 1);
+}
