@@ -140,6 +140,10 @@ impl Legs {
             }
         }
         self.handovers.retain(|it| it.from != key && it.to != key);
+        // Nobody delivers what it delivered: the next leg to this very source has not been told of it.
+        for owner in self.owners.values_mut().filter(|owner| **owner == Some(leg.source)) {
+            *owner = None;
+        }
         self.share_out(now);
         (leg.number, leg.reconcile.begin(std::iter::empty()).into_iter().chain(leg.reconcile.take_left()).collect())
     }
@@ -337,6 +341,30 @@ mod tests {
         assert_eq!((number, had.len()), (Some(2), belong));
         bench.pass(10 * MS);
         assert_eq!(bench.told[&a].len(), 40);
+    }
+
+    #[test]
+    fn where_all_legs_died_the_first_that_comes_back_is_told_all_again() {
+        let mut bench = Bench::new(0);
+        bench.legs.changed(bench.now, &Change { added: symbols(0..40), removed: Vec::new() });
+        let (a, b) = (bench.up(0, 2), bench.up(1, 2));
+        bench.pass(10 * MS);
+        bench.legs.settle(bench.now, |_, _| true);
+        bench.pass(3000 * MS);
+        assert_eq!(bench.told[&a].len() + bench.told[&b].len(), 40);
+        for key in [a, b] {
+            bench.legs.close(bench.now, key);
+        }
+        bench.told.clear();
+        let first = bench.up(0, 2);
+        bench.pass(10 * MS);
+        assert_eq!(bench.told[&first], symbols(0..40).into_iter().collect(), "its own as well as the other's");
+        let other = bench.up(1, 2);
+        bench.pass(10 * MS);
+        bench.legs.settle(bench.now, |_, _| true);
+        bench.pass(3000 * MS);
+        assert!(bench.told[&first].is_disjoint(&bench.told[&other]));
+        assert_eq!(bench.told[&first].len() + bench.told[&other].len(), 40);
     }
 
     #[test]
