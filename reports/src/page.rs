@@ -320,7 +320,7 @@ fn limits(report: &RunReport, log_cut: usize) -> Vec<String> {
     if report.verdict.verdict == Outcome::Fail && report.evidence.story.lanes.is_none() {
         cut.push("The run's events were not kept: there is no timeline and no witness.".to_owned());
     } else if report.verdict.verdict == Outcome::Fail && report.evidence.twin.is_none() {
-        let line = "Frames, and what passes with one fault less, take further runs: only the first runs of a scenario have them. Run this seed alone.";
+        let line = "Frames, and what passes with one fault less, take further runs: only the first runs of a scenario have them. `windtunnel replay CAPSULE --report` writes a page that has them.";
         cut.push(line.to_owned());
     }
     cut

@@ -53,6 +53,19 @@ pub struct Bounds {
     pub watchdog: Duration,
 }
 
+impl Default for Bounds {
+    /// A run on each core, no budget, five minutes for each run.
+    fn default() -> Self {
+        Self { threads: cores(), budget: None, watchdog: Duration::from_secs(300) }
+    }
+}
+
+/// Runs that this machine does at the same time.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// News from a campaign.
 #[derive(Debug)]
 pub enum News {

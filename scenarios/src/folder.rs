@@ -125,22 +125,11 @@ impl Folder {
         if run.verdict.order == 0 {
             self.measures.entry(run.verdict.scenario.clone()).or_default().merge(&measured);
         }
-        let report = RunReport {
-            verdict: run.verdict.clone(),
-            metrics: run.metrics,
-            about: job.scenario.about.trim().to_owned(),
-            scenario_toml: shown(job),
-            replay_command: replay_command.clone(),
-            evidence,
-            log: run.log,
-            said: run.said,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            profile: profile().to_owned(),
-            html: wanted.page,
-        };
+        let verdict = run.verdict.clone();
+        let (report, events) = report_of(&dir, job, run, evidence, wanted.page);
         folder::write_run(&dir, &report)?;
-        let closer = wanted.page && place.nth < CLOSER_RUNS && run.verdict.verdict == Outcome::Fail;
-        if let Some(events) = run.events.filter(|_| closer) {
+        let closer = wanted.page && place.nth < CLOSER_RUNS && verdict.verdict == Outcome::Fail;
+        if let Some(events) = events.filter(|_| closer) {
             self.failed.insert(place, Failed { dir, job: job.clone(), report, events });
             // By their places in the agenda: which run is done first is up to the machine.
             if self.failed.len() > CLOSER_MAX {
@@ -149,7 +138,7 @@ impl Folder {
         }
         let report = wanted.page.then(|| relative.join("report.html").display().to_string());
         let (nth, figures) = (place.nth, measured.steady());
-        self.runs.insert(place, RunSummary { verdict: run.verdict, report, replay_command, nth, figures });
+        self.runs.insert(place, RunSummary { verdict, report, replay_command, nth, figures });
         Ok(cut)
     }
 
@@ -179,6 +168,35 @@ impl Folder {
         measures::write(&self.path, self.measures.iter().map(|(name, measures)| (name.as_str(), measures)))?;
         Ok(runs)
     }
+}
+
+/// What a run's page is made of, and the events that are left.
+fn report_of(dir: &Path, job: &Job, run: Run, evidence: Evidence, html: bool) -> (RunReport, Option<Vec<Timed>>) {
+    let report = RunReport {
+        verdict: run.verdict,
+        metrics: run.metrics,
+        about: job.scenario.about.trim().to_owned(),
+        scenario_toml: shown(job),
+        replay_command: replay_command(dir),
+        evidence,
+        log: run.log,
+        said: run.said,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: profile().to_owned(),
+        html,
+    };
+    (report, run.events)
+}
+
+/// Writes a run's page into `dir`, with a closer look where it fails: the capsule and its events stay as they are.
+pub(crate) fn write_page(dir: &Path, job: &Job, run: Run) -> Result<PathBuf, WriteError> {
+    let evidence = evidence::of(job, &run);
+    let (mut report, events) = report_of(dir, job, run, evidence, true);
+    if report.verdict.verdict == Outcome::Fail {
+        evidence::closer(job, &report.verdict, events.as_deref().unwrap_or_default(), &mut report.evidence);
+    }
+    folder::write_run(dir, &report)?;
+    Ok(dir.join("report.html"))
 }
 
 /// The scenario as it was run: where costs were set over its own, a remark says so.

@@ -130,6 +130,9 @@ enum Command {
     Replay {
         /// A capsule.json from a run folder
         capsule: PathBuf,
+        /// Write its report beside it, with the closer look that only the first failing runs of a campaign have; also of a run that passed
+        #[arg(long, conflicts_with_all = ["stop_at", "debugger"])]
+        report: bool,
         #[command(flatten)]
         captures: CaptureArgs,
     },
@@ -579,7 +582,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Explore(args) => explore::explore(&args),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
-        Command::Replay { capsule, captures } => replay::replay(&capsule, &captures),
+        Command::Replay { capsule, report, captures } => replay::replay(&capsule, &captures, report),
         Command::Pin(args) => pin::pin(&args),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
@@ -608,6 +611,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Ends the process because a run hangs: its thread cannot be ended. `advice` is what more there is to say, and may be empty.
+fn hang(what: &str, advice: &str) -> ! {
+    let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
+    say(&format!("windtunnel: {what} hangs on the wall: a bug in the harness{advice}"));
+    std::process::exit(i32::from(exit::HARNESS))
 }
 
 /// Prints to standard output; a closed pipe ends quietly.

@@ -47,7 +47,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            jobs: crate::campaign::cores(),
             time: Some(Duration::from_secs(30)),
             runs: 5_000,
             watchdog: Duration::from_secs(300),

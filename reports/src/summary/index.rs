@@ -12,6 +12,7 @@ use crate::figure;
 use crate::page::Badge;
 use crate::record::Outcome;
 
+mod bank;
 mod baseline;
 mod broken;
 mod matrix;
@@ -40,6 +41,7 @@ struct Index<'a> {
     spread: spread::Spreads<'a>,
     states: reached::States<'a>,
     baseline: Option<baseline::Baseline<'a>>,
+    bank: bank::Bank<'a>,
 }
 
 /// Scenarios with too few runs that are named.
@@ -73,6 +75,7 @@ pub(super) fn page(runs: &[RunSummary], meta: &SummaryMeta) -> Result<String, as
         spread: spread::Spreads::of(&groups),
         states: reached::States::of(runs),
         baseline: meta.gate.as_ref().map(baseline::Baseline::of),
+        bank: bank::Bank::of(&meta.regressions),
         counts,
         meta,
     }

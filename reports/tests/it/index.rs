@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use reports::record::{Invariant, Outcome, Reached, SCHEMA, Verdict, Violation};
+use reports::summary::regressions::Replayed;
 use reports::summary::{self, MarkMissed, MarkReached, Marks, RunSummary, SummaryMeta};
 
 /// A run that passed, with two invariants and one state.
@@ -233,6 +234,31 @@ fn ten_thousand_runs_are_a_page_of_bounded_size_that_says_what_it_leaves_out() {
         // The first thing that is read is what broke.
         assert!(page.contains("1429 failed") && page.contains("<article"), "{scenarios}");
     }
+}
+
+#[test]
+fn what_was_found_before_has_its_own_table_and_what_is_amiss_stands_on_top() {
+    let replayed = |name: &str, verdict| Replayed {
+        name: name.to_owned(),
+        expect: "holds".to_owned(),
+        verdict,
+        message: format!("{name} in words"),
+        replay: format!("cargo windtunnel run {name} --seed 1"),
+    };
+    let of = |regressions| page(&[run("good", 1)], &SummaryMeta { regressions, ..SummaryMeta::default() });
+    assert!(!of(Vec::new()).contains("id=\"bank\""));
+    let good = of(vec![replayed("b-kept", Outcome::Pass), replayed("a-kept", Outcome::Pass)]);
+    let rows = between(&good, "id=\"bank\"", "</table>");
+    assert!(
+        rows.find("a-kept in words") < rows.find("b-kept in words") && !rows.contains("cargo windtunnel"),
+        "{rows}"
+    );
+    assert!(!good.contains("href=\"#bank\">regressions"));
+    let bad = of(vec![replayed("a-kept", Outcome::Pass), replayed("b-kept", Outcome::Fail)]);
+    let rows = between(&bad, "id=\"bank\"", "</table>");
+    assert!(rows.find("b-kept in words") < rows.find("a-kept in words"), "{rows}");
+    assert!(rows.contains("<code>cargo windtunnel run b-kept --seed 1</code>"), "{rows}");
+    assert!(bad.contains("<p class=\"headline fail\"><a href=\"#bank\">regressions: 2 replayed"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `keep`: a failure into the bank; and the bank run again beside the whole catalogue.
 
+use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -9,7 +9,8 @@ use clap::Parser;
 use reports::record::Outcome;
 use reports::summary::regressions::Replayed;
 
-use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, print, replay};
+use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, hang, print, replay};
+use crate::campaign::{self, Bounds, Step};
 use crate::regressions::{self, ENTRIES_MAX, Expect, Keep, KeepError, Kept, Regression};
 
 pub(super) fn keep(args: &KeepArgs) -> Result<u8, Failure> {
@@ -108,25 +109,22 @@ fn today() -> String {
 }
 
 /// Runs the whole bank again, a few entries at once.
-pub(super) fn replay_all(jobs: Option<usize>) -> Result<Vec<Replayed>, Failure> {
-    let threads = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+pub(super) fn replay_all(bounds: Bounds) -> Result<Vec<Replayed>, Failure> {
     let all = regressions::all();
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Result<Replayed, Failure>>>> = Mutex::new(all.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, all.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::SeqCst);
-                    let Some(entry) = all.get(index) else { return };
-                    let result = again(entry);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[index] = Some(result);
-                }
-            });
-        }
-    });
-    let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.into_iter().flatten().collect()
+    let mut done = BTreeMap::new();
+    campaign::sweep(
+        bounds,
+        |_| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < all.len()),
+        |index| again(&all[index]),
+        |step| match step {
+            Step::Done(index, result) => {
+                done.insert(index, *result);
+            }
+            Step::Hangs(index) => hang(&format!("the regression {}", all[index].name), ""),
+        },
+    );
+    done.into_values().collect()
 }
 
 fn again(entry: &regressions::Entry) -> Result<Replayed, Failure> {

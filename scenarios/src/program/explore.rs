@@ -14,7 +14,7 @@ use self::progress::Progress;
 use self::words::{Saved, Small};
 use super::run::{command, graver};
 use super::select::{self, Seeds};
-use super::{ExploreArgs, Failure, exit, print, say};
+use super::{ExploreArgs, Failure, exit, hang, print, say};
 use crate::agenda::{Place, SEEDS_MAX};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::engine::{self, EngineError, Options, Run};
@@ -60,7 +60,7 @@ pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
     if args.print {
         return shown(&asked);
     }
-    let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args.jobs.unwrap_or_else(campaign::cores);
     let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
     if args.prove {
         return prove::prove(args.seeds.unwrap_or(PROVEN), bounds);
@@ -192,12 +192,10 @@ fn explored(asked: &Asked, bounds: Bounds, progress: &Progress) -> (Found, Durat
                     trouble = Some(graver(trouble.take(), Failure::harness(error.to_string())));
                 }
             },
-            Step::Hangs(seed) => {
-                say(&format!(
-                    "windtunnel: the world of seed {seed} hangs on the wall: a bug in the harness; see it with `windtunnel explore --seed {seed} --print`"
-                ));
-                std::process::exit(i32::from(exit::HARNESS))
-            }
+            Step::Hangs(seed) => hang(
+                &format!("the world of seed {seed}"),
+                &format!("see it with `windtunnel explore --seed {seed} --print`"),
+            ),
         },
     );
     (found, began.elapsed(), trouble)
@@ -244,7 +242,7 @@ fn save(
 fn small(job: &Job, fingerprint: &Fingerprint, bounds: shrink::Bounds, dir: &Path) -> Result<Option<Small>, Failure> {
     let shrunk = shrink::shrink(&job.scenario, job.seed, job.options, fingerprint, bounds, &mut |news| {
         if let shrink::News::Hangs(what) = news {
-            super::shrink::hang(&format!("the world of seed {}", job.seed), what)
+            hang(&format!("the world of seed {} with {what}", job.seed), "")
         }
     });
     match shrunk {

@@ -1,13 +1,12 @@
 //! `mutants`: the planted bugs, and the proof that each is caught.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use reports::record::Verdict;
 
 use super::select::{self, Seeds};
-use super::{Failure, MutantsArgs, exit, print, say};
+use super::{Failure, MutantsArgs, exit, hang, print, say};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::mutants::proof::{self, Proof};
 use crate::mutants::{self, Mutant};
@@ -69,8 +68,7 @@ fn prove(args: &MutantsArgs) -> Result<u8, Failure> {
     }
     let mut verdicts: Vec<Option<Verdict>> = vec![None; jobs.len()];
     let mut trouble = None;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    campaign::run(&jobs, Bounds { threads, budget: None, watchdog: Duration::from_secs(300) }, |news| match news {
+    campaign::run(&jobs, Bounds::default(), |news| match news {
         News::Done(done) => {
             bar.set_message(jobs[done.index].options.mutant.map_or("", |mutant| mutant.name));
             bar.inc(1);
@@ -84,11 +82,7 @@ fn prove(args: &MutantsArgs) -> Result<u8, Failure> {
         News::Hangs(index) => {
             let Job { scenario, seed, options, .. } = &jobs[index];
             let name = options.mutant.map_or("", |mutant| mutant.name);
-            say(&format!(
-                "windtunnel: {} seed {seed} with {name} hangs on the wall: a bug in the harness",
-                scenario.name
-            ));
-            std::process::exit(i32::from(exit::HARNESS))
+            hang(&format!("{} seed {seed} with {name}", scenario.name), "")
         }
     });
     bar.finish_and_clear();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,8 +12,8 @@ use reports::story::Names;
 use serde::Serialize;
 use wire::event::Timed;
 
-use super::{CaptureArgs, Failure, exit, print, replay, say};
-use crate::campaign::{self, Job};
+use super::{CaptureArgs, Failure, exit, hang, print, replay, say};
+use crate::campaign::{self, Bounds, Job, Step};
 use crate::engine::{self, EngineError, Look, Options};
 use crate::fingerprint::Fingerprint;
 use crate::model::Engine;
@@ -41,6 +40,9 @@ pub(super) struct PinArgs {
     /// Runs at the same time; default: one for each core
     #[arg(long)]
     jobs: Option<usize>,
+    /// A run that takes longer than this on the wall is a bug in the harness
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
+    watchdog: Duration,
     /// Where pin.json and pin.svg go; default: beside the capsule
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -87,7 +89,9 @@ pub(super) fn pin(args: &PinArgs) -> Result<u8, Failure> {
     let seen_us = of.and_then(|of| of.violations.iter().map(|one| one.at_us).min()).unwrap_or(end_us).min(end_us);
     // What happens at an instant is not yet in the beginning that ends there.
     let last_us = (seen_us + 1).min(end_us);
-    let mut runs = Runs::new(&job, &fingerprint, args.jobs);
+    let threads = args.jobs.unwrap_or_else(campaign::cores);
+    let bounds = Bounds { threads, budget: None, watchdog: args.watchdog };
+    let mut runs = Runs::new(&job, &fingerprint, bounds);
     let effort =
         Effort { runs: args.runs, grid: args.grid, rounds: ROUNDS, resolution_us: args.resolution.as_micros() };
     let pinned = pin::pin(&mut runs, last_us, effort).map_err(|error| Failure::engine(&error))?;
@@ -159,18 +163,13 @@ struct Runs<'a> {
     plan: Plan,
     options: Options,
     fingerprint: &'a Fingerprint,
-    threads: usize,
+    bounds: Bounds,
 }
 
 impl<'a> Runs<'a> {
-    fn new(job: &Job, fingerprint: &'a Fingerprint, threads: Option<usize>) -> Self {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            plan: Plan::new(&job.scenario, job.seed),
-            options: Options { keep_events: false, ..job.options },
-            fingerprint,
-            threads: threads.unwrap_or_else(cores).max(1),
-        }
+    fn new(job: &Job, fingerprint: &'a Fingerprint, bounds: Bounds) -> Self {
+        let options = Options { keep_events: false, ..job.options };
+        Self { plan: Plan::new(&job.scenario, job.seed), options, fingerprint, bounds }
     }
 
     fn one(&self, at_us: u64, seed: u64) -> Result<bool, EngineError> {
@@ -184,30 +183,28 @@ impl Probe for Runs<'_> {
     type Error = EngineError;
 
     fn fails(&mut self, at_us: u64, runs: u32) -> Result<u32, EngineError> {
-        let (next, failed, trouble) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::new(None));
-        let worker = || {
+        let next = AtomicU32::new(0);
+        let (mut failed, mut trouble) = (0, None);
+        campaign::sweep(
+            self.bounds,
             // Seeds from 1, the same at each time: what differs between two times is the time.
-            for seed in std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|nth| *nth < runs) {
-                match self.one(at_us, u64::from(seed) + 1) {
-                    Ok(fails) => {
-                        failed.fetch_add(u32::from(fails), Ordering::Relaxed);
-                    }
+            |_| Some(next.fetch_add(1, Ordering::Relaxed) + 1).filter(|seed| *seed <= runs),
+            |seed| self.one(at_us, u64::from(seed)),
+            |step| match step {
+                Step::Done(_, result) => match *result {
+                    Ok(fails) => failed += u32::from(fails),
                     Err(error) => {
-                        trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                        return;
+                        trouble.get_or_insert(error);
                     }
+                },
+                Step::Hangs(seed) => {
+                    hang(&format!("the run that is drawn anew from {at_us} us on with seed {seed}"), "")
                 }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads {
-                scope.spawn(worker);
-            }
-        });
-        if let Some(error) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            },
+        );
+        if let Some(error) = trouble {
             return Err(error);
         }
-        let failed = failed.into_inner();
         say(&format!("up to {:.6} s: {failed} of {runs} fail", at_us as f64 / 1e6));
         Ok(failed)
     }

@@ -52,7 +52,7 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
 }
 
 /// Runs a capsule again and says whether it is the same run.
-pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure> {
+pub(super) fn replay(path: &Path, captures: &CaptureArgs, page: bool) -> Result<u8, Failure> {
     let (capsule, job) = job(path, captures)?;
     if captures.closely(true, job.options.engine)? {
         if let (false, Some(at)) = (captures.debugger, captures.stop_at) {
@@ -94,8 +94,15 @@ pub(super) fn replay(path: &Path, captures: &CaptureArgs) -> Result<u8, Failure>
             text.push_str(&format!("    at {:.6} s: {}\n", first.at_us as f64 / 1e6, first.message));
         }
     }
+    let verdict = run.verdict.verdict;
+    if page && same {
+        let page = crate::folder::write_page(dir, &job, run).map_err(failed)?;
+        text.push_str(&format!("report: {}\n", page.display()));
+    } else if page {
+        text.push_str("no report is written: it would be another run's\n");
+    }
     print(&text)?;
-    Ok(match (same, run.verdict.verdict) {
+    Ok(match (same, verdict) {
         (false, _) if capsule.is_of_this_program() => exit::HARNESS,
         (false, _) => exit::INCONCLUSIVE,
         (true, Outcome::Fail) => exit::BROKEN,

@@ -91,9 +91,13 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         say(DEBUGGED);
     }
     let began = Instant::now();
+    let threads = args.jobs.unwrap_or_else(campaign::cores);
+    // Whoever steps through a run takes his time.
+    let watchdog = if args.captures.debugger { Duration::MAX } else { args.watchdog };
+    let bounds = Bounds { threads, budget: None, watchdog };
     // What was found once is looked at first.
     let banked = whole && engine == Engine::Sim && mutant.is_none() && !args.no_regressions;
-    let regressions = if banked { super::bank::replay_all(args.jobs)? } else { Vec::new() };
+    let regressions = if banked { super::bank::replay_all(bounds)? } else { Vec::new() };
     let heard = whole.then(|| canary::watched(engine, args.watchdog));
     let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
     let progress = progress(&args, total);
@@ -118,19 +122,15 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         }
     };
     if hangs {
-        hang("the canary", &mut folder, &meta(), None);
+        end("the canary", &mut folder, &meta(), None);
     }
     let mut trouble: Option<Failure> = None;
-    let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    // Whoever steps through a run takes his time.
-    let watchdog = if args.captures.debugger { Duration::MAX } else { args.watchdog };
-    let bounds = Bounds { threads, budget: None, watchdog };
     campaign::spread(&agenda, bounds, job, |step| {
         let (place, result) = match step {
             Step::Done(place, result) => (place, result),
             Step::Hangs(place) => {
                 let what = format!("{} seed {}", chosen[place.scenario].scenario.name, place.seed);
-                hang(&what, &mut folder, &meta(), trouble.take())
+                end(&what, &mut folder, &meta(), trouble.take())
             }
         };
         let job = job(place);
@@ -380,7 +380,7 @@ pub(super) fn command() -> String {
 }
 
 /// Ends the process because something hangs; what is done so far is written.
-fn hang(what: &str, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option<Failure>) -> ! {
+fn end(what: &str, folder: &mut Folder, meta: &SummaryMeta, mut trouble: Option<Failure>) -> ! {
     if let Err(error) = folder.finish(meta) {
         say(&format!("windtunnel: failed to {error}"));
         trouble = Some(graver(trouble, Failure::io(String::new())));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Failure, ShrinkArgs, bank, exit, print, replay, say};
+use super::{Failure, ShrinkArgs, bank, exit, hang, print, replay, say};
 use crate::agenda::Place;
 use crate::campaign::{self, Job};
 use crate::fingerprint::Fingerprint;
@@ -41,7 +41,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     };
     let shrunk = shrink::shrink(&job.scenario, job.seed, job.options, &fingerprint, bounds, &mut |news| match news {
         News::Tried(step, tried) => progress.tried(step, tried),
-        News::Hangs(what) => hang(&name, what),
+        News::Hangs(what) => hang(&format!("{name} with {what}"), ""),
     });
     progress.finish();
     let shrunk = match shrunk {
@@ -227,12 +227,6 @@ fn capsule_command(capsule: &Path) -> String {
         _ => format!("cargo windtunnel replay {}", capsule.display()),
     }
 }
-
-pub(super) fn hang(name: &str, what: &str) -> ! {
-    say(&format!("windtunnel: {name} hangs on the wall with {what}: a bug in the harness"));
-    std::process::exit(i32::from(exit::HARNESS))
-}
-
 /// What a person sees meanwhile: a line that changes on a terminal, plain lines of what was taken otherwise.
 enum Progress {
     Bar(ProgressBar),

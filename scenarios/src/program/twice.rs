@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::difference::{self, Difference};
-use super::{Failure, TwiceArgs, exit, print, say, select};
+use super::{Failure, TwiceArgs, exit, hang, print, say, select};
 use crate::campaign::{self, Bounds, Job, News};
 use crate::engine::{self, Look, Options, Segments};
 use crate::model::Engine;
@@ -47,7 +46,7 @@ pub(super) fn twice(args: TwiceArgs) -> Result<u8, Failure> {
             Ok(run) => here[done.index] = Some((run.verdict.trace_hash, run.verdict.events)),
             Err(error) => failed = Some(error.to_string()),
         },
-        News::Hangs(index) => hang(&jobs[index]),
+        News::Hangs(index) => hangs(&jobs[index]),
     });
     if let Some(error) = failed {
         return Err(Failure::harness(error));
@@ -104,18 +103,17 @@ fn busy(threads: usize) -> Result<(), Failure> {
     campaign::run(&jobs, bounds(threads), |news| match news {
         // These runs are too short to pass; only a harness that fails matters.
         News::Done(done) => failed = failed.take().or(done.result.err().map(|error| error.to_string())),
-        News::Hangs(index) => hang(&jobs[index]),
+        News::Hangs(index) => hangs(&jobs[index]),
     });
     failed.map_or(Ok(()), |error| Err(Failure::harness(error)))
 }
 
 fn bounds(threads: usize) -> Bounds {
-    Bounds { threads, budget: None, watchdog: Duration::from_secs(300) }
+    Bounds { threads, ..Bounds::default() }
 }
 
-fn hang(job: &Job) -> ! {
-    say(&format!("windtunnel: {} seed {} hangs on the wall: a bug in the harness", job.scenario.name, job.seed));
-    std::process::exit(i32::from(exit::HARNESS))
+fn hangs(job: &Job) -> ! {
+    hang(&format!("{} seed {}", job.scenario.name, job.seed), "")
 }
 
 /// The hash of one run in a process of its own.

@@ -41,7 +41,11 @@ pub fn judge(kept: &Kept, plain: &Verdict, planted: Option<&Verdict>) -> Judged 
                     format!("no longer reproduces what it was about: the planted bug {bug} is not seen"),
                 )
             }
-            (None, _) => (Outcome::Pass, "holds".to_owned()),
+            (None, Some(_)) => {
+                let bug = kept.regression.mutant.as_deref().unwrap_or_default();
+                (Outcome::Pass, format!("holds; with {bug} planted it fails as it did"))
+            }
+            (None, None) => (Outcome::Pass, "holds".to_owned()),
         },
     };
     Judged { outcome, message }

@@ -7,7 +7,7 @@ use scenarios::explore::{Ground, World, world};
 use scenarios::model::{Engine, Scenario};
 use scenarios::mutants::{self, Mutant};
 use scenarios::plan::Plan;
-use scenarios::{catalogue, parse};
+use scenarios::{catalogue, parse, regressions};
 
 fn run(world: &World, mutant: Option<&'static Mutant>) -> Run {
     let options = Options { engine: Engine::Sim, mutant, order: world.order, keep_events: false };
@@ -45,6 +45,15 @@ fn each_planted_bug_is_found_in_the_world_that_the_page_names_and_the_world_is_g
         );
         assert_eq!(broken(&run(&world, None)), [""; 0], "seed {seed}");
     }
+}
+
+#[test]
+fn each_planted_bug_is_kept_in_the_bank_as_the_smallest_world_that_showed_it() {
+    let kept: Vec<Option<String>> =
+        regressions::all().iter().map(|entry| entry.kept().expect("a test reads them").regression.mutant).collect();
+    let missing: Vec<_> =
+        PLANTED.iter().filter(|&&name| !kept.iter().any(|kept| kept.as_deref() == Some(name))).collect();
+    assert!(missing.is_empty(), "not in scenarios/regressions: {missing:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::explore::Ground;
 use crate::explore::proof::{self, PLANTED, Row};
 use crate::mutants;
 use crate::program::run::graver;
-use crate::program::{Failure, exit, print, say};
+use crate::program::{Failure, exit, hang, print, say};
 
 /// Runs the worlds of these seeds with each of the bugs planted, and prints the table; one that is missed fails.
 pub(super) fn prove(seeds: Seeds, bounds: Bounds) -> Result<u8, Failure> {
@@ -35,10 +35,7 @@ pub(super) fn prove(seeds: Seeds, bounds: Bounds) -> Result<u8, Failure> {
                     }
                     Err(error) => trouble = Some(graver(trouble.take(), Failure::harness(error.to_string()))),
                 },
-                Step::Hangs(seed) => {
-                    say(&format!("windtunnel: {name}: the world of seed {seed} hangs on the wall"));
-                    std::process::exit(i32::from(exit::HARNESS))
-                }
+                Step::Hangs(seed) => hang(&format!("the world of seed {seed} with {name}"), ""),
             },
         );
         let row = Row { mutant, worlds };

@@ -41,7 +41,7 @@ fn a_planted_failure_is_kept_as_a_scenario_with_what_is_known_of_it() {
     assert_eq!(kept.regression.why.as_deref(), Some("The \"same\" tick, twice."));
     assert_eq!(kept.regression.fingerprint.invariant(), "no-duplicates");
     let (judged, _) = kept.replay().expect("the harness holds");
-    assert_eq!(judged.message, "holds");
+    assert_eq!(judged.message, "holds; with repeats-a-message planted it fails as it did");
     place.windtunnel(&["run", "bank/twice-told.toml", "--seed", "1", "--out", "again", "--reports", "none"]).exits(0);
 }
 

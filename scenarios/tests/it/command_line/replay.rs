@@ -47,6 +47,29 @@ fn a_passed_run_replays_with_exit_0() {
 }
 
 #[test]
+fn a_report_is_written_afterwards_and_never_of_another_run() {
+    let place = Place::with_small();
+    let page = "out/small/1/report.html";
+    place.windtunnel(&["run", "small.toml", "--seed", "1", "--out", "out", "--reports", "none"]).exits(0);
+    assert!(!place.path().join(page).exists());
+    let capsule = place.read(CAPSULE);
+    place.windtunnel(&["replay", CAPSULE, "--report"]).exits(0).outputs(&format!("report: {page}"));
+    assert!(place.read(page).contains("small"));
+    assert_eq!(place.read(CAPSULE), capsule);
+
+    std::fs::remove_file(place.path().join(page)).expect("it was there");
+    promise_another_hash(&place);
+    place.windtunnel(&["replay", CAPSULE, "--report"]).exits(70).outputs("no report is written: it would be another");
+    assert!(!place.path().join(page).exists());
+
+    // With the closer look that only the first failing runs of a campaign have.
+    let args = ["run", "small.toml", "--seed", "2", "--mutant", "skips-silently", "--out", "bad", "--reports", "none"];
+    place.windtunnel(&args).exits(1);
+    place.windtunnel(&["replay", "bad/small/2/capsule.json", "--report"]).exits(1).outputs("report: bad/small/2");
+    assert!(place.read("bad/small/2/report.html").contains("id=\"frames\""));
+}
+
+#[test]
 fn a_run_in_another_order_has_its_own_folder_and_replays() {
     let place = Place::with_small();
     let args = ["run", "small.toml", "--seed", "1", "--orders", "0..2", "--out", "out"];
