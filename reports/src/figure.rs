@@ -11,6 +11,42 @@ pub(crate) fn latency(us: u64) -> String {
     }
 }
 
+/// A checker's words with their times as people read them, to the microsecond: `1501234 us` is `1.501234 s`, `8000 us` is `8 ms`. The record keeps them as they
+/// are, for programs.
+#[must_use]
+pub fn times(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(" us") {
+        let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (words, number) = before.split_at(before.len() - digits);
+        let ends = after.chars().next().is_none_or(|next| !next.is_alphanumeric());
+        // `0.5 us` is no whole number of them.
+        let whole = number.parse().ok().filter(|_| ends && !words.ends_with(['.', ',']));
+        shown.push_str(words);
+        match whole {
+            Some(us) => shown.push_str(&exact(us)),
+            None => shown.extend([number, " us"]),
+        }
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// A time without a loss: `999 µs`, `1.5 ms`, `2.000001 s`.
+fn exact(us: u64) -> String {
+    let (scale, digits, unit) = match us {
+        0..1_000 => return format!("{us} µs"),
+        1_000..1_000_000 => (1_000, 3, "ms"),
+        _ => (1_000_000, 6, "s"),
+    };
+    let part = format!("{:0digits$}", us % scale);
+    let part = part.trim_end_matches('0');
+    let point = if part.is_empty() { "" } else { "." };
+    format!("{}{point}{part} {unit}", us / scale)
+}
+
 /// A latency that may not have been measured.
 pub(crate) fn latency_or_dash(us: Option<u64>) -> String {
     us.map_or_else(|| "–".to_owned(), latency)
@@ -113,6 +149,21 @@ mod tests {
         assert_eq!(
             [speed(60.0, 0.05), speed(6.0, 2.0), speed(6.0, 0.0)],
             ["× 1,200".to_owned(), "× 3.0".to_owned(), "–".to_owned()]
+        );
+        assert_eq!(
+            [
+                "closed 1501234 us after its source left, bound 8000000 us",
+                "p99 2500 us; 999 us, 0 us, 12.5 us",
+                "3 users, 5 used: 7 us",
+                "no time",
+            ]
+            .map(times),
+            [
+                "closed 1.501234 s after its source left, bound 8 s",
+                "p99 2.5 ms; 999 µs, 0 µs, 12.5 us",
+                "3 users, 5 used: 7 µs",
+                "no time",
+            ]
         );
         assert_eq!([cut("äöü", 3), cut("äöüß", 3)], ["äöü", "äö…"]);
     }

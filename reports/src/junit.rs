@@ -222,7 +222,7 @@ fn case(title: &str, name: &str, status: TestCaseStatus) -> TestCase {
 
 fn non_success(kind: NonSuccessKind, ty: &str, message: &str, description: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(ty).set_message(message).set_description(description);
+    status.set_type(ty).set_message(figure::times(message)).set_description(figure::times(description));
     status
 }
 

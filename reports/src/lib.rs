@@ -37,4 +37,4 @@ pub mod summary;
 pub mod text;
 pub mod tiers;
 
-mod figure;
+pub mod figure;

@@ -117,7 +117,7 @@ struct Row<'a> {
     name: &'a str,
     badge: Badge,
     checked: String,
-    summary: &'a str,
+    summary: String,
     broken: String,
     anchor: bool,
 }
@@ -128,7 +128,7 @@ impl<'a> Row<'a> {
             name: &invariant.name,
             badge: Badge::of(invariant.verdict),
             checked: figure::count(invariant.checked),
-            summary: &invariant.summary,
+            summary: figure::times(&invariant.summary),
             broken: figure::count(invariant.broken),
             anchor: !invariant.violations.is_empty(),
         }
@@ -159,7 +159,7 @@ fn headline(report: &RunReport) -> String {
                     verdict.invariants.len(),
                     invariant.name,
                     figure::instant(at_us),
-                    violation.message
+                    figure::times(&violation.message)
                 ),
                 None => format!("{} of {} invariants broken.", broken.len(), verdict.invariants.len()),
             }

@@ -21,7 +21,8 @@ pub fn table(runs: &[RunSummary], meta: &SummaryMeta, colors: bool) -> String {
         text.push('\n');
         if let Some((run, worst)) = group.worst() {
             let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
-            let why = format!("seed {}, {}{at}: {}", run.verdict.label(), worst.invariant, worst.message);
+            let why =
+                format!("seed {}, {}{at}: {}", run.verdict.label(), worst.invariant, figure::times(&worst.message));
             for line in figure::wrapped(&clean(&why), COLUMNS - 4, 6) {
                 text.push_str(&format!("    {line}\n"));
             }

@@ -16,7 +16,7 @@ pub(super) struct Breach<'a> {
     /// What the scenario asks for.
     pub(super) bound: Option<&'a str>,
     /// What was measured over the whole run.
-    pub(super) summary: &'a str,
+    pub(super) summary: String,
     pub(super) first: Option<Shown<'a>>,
     pub(super) later: Vec<Shown<'a>>,
     /// The messages around the first.
@@ -25,7 +25,7 @@ pub(super) struct Breach<'a> {
 
 pub(super) struct Shown<'a> {
     pub(super) at: String,
-    pub(super) message: &'a str,
+    pub(super) message: String,
     pub(super) lines: Vec<(bool, &'a Line)>,
     pub(super) numbers: String,
 }
@@ -54,7 +54,7 @@ fn breach<'a>(report: &'a RunReport, invariant: &'a Invariant) -> Breach<'a> {
         unshown: if unshown == 0 { String::new() } else { figure::count(unshown) },
         about: meaning.map_or("", |meaning| meaning.about.as_str()),
         bound: meaning.and_then(|meaning| meaning.bound.as_deref()),
-        summary: &invariant.summary,
+        summary: figure::times(&invariant.summary),
         first: shown.pop(),
         later,
         diagram: moment.filter(|moment| !moment.sequence.rows.is_empty()).map(Diagram::new),
@@ -68,7 +68,7 @@ fn shown<'a>(report: &'a RunReport, invariant: &Invariant, place: usize, violati
     let numbers: Vec<String> = violation.events.iter().map(u64::to_string).collect();
     Shown {
         at: figure::instant(violation.at_us),
-        message: &violation.message,
+        message: figure::times(&violation.message),
         lines: lines.iter().map(|line| (violation.events.contains(&line.event), line)).collect(),
         numbers: numbers.join(", "),
     }

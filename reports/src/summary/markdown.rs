@@ -104,7 +104,12 @@ pub(super) fn summary(runs: &[RunSummary], meta: &SummaryMeta) -> String {
 
 fn row(group: &Group<'_>) -> String {
     let worst = group.worst().map_or_else(String::new, |(run, worst)| {
-        format!("{} (seed {}): {}", worst.invariant, run.verdict.label(), figure::cut(&worst.message, 200))
+        format!(
+            "{} (seed {}): {}",
+            worst.invariant,
+            run.verdict.label(),
+            figure::cut(&figure::times(&worst.message), 200)
+        )
     });
     format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
@@ -122,7 +127,7 @@ fn failure(text: &mut String, run: &RunSummary, worst: &Worst) {
     let verdict = &run.verdict;
     text.push_str(&format!("\n### {}, seed {}\n\n", escaped(&figure::cut(&verdict.scenario, 200)), verdict.label()));
     let at = worst.at_us.map_or_else(String::new, |at_us| format!(" at {}", figure::instant(at_us)));
-    let message = figure::cut(&worst.message, 1000);
+    let message = figure::cut(&figure::times(&worst.message), 1000);
     text.push_str(&format!("**{}**{at}: {}\n\n", escaped(&worst.invariant), escaped(&message)));
     text.push_str("Run it again:\n");
     block(text, &run.replay_command, usize::MAX);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use reports::annotations::{Annotation, Level};
+use reports::figure;
 use reports::gate::{Change, Gate, number};
 use reports::record::{Invariant, Outcome};
 use reports::summary::RunSummary;
@@ -84,7 +85,7 @@ fn annotations(runs: &[RunSummary], gate: Option<&Gate>, files: &Files) -> Vec<A
             let level = if invariant.verdict == Outcome::Fail { Level::Error } else { Level::Warning };
             let first = invariant.violations.first();
             let at = first.map_or_else(String::new, |first| format!(" at {:.6} s", first.at_us as f64 / 1e6));
-            let what = first.map_or(&invariant.summary, |first| &first.message);
+            let what = figure::times(first.map_or(&invariant.summary, |first| &first.message));
             let others = match found.len() - 1 {
                 0 => String::new(),
                 more => format!("\nand {more} more runs"),

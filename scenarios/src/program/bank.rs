@@ -1,6 +1,7 @@
 //! `keep`: a failure into the bank; and the bank run again beside the whole catalogue.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
@@ -9,9 +10,9 @@ use clap::Parser;
 use reports::record::Outcome;
 use reports::summary::regressions::Replayed;
 
-use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, hang, print, replay};
+use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, print, replay};
 use crate::campaign::{self, Bounds, Step};
-use crate::regressions::{self, ENTRIES_MAX, Expect, Keep, KeepError, Kept, Regression};
+use crate::regressions::{self, ENTRIES_MAX, Entry, Expect, Judged, Keep, KeepError, Kept, Regression};
 
 pub(super) fn keep(args: &KeepArgs) -> Result<u8, Failure> {
     let KeepArgs { name, bank, .. } = args;
@@ -108,11 +109,15 @@ fn today() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string().chars().take("2026-01-31".len()).collect()
 }
 
-/// Runs the whole bank again, a few entries at once.
-pub(super) fn replay_all(bounds: Bounds) -> Result<Vec<Replayed>, Failure> {
+/// Runs the whole bank again, a few entries at once. Where one hangs, `hangs` is told its name and what all those came to that were begun, it among them, and
+/// ends the process.
+pub(super) fn replay_all(
+    bounds: Bounds,
+    hangs: impl FnOnce(&str, Vec<Replayed>) -> Infallible,
+) -> Result<Vec<Replayed>, Failure> {
     let all = regressions::all();
     let next = AtomicUsize::new(0);
-    let mut done = BTreeMap::new();
+    let (mut done, mut hangs) = (BTreeMap::new(), Some(hangs));
     campaign::sweep(
         bounds,
         |_| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < all.len()),
@@ -121,13 +126,24 @@ pub(super) fn replay_all(bounds: Bounds) -> Result<Vec<Replayed>, Failure> {
             Step::Done(index, result) => {
                 done.insert(index, *result);
             }
-            Step::Hangs(index) => hang(&format!("the regression {}", all[index].name), ""),
+            Step::Hangs(index) => {
+                let mut replayed: Vec<Replayed> =
+                    std::mem::take(&mut done).into_values().filter_map(Result::ok).collect();
+                replayed.extend(all[index].kept().ok().map(|kept| {
+                    let longest = humantime::format_duration(bounds.watchdog);
+                    let message = format!("it hangs, for more than {longest} on the wall");
+                    told(&all[index], &kept.regression, Judged { outcome: Outcome::Inconclusive, message })
+                }));
+                if let Some(hangs) = hangs.take() {
+                    hangs(all[index].name, replayed);
+                }
+            }
         },
     );
     done.into_values().collect()
 }
 
-fn again(entry: &regressions::Entry) -> Result<Replayed, Failure> {
+fn again(entry: &Entry) -> Result<Replayed, Failure> {
     let kept = entry.kept().map_err(|problems| {
         Failure::harness(format!(
             "the bank has an entry that is not good: {}",
@@ -135,14 +151,17 @@ fn again(entry: &regressions::Entry) -> Result<Replayed, Failure> {
         ))
     })?;
     let (judged, _) = kept.replay().map_err(|error| Failure::engine(&error))?;
-    let Kept { regression, .. } = kept;
+    Ok(told(entry, &kept.regression, judged))
+}
+
+fn told(entry: &Entry, regression: &Regression, judged: Judged) -> Replayed {
     let (seed, order) = (regression.seed, regression.order);
     let orders = if order == 0 { String::new() } else { format!(" --orders {order}..{order}") };
-    Ok(Replayed {
+    Replayed {
         name: entry.name.to_owned(),
         expect: regression.expect.word().to_owned(),
         verdict: judged.outcome,
         message: judged.message,
         replay: format!("cargo windtunnel run {} --seed {seed}{orders}", entry.name),
-    })
+    }
 }

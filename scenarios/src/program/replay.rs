@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use reports::figure;
 use reports::record::Outcome;
 use wire::event::Timed;
 
@@ -89,9 +90,9 @@ pub(super) fn replay(path: &Path, captures: &CaptureArgs, page: bool) -> Result<
         text.push_str(&parting(path, &capsule, &again, run.events.as_deref().unwrap_or_default())?);
     }
     for invariant in run.verdict.invariants.iter().filter(|invariant| invariant.verdict != Outcome::Pass) {
-        text.push_str(&format!("  {}: {}\n", invariant.name, invariant.summary));
+        text.push_str(&format!("  {}: {}\n", invariant.name, figure::times(&invariant.summary)));
         if let Some(first) = invariant.violations.first() {
-            text.push_str(&format!("    at {:.6} s: {}\n", first.at_us as f64 / 1e6, first.message));
+            text.push_str(&format!("    at {:.6} s: {}\n", first.at_us as f64 / 1e6, figure::times(&first.message)));
         }
     }
     let verdict = run.verdict.verdict;

@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::gate::{Change, Gate};
 use reports::measures::Measures;
 use reports::record::{Outcome, Verdict};
-use reports::summary::{self, Overall, RunSummary, Share, SummaryMeta};
+use reports::summary::regressions::Replayed;
+use reports::summary::{self, Canary, Overall, RunSummary, Share, SummaryMeta};
 use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -95,13 +96,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     // Whoever steps through a run takes his time.
     let watchdog = if args.captures.debugger { Duration::MAX } else { args.watchdog };
     let bounds = Bounds { threads, budget: None, watchdog };
-    // What was found once is looked at first.
-    let banked = whole && engine == Engine::Sim && mutant.is_none() && !args.no_regressions;
-    let regressions = if banked { super::bank::replay_all(bounds)? } else { Vec::new() };
-    let heard = whole.then(|| canary::watched(engine, args.watchdog));
-    let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
     let progress = progress(&args, total);
-    let meta = || {
+    let meta_with = |canary: Option<Canary>, regressions: Vec<Replayed>| {
         let share =
             |(scenario, done, minimum): (&str, u64, u64)| Share { scenario: scenario.to_owned(), done, minimum };
         let shares = unlocked(&agenda).shares().map(share).collect();
@@ -115,12 +111,24 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             seeds_from: word.clone(),
             shard: args.shard.map(|Shard { index, of }| format!("{index}/{of}")),
             missing: Vec::new(),
-            canary: canary.clone(),
-            regressions: regressions.clone(),
+            canary,
+            regressions,
             marks: None,
             gate: None,
         }
     };
+    // What was found once is looked at first.
+    let banked = whole && engine == Engine::Sim && mutant.is_none() && !args.no_regressions;
+    let regressions = if banked {
+        super::bank::replay_all(bounds, |name, replayed| {
+            end(&format!("the regression {name}"), &mut folder, &meta_with(None, replayed), None)
+        })?
+    } else {
+        Vec::new()
+    };
+    let heard = whole.then(|| canary::watched(engine, args.watchdog));
+    let (canary, hangs) = heard.map_or((None, false), |heard| (Some(heard.canary), heard.hangs));
+    let meta = || meta_with(canary.clone(), regressions.clone());
     if hangs {
         end("the canary", &mut folder, &meta(), None);
     }

@@ -67,7 +67,7 @@ impl<'a> Scenario<'a> {
             seeds: format!("{alike} of {} runs {word}", group.runs.len()),
             invariant: worst.invariant,
             at: worst.at_us.map(figure::instant),
-            message: figure::cut(&worst.message, MESSAGE_MAX),
+            message: figure::cut(&figure::times(&worst.message), MESSAGE_MAX),
             others,
             replay: &run.replay_command,
         })

@@ -105,7 +105,11 @@ impl<'a> Tally<'a> {
         }
         let mut report = None;
         if let (Some((_, run, said)), true) = (&self.worst, outcome != Outcome::Pass) {
-            words.push_str(&format!("; seed {}: {}", run.verdict.label(), figure::cut(said, WORDS_MAX)));
+            words.push_str(&format!(
+                "; seed {}: {}",
+                run.verdict.label(),
+                figure::cut(&figure::times(said), WORDS_MAX)
+            ));
             let anchor =
                 if outcome == Outcome::Fail && name != REACHED { format!("#broken-{name}") } else { String::new() };
             report = run.report.as_deref().map(|report| format!("{report}{anchor}"));

@@ -357,11 +357,22 @@ fn the_canary_sings_and_the_bank_is_run_beside_the_whole_catalogue_only() {
 #[test]
 fn a_canary_that_hangs_is_exit_code_70_and_stands_in_the_summary() {
     let place = Place::new();
-    let said = place.windtunnel(&["run", "--out", "out", "--watchdog", "1ms"]).exits(70);
+    let said = place.windtunnel(&["run", "--no-regressions", "--out", "out", "--watchdog", "1ms"]).exits(70);
     assert!(said.err.contains("the canary hangs on the wall"), "{}", said.err);
     let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
     assert_eq!((&summary["canary"]["rang"], &summary["verdict"]), (&false.into(), &"inconclusive".into()));
     assert!(place.read("out/junit.xml").contains("more than 1ms on the wall"));
+}
+
+#[test]
+fn a_regression_that_hangs_is_exit_code_70_and_stands_in_the_summary() {
+    let place = Place::new();
+    let said = place.windtunnel(&["run", "--out", "out", "--jobs", "1", "--watchdog", "0ms"]).exits(70);
+    assert!(said.err.contains("the regression a-digit-that-changes hangs on the wall"), "{}", said.err);
+    let summary: serde_json::Value = serde_json::from_str(&place.read("out/summary.json")).expect("JSON");
+    let hung = &summary["regressions"][0];
+    assert_eq!((&hung["name"], &hung["verdict"]), (&"a-digit-that-changes".into(), &"inconclusive".into()));
+    assert!(place.read("out/junit.xml").contains("more than 0s on the wall"));
 }
 
 #[test]
