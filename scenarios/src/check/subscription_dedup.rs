@@ -9,6 +9,9 @@
 //! A client wants a symbol, for this, from its subscription on, and surely (so that its proxy knows) from the first message of the symbol; until it closes, its
 //! proxy closes it or forgets its connection, or its host goes down.
 //!
+//! When a client says that its session is over, its proxy may have known for a while: the client's own Close has reached it, and the answer is late. It surely did not
+//! when it passed on the last message, so not before a source sent that.
+//!
 //! What is given back may be on its way while somebody comes who wants the symbol, and gets it over another leg meanwhile. Then the proxy asks for it again, and the
 //! source hears of the two in their order:
 //!
@@ -28,7 +31,7 @@ use wire::event::{Event, ends_process};
 use wire::id::{LegId, SessionId, SourceId};
 
 use super::homes::Homes;
-use super::{At, Checker, Facts, Findings, SubscriptionDedup};
+use super::{At, Checker, Facts, Findings, Origin, SubscriptionDedup};
 
 /// How long a symbol that moves is with both its legs at most: the proxy gives a move up after 10 s.
 const MOVE_US: u64 = 12_000_000;
@@ -73,6 +76,8 @@ struct Client {
     id: u32,
     session: SessionId,
     proxy: usize,
+    /// Until when its proxy surely served it: when it asked, or a source sent what it got last.
+    served_us: u64,
     /// Dense numbers of its symbols, and whether its proxy surely knows.
     symbols: BTreeMap<u32, bool>,
 }
@@ -110,16 +115,27 @@ impl Union {
         }
     }
 
+    /// A client says that its session is over.
+    fn close(&mut self, at: At) {
+        let known_us = self.clients.get(&at.client).map_or(at.us, |client| client.served_us.min(at.us));
+        self.depart(at.client, (known_us, at.us), false);
+    }
+
     /// A client's session is over. `unnoticed`: its proxy may learn of it much later.
     fn leave(&mut self, client: u32, us: u64, unnoticed: bool) {
+        self.depart(client, (us, us), unnoticed);
+    }
+
+    /// A client's session is over, for its proxy at the first of the two times at the earliest, for itself at the second.
+    fn depart(&mut self, client: u32, (known_us, us): (u64, u64), unnoticed: bool) {
         let Some(gone) = self.clients.remove(&client) else { return };
         for (symbol, sure) in gone.symbols {
             let want = self.wants.entry((gone.proxy, symbol)).or_default();
             want.asked = want.asked.saturating_sub(1);
-            want.gone_us = Some(us);
+            want.gone_us = want.gone_us.max(Some(known_us));
             if sure {
                 want.sure = want.sure.saturating_sub(1);
-                want.left_us = Some(us);
+                want.left_us = want.left_us.max(Some(known_us));
             }
             want.unwanted_us = (want.asked == 0 && !unnoticed).then_some(us);
         }
@@ -128,6 +144,9 @@ impl Union {
     /// A message of the symbol reached a client: its proxy knows that it wants it.
     fn sure(&mut self, at: At, session: SessionId) {
         let Some(client) = self.clients.get_mut(&at.client).filter(|client| client.session == session) else { return };
+        if let Origin::Sent { us, .. } = at.origin {
+            client.served_us = client.served_us.max(us);
+        }
         if self.facts.is_slow(client.id) {
             // When it says that it has left, its proxy may have known for long.
             return;
@@ -152,7 +171,7 @@ impl Union {
         if self.clients.get(&at.client).is_some_and(|client| client.session != session) {
             self.leave(at.client, at.us, false);
         }
-        let new = || Client { id, session, proxy, symbols: BTreeMap::new() };
+        let new = || Client { id, session, proxy, served_us: at.us, symbols: BTreeMap::new() };
         let client = self.clients.entry(at.client).or_insert_with(new);
         if client.symbols.insert(at.symbol, false).is_none() {
             let want = self.wants.entry((proxy, at.symbol)).or_default();
@@ -341,7 +360,7 @@ impl Checker for Union {
                 self.homes.observe(at, event);
                 self.by_local.insert(*local, at.client);
             }
-            Event::ClientClose { .. } => self.leave(at.client, at.us, false),
+            Event::ClientClose { .. } => self.close(at),
             Event::ProxyClientClose { peer, .. } => {
                 if let Some(client) = self.by_local.get(peer).copied() {
                     self.leave(client, at.us, false);
@@ -522,6 +541,19 @@ mod tests {
         let gone = wanted().close_own(0).after(1_000_000).open(1, 0).subscribe(1, 0).deliver(1, 0, 2).close_own(1);
         check(gone.clone().given_back(0, 0, 0).asked(0, 0, 0).after(1_000_000).given_back(0, 0, 0), Pass, 4);
         check(gone.given_back(0, 0, 0).after(3_000_000), Fail, 2);
+    }
+
+    #[test]
+    fn a_proxy_may_know_before_its_client_says_that_it_has_left() {
+        // Seed 3811 of `explore`: the answer to the client's Close was lost, and sent again.
+        let late = |us: u64| wanted().send(0, 0, 0, 2).deliver(0, 0, 2).after(us).close_own(0).after(800_000);
+        check(late(200_000).given_back(0, 0, 0), Pass, 2);
+        check(late(100_000).given_back(0, 0, 0), Fail, 2);
+        // What another has wanted in the meantime has lingered for that one.
+        let other = wanted().open(1, 0).subscribe(1, 0).deliver(1, 0, 1).after(800_000).close_own(1).close_own(0);
+        check(other.after(300_000).given_back(0, 0, 0), Pass, 2);
+        let told = wanted().open(1, 0).subscribe(1, 0).deliver(1, 0, 1).after(800_000).closed_by_proxy(1).close_own(0);
+        check(told.after(300_000).given_back(0, 0, 0), Fail, 2);
     }
 
     #[test]
