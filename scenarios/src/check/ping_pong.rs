@@ -5,9 +5,10 @@
 //!   heard last ---- ping interval ----> pinged ---- pong timeout ----> gone
 //! ```
 //!
-//! What was under way while a fault was in force, or within a second of one, is not judged.
+//! What was under way while a fault was in force, or soon after one, is not judged: within a second, or for as long again as it lasted. A segment that is lost over and over is sent again after
+//! a time-out that doubles each time, so that what an outage of four seconds held up, the news that a peer is gone above all, may take four seconds more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
@@ -28,10 +29,12 @@ pub(super) struct Answered {
     given_up: u64,
     /// How many faults are in force, and until when one is felt.
     faults: (u32, u64),
+    /// When each of those in force began.
+    began: BTreeMap<u16, u64>,
     over: bool,
 }
 
-/// Faults are felt for so long after they end.
+/// Faults are felt for so long after they end, at least.
 const ECHO_US: u64 = 1_000_000;
 
 #[derive(Clone, Default)]
@@ -57,8 +60,14 @@ impl Answered {
             worst_us: 0,
             given_up: 0,
             faults: (0, 0),
+            began: BTreeMap::new(),
             over: false,
         }
+    }
+
+    /// So many faults are in force, and one is felt at least until then.
+    fn felt(&mut self, faults: u32, until_us: u64) {
+        self.faults = (faults, self.faults.1.max(until_us));
     }
 
     fn one(&mut self, at: At) -> &mut One {
@@ -119,8 +128,14 @@ impl Checker for Answered {
         let (within_us, faults) = (self.within_us, self.faults);
         match event {
             _ if self.over => {}
-            Event::FaultStart { .. } => self.faults = (faults.0 + 1, at.us.saturating_add(ECHO_US)),
-            Event::FaultStop { .. } => self.faults = (faults.0.saturating_sub(1), at.us.saturating_add(ECHO_US)),
+            Event::FaultStart { fault, .. } => {
+                self.began.insert(*fault, at.us);
+                self.felt(faults.0 + 1, at.us + ECHO_US);
+            }
+            Event::FaultStop { fault } => {
+                let lasted_us = self.began.remove(fault).map_or(0, |began_us| at.us - began_us);
+                self.felt(faults.0.saturating_sub(1), at.us + lasted_us.max(ECHO_US));
+            }
             Event::ClientOpen { client, local, .. } => {
                 self.by_address.insert(*local, client.0);
                 *self.one(at) = One { id: client.0, open: true, heard_us: at.us, event: at.event, ..One::default() };
@@ -231,6 +246,22 @@ mod tests {
         check(hurt().heal(0).after(2_000_000).ping(0, 2).after(1_100_000).phase(Phase::End), Fail, 1);
         let silent = || tape().open(5, 0).subscribe(5, 0).fault(0, "kill", "proxy-0").after(1_000_000);
         check(silent().close_by_peer(5, None), Inconclusive, 0);
+    }
+
+    #[test]
+    fn what_a_long_fault_held_up_may_take_as_long_again() {
+        let after = |lasted: u64, later: u64| {
+            let dark = tape().fault(0, "power-off", "proxy-0").after(lasted).heal(0).after(later);
+            dark.ping(0, 0).after(2_000_000).close_by_peer(0, None)
+        };
+        check(after(4_000_000, 3_900_000), Inconclusive, 0);
+        check(after(4_000_000, 4_100_000), Fail, 1);
+        check(after(100_000, 900_000), Inconclusive, 0);
+        check(after(100_000, 1_100_000), Fail, 1);
+        // A short one that ends later takes nothing from a long one.
+        let both =
+            tape().fault(0, "power-off", "proxy-0").after(4_000_000).heal(0).fault(1, "kill", "source-0").heal(1);
+        check(both.after(3_900_000).ping(0, 0).after(2_000_000).close_by_peer(0, None), Inconclusive, 0);
     }
 
     #[test]
