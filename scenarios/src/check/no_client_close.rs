@@ -8,8 +8,8 @@
 //!          here the session is lost, and this is judged                             (its next ping is answered with RST; it has read what came before the Close)
 //! ```
 //!
-//! A client that says little, or that has much to read first, may learn long after `settle` that its session was lost in a fault. That the process of its proxy ended, or that connections were
-//! forgotten, is in the plan. That the proxy gave it up is the proxy's own account, as nothing outside shows it: where no fault excuses that, the account excuses nothing.
+//! A client that says little, or that has much to read first, may learn long after `settle` that its session was lost in a fault. That the process of its proxy ended, that connections were
+//! forgotten or, for a slow reader, that something on the way closed them, is in the plan. That the proxy gave it up is the proxy's own account, as nothing outside shows it: where no fault excuses that, the account excuses nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,8 +33,8 @@ pub(super) struct ClientsStay {
     open: Vec<Option<Open>>,
     /// Whose open session has this address. Never walked.
     clients: FxHashMap<SocketAddr, u32>,
-    /// Faults in force after which no session of this proxy is left.
-    ending: BTreeMap<u16, usize>,
+    /// Faults in force that end sessions.
+    ending: BTreeMap<u16, (Hit, Whose)>,
     excused: u64,
     over: bool,
 }
@@ -74,34 +74,53 @@ impl ClientsStay {
             || (self.allow_slow && code == Some(TRY_AGAIN_LATER) && self.facts.is_slow(client))
     }
 
-    /// Sessions that a fault ends as it begins or as it stops, by the plan alone.
+    /// Sessions that a fault ends, by the plan alone: as it begins, and those that came in meanwhile as it stops.
     fn plan_ends(&mut self, us: u64, event: &Event) {
         let hit = self.health.observe(us, event);
         match event {
-            Event::FaultStart { fault, kind, .. } => match hit {
-                Some(Hit::Proxy(proxy)) if ends_process(kind) || &**kind == "drain" => {
-                    self.ending.insert(*fault, proxy);
-                    self.lose(|open| open.proxy == Some(proxy));
+            Event::FaultStart { fault, kind, .. } => {
+                if let (Some(hit), Some(whose)) = (hit, Whose::of(kind)) {
+                    self.ending.insert(*fault, (hit, whose));
+                    self.lose(hit, whose);
                 }
-                Some(Hit::Proxy(proxy)) if &**kind == "half-open" => self.lose(|open| open.proxy == Some(proxy)),
-                Some(Hit::Clients(host)) if &**kind == "half-open" => {
-                    let range = self.facts.client_hosts.get(host).map_or(0..0, |(_, range)| range.clone());
-                    self.lose(|open| range.contains(&open.client));
-                }
-                _ => {}
-            },
+            }
             Event::FaultStop { fault } => {
-                // Who came in meanwhile: a drain ends with its program.
-                if let Some(proxy) = self.ending.remove(fault) {
-                    self.lose(|open| open.proxy == Some(proxy));
+                if let Some((hit, whose)) = self.ending.remove(fault) {
+                    self.lose(hit, whose);
                 }
             }
             _ => {}
         }
     }
 
-    fn lose(&mut self, which: impl Fn(&Open) -> bool) {
-        self.open.iter_mut().flatten().filter(|open| which(open)).for_each(|open| open.lost = true);
+    fn lose(&mut self, hit: Hit, whose: Whose) {
+        let facts = &self.facts;
+        let is_hit = |open: &Open| match hit {
+            Hit::Proxy(proxy) => open.proxy == Some(proxy),
+            Hit::Clients(host) => facts.client_hosts.get(host).is_some_and(|(_, range)| range.contains(&open.client)),
+            Hit::Source { .. } | Hit::Other => false,
+        };
+        let lost = |open: &Open| is_hit(open) && (whose == Whose::All || facts.is_slow(open.client));
+        self.open.iter_mut().flatten().filter(|open| lost(open)).for_each(|open| open.lost = true);
+    }
+}
+
+/// Whose sessions a fault may end so that their clients learn of it late.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The process ends, or the connections are forgotten: no session is left.
+    All,
+    /// Something on the way closes connections: a slow reader has much to read before it sees that.
+    Slow,
+}
+
+impl Whose {
+    fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "drain" | "half-open" => Some(Whose::All),
+            "timeout" | "limit-data" | "reset-peer" => Some(Whose::Slow),
+            _ => ends_process(kind).then_some(Whose::All),
+        }
     }
 }
 
@@ -231,6 +250,17 @@ mod tests {
         let forgot = |target: &str| hosted.clone().fault(0, "half-open", target).heal(0).after(10_000_000);
         check(forgot("c-0/proxy-0").close_by_peer(0, None), Pass, 1);
         check(forgot("c-1/proxy-0").close_by_peer(0, None), Fail, 1);
+    }
+
+    #[test]
+    fn a_slow_reader_learns_late_that_something_on_the_way_closed_it() {
+        let cut = |kind: &str, target: &str| tape().open(9, 0).fault(0, kind, target).heal(0).after(10_000_000);
+        for kind in ["timeout", "limit-data", "reset-peer"] {
+            check(cut(kind, "proxy-0").close_by_peer(9, None), Pass, 2);
+            check(cut(kind, "proxy-0").close_by_peer(0, None), Fail, 2);
+            check(cut(kind, "proxy-0/source-0").close_by_peer(9, None), Fail, 2);
+        }
+        check(cut("stall", "proxy-0").close_by_peer(9, None), Fail, 2);
     }
 
     #[test]
