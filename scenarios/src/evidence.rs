@@ -82,9 +82,7 @@ fn micros(time: std::time::Duration) -> u64 {
 
 /// What a fault does, by the scenario's own entry for it.
 fn words(scenario: &Scenario, fault: &Planned) -> String {
-    let entries = || scenario.faults.iter().filter(|entry| entry.kind == fault.kind);
-    let exact = entries().find(|entry| entry.target == fault.target).or_else(|| entries().next());
-    exact.map_or_else(String::new, |entry| {
+    scenario.faults.get(fault.entry).map_or_else(String::new, |entry| {
         let (what, end) = explain::fault(&crate::model::Fault { target: fault.target.clone(), ..entry.clone() });
         match (end, fault.lasts) {
             ("", _) => sentence(&what),
@@ -92,4 +90,26 @@ fn words(scenario: &Scenario, fault: &Planned) -> String {
             (end, Some(_)) => sentence(&format!("{what}, until {end}")),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_told_by_its_own_entry_where_several_are_alike() {
+        let text = "schema = 1\nname = \"x\"\nabout = \"A test.\"\nsteady = \"10s\"\nsources = { count = 2 }\n\
+            proxy = { mode = \"fanout\" }\ncheck = { symbol-order = {} }\n[[clients]]\nname = \"all\"\ncount = 1\n\
+            [[faults]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"latency\"\ntarget = \"proxy-0/source-0\"\nlatency = { fixed = \"100ms\" }\n\
+            [[faults]]\nat = \"3s\"\nfor = \"1s\"\nkind = \"latency\"\ntarget = \"proxy-0/source-0\"\nlatency = { fixed = \"200ms\" }\n\
+            [[faults]]\nat = \"5s\"\nfor = \"1s\"\nkind = \"latency\"\ntarget = \"proxy-0/source-*\"\nlatency = { fixed = \"300ms\" }\n";
+        let scenario = crate::parse::parse("x.toml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let plan = Plan::new(&scenario, 1);
+        let told: Vec<String> = plan.faults.iter().map(|fault| planned(&plan, fault).words).collect();
+        assert_eq!(told.len(), 4);
+        for (words, delay) in told.iter().zip(["100ms", "200ms", "300ms", "300ms"]) {
+            assert!(words.contains(delay), "{delay}: {words}");
+        }
+        assert!(told[3].contains("source-1"), "{}", told[3]);
+    }
 }

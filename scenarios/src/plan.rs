@@ -62,6 +62,8 @@ pub struct ClientHost {
 /// A fault on one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
+    /// The place of its entry in the scenario's faults: one on several targets is planned once for each.
+    pub entry: usize,
     /// What.
     pub kind: FaultKind,
     /// As the simulator does it; None: a source does it by its script.
@@ -144,7 +146,7 @@ impl Plan {
         let too_big = scenario.proxy.limits().source_message_max as u64 + 1;
         let mut triggers = Vec::new();
         let mut faults = Vec::new();
-        for fault in &scenario.faults {
+        for (entry, fault) in scenario.faults.iter().enumerate() {
             let start = match &fault.after {
                 Some(after) => {
                     triggers.push(trigger(after, scenario));
@@ -152,7 +154,7 @@ impl Plan {
                 }
                 None => Start::At(steady_at + fault.at.unwrap_or_default().as_duration()),
             };
-            faults.extend(planned(fault, &names, start, too_big));
+            faults.extend(planned(entry, fault, &names, start, too_big));
         }
         Self {
             client_hosts: client_hosts(&scenario.clients),
@@ -298,7 +300,7 @@ impl Plan {
 }
 
 /// A fault of the scenario on each of its targets. A message of so many bytes is `too_big` for the proxy.
-fn planned(fault: &Fault, names: &Names, start: Start, too_big: u64) -> Vec<Planned> {
+fn planned(entry: usize, fault: &Fault, names: &Names, start: Start, too_big: u64) -> Vec<Planned> {
     let lasts = fault.lasts.map(crate::span::Span::as_duration);
     let apart = fault.stagger.unwrap_or_default().as_duration();
     let one = |(place, target): (usize, String)| {
@@ -309,6 +311,7 @@ fn planned(fault: &Fault, names: &Names, start: Start, too_big: u64) -> Vec<Plan
         };
         let changes = fault.set.clone();
         Planned {
+            entry,
             kind: fault.kind,
             simulated: fault.simulated(),
             target,
