@@ -186,17 +186,23 @@ fn drive<K: Copy + Ord + Send, R: Send>(
             });
         }
         drop(sender);
+        let every = Duration::from_secs(1).min(bounds.watchdog);
+        let mut looked = Instant::now();
         loop {
-            match receiver.recv_timeout(Duration::from_secs(1).min(bounds.watchdog)) {
+            match receiver.recv_timeout(every) {
                 Ok((key, result)) => each(Step::Done(key, result)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    let hanging = under_way.iter().find(|(_, since)| since.elapsed() > bounds.watchdog);
-                    if let Some((key, _)) = hanging {
-                        each(Step::Hangs(*key));
-                    }
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            // Whether or not others bring news meanwhile.
+            if looked.elapsed() < every {
+                continue;
+            }
+            looked = Instant::now();
+            let under_way = under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let hanging = under_way.iter().find(|(_, since)| since.elapsed() > bounds.watchdog);
+            if let Some((key, _)) = hanging {
+                each(Step::Hangs(*key));
             }
         }
     });
@@ -263,6 +269,34 @@ pub fn one(job: &Job) -> Result<Run, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "runs that take their time on the wall")]
+    fn one_that_hangs_is_told_of_while_others_go_on() {
+        const KEYS: usize = 1_000;
+        let next = AtomicUsize::new(0);
+        let (release, wait) = mpsc::channel::<()>();
+        let (mut release, wait) = (Some(release), Mutex::new(wait));
+        let (mut done, mut hung) = (0, None);
+        sweep(
+            Bounds { threads: 2, budget: None, watchdog: Duration::from_millis(50) },
+            |_| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|key| *key < KEYS),
+            |key| match key {
+                0 => drop(wait.lock().map(|wait| wait.recv())),
+                _ => std::thread::sleep(Duration::from_millis(2)),
+            },
+            |step| match step {
+                Step::Done(..) => done += 1,
+                Step::Hangs(key) => {
+                    drop(release.take());
+                    hung.get_or_insert((key, done));
+                }
+            },
+        );
+        let (key, before) = hung.expect("it hangs");
+        assert_eq!((key, done), (0, KEYS));
+        assert!(before < KEYS - 1, "only when all others were done");
+    }
 
     #[test]
     fn what_is_watched_comes_back_or_hangs() {
