@@ -4,6 +4,7 @@ mod progress;
 mod prove;
 mod words;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -69,17 +70,45 @@ pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
     let name = asked.ground.scenario.as_ref().map_or("explore".to_owned(), |one| format!("explore-{}", one.name));
     let mut folder =
         Folder::create(args.out.as_deref(), &name).map_err(|error| Failure::io(format!("failed to {error}")))?;
-    let (found, wall, mut trouble) = explored(&asked, bounds, &progress);
+    let (found, wall, trouble) = explored(&asked, bounds, &progress, |found, wall, seed| {
+        progress.finish();
+        // What the others came to is told all the same; nothing is made smaller beside a run that does not end.
+        if let Err(failure) = conclude(&asked, &mut folder, found, wall, None, args.json, None) {
+            say(&format!("windtunnel: {}", failure.message));
+        }
+        let seen = format!("see it with `windtunnel explore --seed {seed} --print`");
+        hang(&format!("the world of seed {seed}"), &format!("{seen}; what was found is in {}", folder.path().display()))
+    });
     progress.finish();
-    let mut saved = Vec::new();
     let shrinking = (!args.no_shrink).then_some(shrink::Bounds {
         jobs: threads,
         time: Some(args.shrink_budget),
         watchdog: args.watchdog,
         ..shrink::Bounds::default()
     });
+    conclude(&asked, &mut folder, &found, wall, shrinking, args.json, trouble)?;
+    Ok(if found.failed > 0 {
+        exit::BROKEN
+    } else if found.runs == 0 || found.idle == found.runs {
+        exit::INCONCLUSIVE
+    } else {
+        exit::PASSED
+    })
+}
+
+/// Saves each kind of failure, writes the folder and says what was found.
+fn conclude(
+    asked: &Asked,
+    folder: &mut Folder,
+    found: &Found,
+    wall: Duration,
+    shrinking: Option<shrink::Bounds>,
+    as_json: bool,
+    mut trouble: Option<Failure>,
+) -> Result<(), Failure> {
+    let mut saved = Vec::new();
     for (rank, kind) in found.kinds().into_iter().enumerate() {
-        match save(&asked, &mut folder, rank, kind, shrinking) {
+        match save(asked, folder, rank, kind, shrinking) {
             Ok(one) => saved.push(one),
             Err(failure) => {
                 say(&format!("windtunnel: {}", failure.message));
@@ -89,27 +118,21 @@ pub(super) fn explore(args: &ExploreArgs) -> Result<u8, Failure> {
     }
     folder.look_closer().map_err(|error| Failure::io(format!("failed to {error}")))?;
     let reached = found.marks().len() as u64;
-    let meta = meta(&asked, wall);
+    let meta = meta(asked, wall);
     folder.finish(&meta).map_err(|error| Failure::io(format!("failed to {error}")))?;
-    let json = words::json(&asked, &found, &saved, wall, folder.path());
+    let json = words::json(asked, found, &saved, wall, folder.path());
     let path = folder.path().join("explore.json");
-    std::fs::write(&path, format!("{json:#}\n"))
-        .map_err(|error| Failure::io(format!("failed to write {}: {error}", path.display())))?;
-    if args.json {
+    reports::folder::write_file(&path, format!("{json:#}\n").as_bytes())
+        .map_err(|error| Failure::io(format!("failed to {error}")))?;
+    if as_json {
         print(&format!("{json:#}"))?;
     } else {
-        print(&words::text(&asked, &found, &saved, wall, (reached, marks::all().len() as u64), folder.path()))?;
+        print(&words::text(asked, found, &saved, wall, (reached, marks::all().len() as u64), folder.path()))?;
     }
-    if let Some(failure) = trouble {
-        return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
+    match trouble {
+        Some(failure) => Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure }),
+        None => Ok(()),
     }
-    Ok(if found.failed > 0 {
-        exit::BROKEN
-    } else if found.runs == 0 || found.idle == found.runs {
-        exit::INCONCLUSIVE
-    } else {
-        exit::PASSED
-    })
 }
 
 fn asked(args: &ExploreArgs) -> Result<Asked, Failure> {
@@ -161,9 +184,15 @@ fn toml(scenario: &Scenario) -> Result<String, Failure> {
     scenario.to_toml().map_err(|error| Failure::harness(format!("failed to write TOML: {error}")))
 }
 
-/// Runs worlds until there are no more, or the time is over.
+/// Runs worlds until there are no more, or the time is over. Where one hangs, `hangs` is told what was found by then, after how long, and its seed, and ends the
+/// process.
 #[expect(clippy::disallowed_methods, reason = "outside all runs: measures the wall")]
-fn explored(asked: &Asked, bounds: Bounds, progress: &Progress) -> (Found, Duration, Option<Failure>) {
+fn explored(
+    asked: &Asked,
+    bounds: Bounds,
+    progress: &Progress,
+    mut hangs: impl FnMut(&Found, Duration, u64) -> Infallible,
+) -> (Found, Duration, Option<Failure>) {
     let began = Instant::now();
     let next = AtomicU64::new(0);
     let seed = |elapsed: Duration| {
@@ -192,10 +221,7 @@ fn explored(asked: &Asked, bounds: Bounds, progress: &Progress) -> (Found, Durat
                     trouble = Some(graver(trouble.take(), Failure::harness(error.to_string())));
                 }
             },
-            Step::Hangs(seed) => hang(
-                &format!("the world of seed {seed}"),
-                &format!("see it with `windtunnel explore --seed {seed} --print`"),
-            ),
+            Step::Hangs(seed) => match hangs(&found, began.elapsed(), seed) {},
         },
     );
     (found, began.elapsed(), trouble)

@@ -1,6 +1,6 @@
 //! `explore`: what it says and saves.
 
-use super::Place;
+use super::{Place, SMALL};
 
 const FINDS: [&str; 6] = ["explore", "--mutant", "repeats-a-message", "--seeds", "2..4", "--jobs"];
 
@@ -41,6 +41,20 @@ fn without_shrinking_a_failure_is_saved_as_it_was_found_and_what_holds_ends_with
     let json: serde_json::Value = serde_json::from_str(&place.read("red/explore.json")).expect("JSON");
     assert!(json["kinds"][0]["shrunk"].is_null(), "{json}");
     place.windtunnel(&["explore", "--seed", "2", "--out", "green"]).exits(0).outputs("no invariant is broken");
+}
+
+#[test]
+fn a_world_that_hangs_is_exit_code_70_and_what_was_found_before_it_is_written() {
+    let place = Place::new();
+    // Half a day of simulated time: whatever the machine, the watchdog comes first.
+    place.write("long.toml", &SMALL.replace("\"small\"", "\"long\"").replace("\"2s\"", "\"12h\""));
+    let args = ["explore", "long.toml", "--seeds", "7..9", "--jobs", "1", "--watchdog", "1s", "--out", "out"];
+    let said = place.windtunnel(&args).exits(70).outputs("0 runs in");
+    assert!(said.err.contains("the world of seed 7 hangs on the wall"), "{}", said.err);
+    assert!(said.err.contains("what was found is in out"), "{}", said.err);
+    let json: serde_json::Value = serde_json::from_str(&place.read("out/explore.json")).expect("JSON");
+    assert_eq!((&json["runs"], &json["first_seed"]), (&0.into(), &7.into()));
+    assert!(place.has("out/index.html"));
 }
 
 #[test]
