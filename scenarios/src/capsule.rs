@@ -4,6 +4,7 @@
 //! format. The same program replays it bit for bit, on any machine; another program may not, and the capsule says what is not as it was
 //! ([`Capsule::changes`]) and, without the events, between which two of them the runs part ([`Capsule::parting`]).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -322,11 +323,14 @@ fn in_words(fault: &FaultWindow) -> String {
     format!("{} of {} from {} {until}", fault.kind, fault.target, seconds(fault.start_us))
 }
 
-/// The lines of two texts that only one has, the first few, in the order of the texts.
+/// The lines of two texts that one has more often than the other, the first few, in the order of the texts.
 fn lines_that_differ(then: &str, now: &str) -> Vec<String> {
     let only = |of: &str, other: &str, side: &str| -> Vec<String> {
-        let other: std::collections::BTreeSet<&str> = other.lines().collect();
-        of.lines().filter(|line| !other.contains(line)).map(|line| format!("{side}: {line}")).collect()
+        let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+        other.lines().for_each(|line| *left.entry(line).or_default() += 1);
+        // Each line of the other answers for one: the same key may stand in several tables.
+        let mut has = |line: &str| left.get_mut(line).filter(|count| **count > 0).map(|count| *count -= 1).is_some();
+        of.lines().filter(|line| !has(line)).map(|line| format!("{side}: {line}")).collect()
     };
     let mut lines = only(then, now, "then");
     lines.extend(only(now, then, "now"));
@@ -406,6 +410,10 @@ mod tests {
             "it did not fail then, it failed with no-loss: # lost now",
         ];
         assert_eq!(then.changes(&now), expect);
+        // A line that stands elsewhere, too, is missed all the same.
+        let twice = Capsule { resolved_toml: "a = 1\nb = 2\nb = 2\n".to_owned(), ..then.clone() };
+        let once = Capsule { resolved_toml: "a = 1\nb = 2\na = 1\n".to_owned(), ..then.clone() };
+        assert_eq!(twice.changes(&once), ["scenario then: b = 2", "scenario now: a = 1"]);
         let older = Capsule { schema: 1, resolved_toml: String::new(), toolchain: String::new(), ..then };
         assert_eq!(older.changes(&now), ["version: 1 then, 2 now"], "an older capsule knows no more");
     }
