@@ -101,7 +101,8 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, NoFingerprint> {
         match text.split_once(": ") {
             Some((invariant, place)) if !invariant.is_empty() && !place.is_empty() && !invariant.contains(' ') => {
-                Ok(Self { invariant: invariant.to_owned(), place: place.to_owned() })
+                // With its numbers, as a run says it, it means the same.
+                Ok(Self { invariant: invariant.to_owned(), place: without_numbers(place) })
             }
             _ => Err(NoFingerprint(text.to_owned())),
         }
@@ -144,7 +145,7 @@ fn without_numbers(message: &str) -> String {
     }
     let text = words.join(" ");
     match text.char_indices().nth(PLACE_MAX) {
-        Some((cut, _)) => text[..cut].to_owned(),
+        Some((cut, _)) => text[..cut].trim_end().to_owned(),
         None => text,
     }
 }
@@ -256,6 +257,15 @@ mod tests {
         assert_eq!(Fingerprint::first(&verdict), Some(first.clone()));
         assert!(first.shown_by(&verdict));
         assert!(!"latency: slow".parse::<Fingerprint>().expect("as written").shown_by(&verdict), "it passed");
+    }
+
+    #[test]
+    fn what_a_run_says_names_the_failure_as_its_fingerprint_does() {
+        let said: Fingerprint = "no-loss: client-12 lost 3 after 1.5 ms".parse().expect("as a run says it");
+        assert_eq!(said.to_string(), "no-loss: client-# lost # after # s");
+        let long = format!("no-loss: {}", "x 3 ".repeat(200));
+        let long: Fingerprint = long.parse().expect("as a run says it");
+        assert_eq!(long.to_string().parse(), Ok(long), "cut where a word ends, it is read as it was written");
     }
 
     #[test]
