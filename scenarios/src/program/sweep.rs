@@ -222,6 +222,13 @@ async fn collect(
                 End::Folder(name) => {
                     let folder = parts.join(part.to_string());
                     let blob = queue.get(&name).await?;
+                    // A start that did not come to its end may have left one of another sweep.
+                    match std::fs::remove_dir_all(&folder) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            return Err(Failure::io(format!("failed to clear {}: {error}", folder.display())));
+                        }
+                        _ => {}
+                    }
                     sweep::unpack(&blob, &folder).map_err(|error| Failure::io(format!("part {part}: {error}")))?;
                     let again = if tries > 1 { format!(", handed out {tries} times") } else { String::new() };
                     say(&format!("part {part} of {} by {worker}{again}", manifest.parts));
@@ -274,22 +281,41 @@ async fn work(args: &WorkArgs) -> Result<u8, Failure> {
                 }
                 continue;
             }
-            // Whoever started it has what it wants.
-            Err(QueueError::Absent(_)) => break,
+            // Whoever started it has what it wants; or it is still being made, for the manifest comes first and goes last.
+            Err(QueueError::Absent(_)) => {
+                if idle_since.elapsed() > args.idle || queue.manifest().await?.is_none() {
+                    break;
+                }
+                tokio::time::sleep(ASK.min(args.idle)).await;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let (part, tries) = (lease.part, lease.tries);
         if tries > TRIES {
             let end = End::Failed(format!("{TRIES} workers took it, and none came to its end"));
-            queue.report(&Done { schema: SCHEMA, part, worker: worker.clone(), tries, end }).await?;
+            match queue.report(&Done { schema: SCHEMA, part, worker: worker.clone(), tries, end }).await {
+                Ok(_) => {}
+                Err(QueueError::Absent(_)) => break,
+                Err(error) => return Err(error.into()),
+            }
             let _ = lease.finish().await;
             continue;
         }
         say(&format!("part {part} of {}", manifest.parts));
         let end = match one(args, &manifest, &lease).await? {
-            Ok(blob) => End::Folder(queue.put(part, &blob).await?),
-            // What is wrong with the arguments is wrong for everyone; the rest may be this machine's fault.
-            Err(failure) if failure.code == exit::USAGE || tries == TRIES => End::Failed(failure.message),
+            Ok(blob) => match queue.put(part, &blob).await {
+                Ok(name) => End::Folder(name),
+                // Gone while the part was run: another had it, or nobody waits any more.
+                Err(QueueError::Absent(_)) => break,
+                Err(error) => return Err(error.into()),
+            },
+            Err(failure) if tries == TRIES => End::Failed(failure.message),
+            // Whoever started it has understood the arguments: what this machine lacks, a file or room on its disk, it lacks for every part.
+            Err(failure) if matches!(failure.code, exit::USAGE | exit::IO) => {
+                lease.give_back(Duration::ZERO).await?;
+                return Err(Failure { message: format!("part {part}: {}", failure.message), ..failure });
+            }
             Err(failure) => {
                 say(&format!("part {part}: {}; another may try", failure.message));
                 lease.give_back(REST).await?;
@@ -297,7 +323,11 @@ async fn work(args: &WorkArgs) -> Result<u8, Failure> {
                 continue;
             }
         };
-        let first = queue.report(&Done { schema: SCHEMA, part, worker: worker.clone(), tries, end }).await?;
+        let first = match queue.report(&Done { schema: SCHEMA, part, worker: worker.clone(), tries, end }).await {
+            Ok(first) => first,
+            Err(QueueError::Absent(_)) => break,
+            Err(error) => return Err(error.into()),
+        };
         // With the last result the sweep may be gone already; and a part that comes again has its result.
         let _ = lease.finish().await;
         done += u32::from(first);

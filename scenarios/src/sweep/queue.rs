@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer};
+use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{Config, RetentionPolicy};
-use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::jetstream::object_store::{self, GetErrorKind, ObjectStore};
+use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
+use async_nats::jetstream::{self, AckKind, Context, ErrorCode, Message};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 
@@ -106,17 +107,37 @@ impl Queue {
         format!("windtunnel.{}.{of}", self.name)
     }
 
+    /// A stream of the sweep. Only the server's word that there is none means that the sweep is not there: a server that is lost says nothing.
+    async fn stream(&self, name: String) -> Result<Stream, QueueError> {
+        self.context.get_stream(name).await.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                QueueError::Absent(self.name.clone())
+            }
+            _ => failed("find the sweep")(error),
+        })
+    }
+
     async fn store(&self) -> Result<ObjectStore, QueueError> {
-        self.context.get_object_store(self.bucket()).await.map_err(|_| QueueError::Absent(self.name.clone()))
+        // The stream below a store has this name.
+        self.stream(format!("OBJ_{}", self.bucket())).await?;
+        self.context.get_object_store(self.bucket()).await.map_err(failed("open the sweep's store"))
     }
 
     /// What the sweep is of. None where there is no such sweep, or not yet.
     ///
     /// # Errors
-    /// [`QueueError::Failed`] where what is there cannot be read.
+    /// [`QueueError::Failed`] where the server fails, or what is there cannot be read.
     pub async fn manifest(&self) -> Result<Option<Manifest>, QueueError> {
-        let Ok(store) = self.store().await else { return Ok(None) };
-        let Ok(mut object) = store.get(MANIFEST).await else { return Ok(None) };
+        let store = match self.store().await {
+            Ok(store) => store,
+            Err(QueueError::Absent(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut object = match store.get(MANIFEST).await {
+            Ok(object) => object,
+            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read the sweep's manifest")(error)),
+        };
         let mut text = Vec::new();
         object.read_to_end(&mut text).await.map_err(failed("read the sweep's manifest"))?;
         serde_json::from_slice(&text).map(Some).map_err(failed("understand the sweep's manifest"))
@@ -174,8 +195,14 @@ impl Queue {
     }
 
     async fn workers(&self) -> Result<PullConsumer, QueueError> {
-        let stream = self.context.get_stream(self.work()).await.map_err(|_| QueueError::Absent(self.name.clone()))?;
-        stream.get_consumer(WORKERS).await.map_err(|_| QueueError::Absent(self.name.clone()))
+        let stream = self.stream(self.work()).await?;
+        match stream.consumer_info(WORKERS).await.map_err(|error| (error.kind(), error)) {
+            Ok(_) => stream.get_consumer(WORKERS).await.map_err(failed("find the workers' consumer")),
+            Err((ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound, _)) => {
+                Err(QueueError::Absent(self.name.clone()))
+            }
+            Err((_, error)) => Err(failed("find the workers' consumer")(error)),
+        }
     }
 
     /// A part, if there is one within `wait`.
@@ -204,12 +231,17 @@ impl Queue {
     /// Stores a part's packed folder under a name that no other has, and gives the name.
     ///
     /// # Errors
-    /// The server's.
+    /// [`QueueError::Absent`] where the sweep is gone meanwhile, or the server's.
     pub async fn put(&self, part: u32, blob: &[u8]) -> Result<String, QueueError> {
         let name = format!("part-{part}-{}", self.context.client().new_inbox().rsplit('.').next().unwrap_or_default());
         let store = self.store().await?;
-        store.put(name.as_str(), &mut &*blob).await.map_err(failed("store a part's folder"))?;
-        Ok(name)
+        match store.put(name.as_str(), &mut &*blob).await {
+            Ok(_) => Ok(name),
+            Err(error) => {
+                self.store().await?;
+                Err(failed("store a part's folder")(error))
+            }
+        }
     }
 
     /// A packed folder.
@@ -231,13 +263,18 @@ impl Queue {
     /// Says what became of a part; whether it is the first result of that part.
     ///
     /// # Errors
-    /// The server's.
+    /// [`QueueError::Absent`] where the sweep is gone meanwhile, or the server's.
     pub async fn report(&self, done: &Done) -> Result<bool, QueueError> {
         let text = serde_json::to_vec(done).map_err(failed("write a result"))?;
         let message = PublishMessage::build().payload(text.into()).message_id(format!("part-{}", done.part));
-        let publish = self.context.send_publish(self.subject("done"), message);
-        let answer = publish.await.map_err(failed("report a part"))?.await.map_err(failed("report a part"))?;
-        Ok(!answer.duplicate)
+        let sent = self.context.send_publish(self.subject("done"), message).await.map_err(failed("report a part"))?;
+        match sent.await {
+            Ok(answer) => Ok(!answer.duplicate),
+            Err(error) => {
+                self.stream(self.done()).await?;
+                Err(failed("report a part")(error))
+            }
+        }
     }
 
     /// How many parts have a result.
@@ -245,7 +282,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Absent`] where the sweep is over and gone.
     pub async fn results(&self) -> Result<u64, QueueError> {
-        let stream = self.context.get_stream(self.done()).await.map_err(|_| QueueError::Absent(self.name.clone()))?;
+        let stream = self.stream(self.done()).await?;
         Ok(stream.get_info().await.map_err(failed("look at the results"))?.state.messages)
     }
 
@@ -258,7 +295,7 @@ impl Queue {
         patience: Duration,
         mut each: impl AsyncFnMut(Done) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let stream = self.context.get_stream(self.done()).await.map_err(|_| QueueError::Absent(self.name.clone()))?;
+        let stream = self.stream(self.done()).await?;
         let consumer = stream.create_consumer(consumer::pull::OrderedConfig::default()).await;
         let consumer = consumer.map_err(failed("follow the results"))?;
         let mut messages = consumer.messages().await.map_err(failed("follow the results"))?;
@@ -309,6 +346,8 @@ impl Lease {
     /// # Errors
     /// The server's: then it comes back when its time is up.
     pub async fn give_back(self, delay: Duration) -> Result<(), QueueError> {
-        self.message.ack_with(AckKind::Nak(Some(delay))).await.map_err(failed("give a part back"))
+        self.message.ack_with(AckKind::Nak(Some(delay))).await.map_err(failed("give a part back"))?;
+        // Whoever gives it back may end with that.
+        self.message.context.client().flush().await.map_err(failed("give a part back"))
     }
 }

@@ -155,6 +155,73 @@ fn a_sweep_that_nobody_works_on_is_inconclusive_and_a_second_start_goes_on_with_
     place.windtunnel(&[&["sweep", "remove"], &at[..]].concat()).exits(0);
 }
 
+/// A worker that has a part, and what it says from then on.
+fn with_a_part(place: &Place, at: &[&str], seeds: &str) -> (Child, impl FnOnce(Child) -> Said) {
+    let start = ["--parts", "1", "--lease", "1s", "--patience", "1s", "--keep", "--out", "none", "--"];
+    let runs = ["small.toml", "--seeds", seeds, "--reports", "none"];
+    place.windtunnel(&[&["sweep", "start"], at, &start, &runs].concat()).exits(2);
+    let mut worker = spawn(place, &[&["sweep", "work", "--jobs", "1"], at].concat());
+    let mut lines = BufReader::new(worker.stderr.take().expect("piped")).lines();
+    assert_eq!(lines.next().expect("a line").expect("text"), "part 1 of 1");
+    let rest = move |mut worker: Child| {
+        let err: Vec<String> = lines.map(|line| line.expect("text")).collect();
+        let code = worker.wait().expect("it was started").code().unwrap_or(-1);
+        Said { code, out: String::new(), err: err.join("\n") }
+    };
+    (worker, rest)
+}
+
+#[test]
+fn a_worker_whose_sweep_is_taken_away_meanwhile_ends_in_peace() {
+    let Some(server) = server() else { return };
+    let place = Place::with_small();
+    let at = ["--nats", &server.url, "--name", "gone"];
+    let (worker, rest) = with_a_part(&place, &at, "1..40");
+    place.windtunnel(&[&["sweep", "remove"], &at[..]].concat()).exits(0);
+    let said = rest(worker).exits(0);
+    assert_eq!(said.err, "0 parts done");
+}
+
+#[test]
+fn a_worker_whose_server_is_lost_says_so_and_does_not_take_the_sweep_for_gone() {
+    let Some(mut server) = server() else { return };
+    let place = Place::with_small();
+    let url = server.url.clone();
+    let at = ["--nats", &url, "--name", "lost"];
+    let (worker, rest) = with_a_part(&place, &at, "1..4");
+    server.child.kill().expect("it lives");
+    let said = rest(worker).exits(74);
+    assert!(said.err.contains("failed to find the sweep"), "{}", said.err);
+}
+
+#[test]
+fn what_an_earlier_start_left_of_a_part_does_not_get_into_the_result() {
+    let Some(server) = server() else { return };
+    let place = Place::with_small();
+    // It was interrupted, and what it ran failed.
+    std::fs::create_dir_all(place.path().join("again.parts/1/small/1")).expect("a new folder");
+    place.write("again.parts/1/small/1/events.jsonl", "of another run");
+    let at = ["--nats", &server.url, "--name", "again"];
+    let start = ["--parts", "1", "--out", "again", "--", "small.toml", "--seeds", "1..1", "--reports", "none"];
+    let start = spawn(&place, &[&["sweep", "start"], &at[..], &start].concat());
+    ended(spawn(&place, &[&["sweep", "work"], &at[..]].concat())).exits(0);
+    ended(start).exits(0).outputs("1/1");
+    assert!(place.has("again/small/1/capsule.json") && !place.has("again/small/1/events.jsonl"));
+}
+
+#[test]
+fn a_machine_without_the_scenario_says_so_and_leaves_the_parts_to_others() {
+    let Some(server) = server() else { return };
+    let (place, elsewhere) = (Place::with_small(), Place::new());
+    let at = ["--nats", &server.url, "--name", "lacks"];
+    let start = ["--parts", "2", "--out", "lacks", "--", "small.toml", "--seeds", "1..4", "--reports", "none"];
+    let start = spawn(&place, &[&["sweep", "start"], &at[..], &start].concat());
+    let work = [&["sweep", "work"], &at[..]].concat();
+    ended(spawn(&elsewhere, &work)).exits(74).complains("failed to read scenario file small.toml");
+    ended(spawn(&place, &work)).exits(0);
+    ended(start).exits(0).outputs("4/4");
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_is_handed_out() {
     let place = Place::with_small();
