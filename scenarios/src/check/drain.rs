@@ -239,7 +239,8 @@ impl Leaves {
                 format!("c{client} is closed {since_us} us after proxy-{proxy} was told to drain: the last slot is at {last_us} us")
             });
         }
-        if !slow {
+        // What else ends sessions meanwhile, such as a source that closes those of a relay, is no slot.
+        if !slow && (code == Some(bound.code) || !disturbed) {
             self.spread(at, open.proxy, findings);
         }
         // Who is cut is not told: the proxy's account says what it lost.

@@ -54,6 +54,19 @@ fn too_many_in_one_window_fail() {
     }
     check(spread, Pass, 9);
     check(crowd, Fail, 9);
+    // A source that closes the sessions of a relay closes them at once.
+    let told = |code: u16, hurt: bool| {
+        let mut tape = Tape::new("drain = {}");
+        for client in 0..9 {
+            tape = tape.open(client, 0);
+        }
+        tape = tape.after(1_000_000).fault(0, "drain", "proxy-0").after(1_000);
+        tape = if hurt { tape.fault(1, "close-all", "source-0").heal(1) } else { tape };
+        (0..9).fold(tape, |tape, client| tape.close_by_peer(client, Some(code)))
+    };
+    check(told(1000, true), Pass, 9);
+    check(told(1000, false), Fail, 9);
+    check(told(1012, true), Fail, 9);
 }
 
 #[test]
