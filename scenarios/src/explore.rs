@@ -1,9 +1,9 @@
 //! Random but lawful worlds, by swarm testing: what nobody thought of writing a scenario about.
 //!
 //! ```text
-//!   seed --> swarm: families that are on --> world: hosts, clients, links --> faults, within budget --> promises --> builder (the linter) --> World
-//!                                                      (or a scenario's own)                                                               |
-//!                                            found: failures by kind, the smallest world of each <-- verdict <-- run with the same seed <--'
+//!   seed --> swarm: families that are on --> world: hosts, clients, links --> limits --> faults, within budget --> promises --> builder (the linter) --> World
+//!                                                      (or a scenario's own)                                                                          |
+//!                                            found: failures by kind, the smallest world of each <-- verdict <-- run with the same seed <-------------'
 //! ```
 //!
 //! A seed is the whole of a world: the same seed gives the same world, order of ready tasks and run. Each part of it has dice of its own ([`dice`]), so that a change in
@@ -13,9 +13,11 @@ mod budget;
 mod dice;
 mod faults;
 pub mod found;
+mod limits;
 mod promises;
 pub mod proof;
 mod swarm;
+mod triggers;
 mod world;
 
 use proptest::prelude::*;
@@ -72,7 +74,7 @@ pub fn world(ground: &Ground, seed: u64) -> Result<World, NoWorld> {
     for nth in 0..DRAWS_MAX {
         // The first draw has the seed itself: what stands in a report is what dice were thrown with.
         let drawn = seed ^ nth.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let families = Families::draw(&mut Dice::of(drawn, "swarm"));
+        let families = Families::draw(&mut Dice::of(drawn, "swarm"), &mut Dice::of(drawn, "more of the swarm"));
         match on(ground, drawn, families).build() {
             Ok(scenario) => {
                 let order = Dice::of(drawn, "order").draw(prop_oneof![Just(0_u64), 1_u64..=64]);
@@ -97,8 +99,10 @@ fn on(ground: &Ground, seed: u64, families: Families) -> Builder {
         None => world::draw(seed, families),
     };
     stage.with(|scenario| {
-        let mut dice = Dice::of(seed, "faults");
-        scenario.faults = faults::draw(&mut dice, scenario, families, !ground.unrecoverable);
+        if ground.scenario.is_none() {
+            limits::draw(seed, families, scenario);
+        }
+        scenario.faults = faults::draw(seed, scenario, families, !ground.unrecoverable);
         // Who only listens learns of nothing that is said once, and lost. Clients of a scenario stay as they are.
         match &ground.scenario {
             None if faults::hide_resets(scenario) => {

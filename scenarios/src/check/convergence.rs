@@ -5,7 +5,7 @@
 //! - on every subscription older than the bound, the client has at least the newest tick that a source first sent in the recovery and more than the bound
 //!   ago: nothing older is outstanding.
 //!
-//! Clients that are slow or hostile on purpose are not judged.
+//! Clients that are slow or hostile on purpose are not judged, nor is a symbol of which a client was last told that it is denied (v2): it may be had of another source.
 
 use std::collections::VecDeque;
 
@@ -66,6 +66,8 @@ struct Pair {
     since_us: u64,
     /// The greatest n had, with the event's number.
     had: Option<(u64, u64)>,
+    /// It was told that it may not have it.
+    denied: bool,
 }
 
 impl Converged {
@@ -114,7 +116,7 @@ impl Converged {
         let mut behind = 0_u64;
         for pair in self.pairs.iter().flatten() {
             let Some(client) = self.clients.get(pair.client as usize).and_then(Option::as_ref) else { continue };
-            if client.slow || client.state != State::Open(pair.session) || pair.since_us > old_us {
+            if client.slow || pair.denied || client.state != State::Open(pair.session) || pair.since_us > old_us {
                 continue;
             }
             let Some(tick) = self.symbols.get(pair.symbol.0 as usize).and_then(|sent| sent.old) else { continue };
@@ -182,7 +184,14 @@ impl Checker for Converged {
                     self.pairs.resize_with(number + 1, || None);
                 }
                 let (client, symbol, session) = (at.client, (at.symbol, *symbol), *session);
-                self.pairs[number] = Some(Pair { client, symbol, session, since_us: at.us, had: None });
+                self.pairs[number] = Some(Pair { client, symbol, session, since_us: at.us, had: None, denied: false });
+            }
+            Event::ClientAnswer { session, accepted, .. } => {
+                if let Some(Some(pair)) = self.pairs.get_mut(at.pair as usize)
+                    && pair.session == *session
+                {
+                    pair.denied = !accepted;
+                }
             }
             Event::ClientUnsubscribe { .. } => {
                 if let Some(pair) = self.pairs.get_mut(at.pair as usize) {
@@ -255,6 +264,14 @@ mod tests {
         check(tape().close_by_peer(0, None).dial(0).push(gone).after(1_500_000), Inconclusive, 0);
         check(tape().close_by_peer(0, None).refused(0, 503).after(1_500_000), Inconclusive, 0);
         check(tape().deliver(0, 0, 7).open(9, 0).subscribe(9, 0).after(1_500_000), Pass, 2);
+    }
+
+    #[test]
+    fn what_a_client_was_told_it_may_not_have_is_not_missed() {
+        check(tape().answered(0, 0, false).after(1_500_000), Pass, 1);
+        check(tape().answered(0, 0, true).after(1_500_000), Fail, 2);
+        // Told otherwise since.
+        check(tape().answered(0, 0, false).answered(0, 0, true).after(1_500_000), Fail, 2);
     }
 
     #[test]

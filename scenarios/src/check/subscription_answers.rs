@@ -4,6 +4,8 @@
 //! - It is told what the sources say: accepted, where one of the open legs that have answered accepts; denied, where they have all denied. It may hear what was so until `settle` ago.
 //! - Whoever asked is told within `settle`, also if what the sources say is otherwise than before: another leg has answered, or one is lost.
 //!
+//! What the sources say is taken together, to whichever proxy they say it: where they disagree, it is for one proxy, and no relay.
+//!
 //! Under the strong contract denials are told; what is accepted shows by its data. Slow clients are not judged.
 
 use std::collections::BTreeMap;

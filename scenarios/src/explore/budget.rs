@@ -53,6 +53,9 @@ pub(super) fn within(faults: Vec<Fault>, sources: u16, steady: Span) -> Vec<Faul
 fn admitted(mut fault: Fault, calendar: &mut Calendar) -> Option<Fault> {
     let hurt = sources_hurt(&fault, calendar.all);
     let Some(lasts) = fault.lasts.filter(|_| hurt != 0) else { return Some(fault) };
+    if fault.after.is_some() {
+        return waits(fault, lasts, hurt, calendar);
+    }
     let from_ms = fault.at.unwrap_or_default().as_micros() / 1_000;
     let mut lasts_ms = lasts.as_micros().div_ceil(1_000);
     let before = calendar.rows.clone();
@@ -65,6 +68,23 @@ fn admitted(mut fault: Fault, calendar: &mut Calendar) -> Option<Fault> {
         calendar.rows.copy_from_slice(&before);
         lasts_ms /= 2;
     }
+    None
+}
+
+/// One that waits for an event comes nobody knows when: so its sources count as hurt all the time. Where that leaves none, it is short, and no other
+/// fault may hurt any.
+fn waits(mut fault: Fault, lasts: Span, hurt: u64, calendar: &mut Calendar) -> Option<Fault> {
+    let before = calendar.rows.clone();
+    let alone = before.iter().all(|row| *row == 0);
+    calendar.mark(hurt, 0, u64::MAX);
+    if calendar.dark_ms() == 0 {
+        return Some(fault);
+    }
+    if alone {
+        fault.lasts = Some(lasts.min(DARK_MAX));
+        return Some(fault);
+    }
+    calendar.rows = before;
     None
 }
 
@@ -112,6 +132,32 @@ mod tests {
     fn a_fault_of_which_nothing_would_be_left_is_left_out() {
         let three = vec![fault("source-0", 0, 2_400), fault("source-0", 2_500, 2_400), fault("source-0", 9_000, 1_000)];
         assert_eq!(lengths(three, 1), [Some(2_400), Some(1_000)]);
+    }
+
+    #[test]
+    fn one_that_waits_does_no_harm_whenever_it_comes() {
+        let after = crate::model::After {
+            event: crate::model::EventName::ProxyLegUp,
+            count: 1,
+            symbol: None,
+            source: None,
+            proxy: None,
+            client: None,
+            group: None,
+            kind: None,
+            delay: Span::default(),
+            since: None,
+        };
+        let waits =
+            |target: &str, lasts: u64| Fault { at: None, after: Some(after.clone()), ..fault(target, 0, lasts) };
+        assert_eq!(lengths(vec![waits("source-0", 4_000)], 1), [Some(2_500)]);
+        assert_eq!(
+            lengths(vec![waits("source-0", 4_000), fault("source-1", 9_000, 4_000)], 2),
+            [Some(4_000), Some(2_000)]
+        );
+        assert_eq!(lengths(vec![fault("source-1", 9_000, 4_000), waits("source-0", 4_000)], 2), [Some(4_000)]);
+        assert_eq!(lengths(vec![waits("source-active", 4_000), fault("source-1", 0, 4_000)], 3), [Some(2_500)]);
+        assert_eq!(lengths(vec![waits("desk/proxy-0", 4_000)], 1), [Some(4_000)]);
     }
 
     #[test]

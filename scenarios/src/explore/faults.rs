@@ -11,6 +11,7 @@ use super::budget;
 use super::dice::Dice;
 use super::swarm::{Families, Family};
 use super::world::ms;
+use super::{limits, triggers};
 use crate::model::{Clients, Fault, FaultKind, Latency, ProxyMode, Reader, Reloaded, Scenario, SlowClient, SourceMode};
 use crate::plan::SOURCE_ACTIVE;
 use crate::span::Span;
@@ -49,7 +50,8 @@ impl There {
 }
 
 /// The faults of a world; `bounded`: so that it can recover from all of them.
-pub(super) fn draw(dice: &mut Dice, scenario: &Scenario, families: Families, bounded: bool) -> Vec<Fault> {
+pub(super) fn draw(seed: u64, scenario: &Scenario, families: Families, bounded: bool) -> Vec<Fault> {
+    let dice = &mut Dice::of(seed, "faults");
     let there = There::of(scenario);
     let kinds: Vec<FaultKind> = families.iter().flat_map(Family::kinds).copied().collect();
     if kinds.is_empty() {
@@ -72,7 +74,10 @@ pub(super) fn draw(dice: &mut Dice, scenario: &Scenario, families: Families, bou
     if !all_speak(scenario) {
         faults.retain(|fault| !leaves_clients_in_the_dark(fault, &there));
     }
-    let faults = lawful(faults);
+    let mut faults = lawful(faults);
+    if families.has(Family::Triggers) {
+        faults = triggers::waiting(&mut Dice::of(seed, "triggers"), scenario, faults);
+    }
     if bounded { budget::within(faults, scenario.sources.count, scenario.steady) } else { faults }
 }
 
@@ -278,15 +283,11 @@ fn fault(
                 fanout,
                 echo,
                 period,
-                clients(&scenario.clients),
+                limits::clients(scenario),
             )
         }
         _ => build(|fault, _, _, _| fault),
     }
-}
-
-fn clients(groups: &[Clients]) -> u32 {
-    groups.iter().map(|group| group.count).sum()
 }
 
 /// A reload that leaves room for everyone, and changes what is for those who come next.

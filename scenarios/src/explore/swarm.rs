@@ -71,6 +71,14 @@ families! {
     Weather "weather" [];
     /// CPU costs something.
     Cost "cost" [];
+    /// Proxies take so many clients, handshakes, legs, dials and requests, and no more.
+    Limits "limits" [];
+    /// Sources bear so many connections for a key.
+    Keys "keys" [];
+    /// Sources deny some symbols.
+    Denials "denials" [];
+    /// Faults wait for events.
+    Triggers "triggers" [];
 }
 
 /// Families that are on.
@@ -95,9 +103,10 @@ impl Families {
         Family::ALL.iter().copied().filter(move |family| self.has(*family))
     }
 
-    /// Each is on or off, as a coin falls; one that brings faults is on in any case.
-    pub(super) fn draw(dice: &mut Dice) -> Self {
-        let coins = dice.draw(bits::u32::between(0, Family::ALL.len()));
+    /// Each is on or off, as a coin falls; one that brings faults is on in any case. The families up to `Cost` have the first dice.
+    pub(super) fn draw(dice: &mut Dice, more: &mut Dice) -> Self {
+        let first = Family::Cost as usize + 1;
+        let coins = dice.draw(bits::u32::between(0, first)) | more.draw(bits::u32::between(first, Family::ALL.len()));
         let faulty: Vec<Family> = Family::ALL.iter().copied().filter(|family| !family.kinds().is_empty()).collect();
         let one = dice.draw((0..faulty.len()).prop_map(move |place| faulty[place]));
         let drawn = Self(coins);
@@ -128,7 +137,8 @@ mod tests {
 
     #[test]
     fn about_half_is_off_and_each_is_off_in_its_turn() {
-        let drawn: Vec<Families> = (0..400).map(|seed| Families::draw(&mut Dice::of(seed, "swarm"))).collect();
+        let drawn: Vec<Families> =
+            (0..400).map(|seed| Families::draw(&mut Dice::of(seed, "swarm"), &mut Dice::of(seed, "more"))).collect();
         for family in Family::ALL {
             let on = drawn.iter().filter(|families| families.has(*family)).count();
             assert!((140..260).contains(&on), "{}: on in {on} of 400", family.word());
