@@ -6,13 +6,14 @@
 //! - No live message is as old as the snapshot, or older.
 //! - After that, a snapshot comes only if a gap was told in between, or the client subscribed again.
 //!
-//! A proxy that starts again, after a drain too, has nothing of what it had before. What is under way of a subscription that a client gave up may come after it
+//! A value goes with the leg that brought it if nobody wants the symbol then: it only lingers on its leg. A proxy that starts again, after a drain too, has nothing of what it had before. What is under way of a subscription that a client gave up may come after it
 //! subscribed again, before the snapshot (see [`Border`]).
 //!
 //! A client that reads slowly on purpose may find its snapshot overtaken in its queue: of it only the second and third are asked. A resume that was served in
 //! full takes the place of the snapshot, see `resume-all-or-nothing`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 use wire::event::{Event, Stamp, ends_process};
@@ -33,8 +34,11 @@ const DRAIN: &str = "drain";
 pub(super) struct SnapshotFirst {
     homes: Homes,
     facts: Facts,
-    /// By proxy and symbol: when a source first sent the newest tick that a client had through that proxy. Only looked up, and emptied by proxy.
+    /// By proxy and symbol: when a source first sent the newest tick that a client had through that proxy. Only looked up, and emptied, whatever the order.
     values: Vec<FxHashMap<u32, u64>>,
+    /// By client: its session, while it is open, by its own account and by its proxy's.
+    open: Vec<Option<SessionId>>,
+    by_local: FxHashMap<SocketAddr, u32>,
     /// By proxy: the event with which its present life began.
     lives: Vec<u64>,
     /// Faults that end with a new life of a proxy.
@@ -45,7 +49,11 @@ pub(super) struct SnapshotFirst {
 
 /// One strong client's view of one symbol in one session.
 struct Pair {
+    client: u32,
+    symbol: u32,
     session: SessionId,
+    /// It gave the symbol up.
+    left: bool,
     stage: Stage,
     /// When a source sent the tick that the proxy had when the client asked.
     value_us: Option<u64>,
@@ -74,11 +82,32 @@ impl SnapshotFirst {
             homes: Homes::new(facts),
             facts: facts.clone(),
             values,
+            open: Vec::new(),
+            by_local: FxHashMap::default(),
             lives: vec![0; usize::from(facts.proxies)],
             deaths: BTreeMap::new(),
             pairs: Vec::new(),
             snapshots: 0,
         }
+    }
+
+    fn close(&mut self, client: u32) {
+        if let Some(open) = self.open.get_mut(client as usize) {
+            *open = None;
+        }
+    }
+
+    /// A proxy has lost a leg: it keeps what its clients want.
+    fn leg_down(&mut self, proxy: usize) {
+        let Some(values) = self.values.get_mut(proxy) else { return };
+        let wants = |pair: &&Pair| {
+            pair.stage != Stage::Asked
+                && !pair.left
+                && self.open.get(pair.client as usize) == Some(&Some(pair.session))
+                && self.homes.proxy(pair.client) == Some(proxy)
+        };
+        let wanted: BTreeSet<u32> = self.pairs.iter().flatten().filter(wants).map(|pair| pair.symbol).collect();
+        values.retain(|symbol, _| wanted.contains(symbol));
     }
 
     /// A proxy starts again.
@@ -175,7 +204,9 @@ impl Checker for SnapshotFirst {
                 let (session, event) = (*session, at.event);
                 let mut border = self.pairs[pair].take().map(|pair| pair.border).unwrap_or_default();
                 border.subscribe(session);
-                self.pairs[pair] = Some(Pair { session, stage: Stage::Asked, value_us, snapshot: None, border, event });
+                let (client, symbol, stage) = (at.client, at.symbol, Stage::Asked);
+                let new = Pair { client, symbol, session, left: false, stage, value_us, snapshot: None, border, event };
+                self.pairs[pair] = Some(new);
             }
             Event::ClientResumed { session, recovered: true, .. } => {
                 if let Some(pair) = self.pair(at, *session) {
@@ -190,14 +221,37 @@ impl Checker for SnapshotFirst {
                     }
                 }
             }
-            Event::ClientDeliver { stamp, .. } => {
+            Event::ClientDeliver { session, stamp, .. } => {
                 if let Some(stamp) = stamp {
                     self.deliver(at, event, *stamp, findings);
+                } else if let Some(pair) = self.pair(at, *session) {
+                    pair.stage = Stage::Told;
                 }
                 if stamp.is_none_or(|stamp| stamp.kind == Kind::Live) {
                     self.note(at);
                 }
             }
+            Event::ClientUnsubscribe { session, .. } => {
+                if let Some(pair) = self.pair(at, *session) {
+                    pair.left = true;
+                }
+            }
+            Event::ClientOpen { session, local, .. } => {
+                self.homes.observe(at, event);
+                self.by_local.insert(*local, at.client);
+                let client = at.client as usize;
+                if self.open.len() <= client {
+                    self.open.resize(client + 1, None);
+                }
+                self.open[client] = Some(*session);
+            }
+            Event::ClientClose { .. } => self.close(at.client),
+            Event::ProxyClientClose { peer, .. } => {
+                if let Some(client) = self.by_local.remove(peer) {
+                    self.close(client);
+                }
+            }
+            Event::ProxyLegDown { proxy, local: Some(_), .. } => self.leg_down(proxy.index()),
             Event::FaultStart { fault, kind, target } => {
                 let Some(proxy) = self.facts.proxy_named(target) else { return };
                 if ends_process(kind) {
@@ -273,6 +327,18 @@ mod tests {
         check(asks(tape().fault(0, "drain", "proxy-0")), Fail, 1);
         let known = tape().fault(0, "drain", "proxy-0").heal(0).session(1).open(1, 1).subscribe(1, 0).deliver(1, 0, 5);
         check(known.open(0, 1).subscribe(0, 0).stamped(0, 0, 6, Live, (2, 1)), Fail, 1);
+    }
+
+    #[test]
+    fn a_value_that_nobody_wants_goes_with_its_leg() {
+        // Seed 973 of `explore`: the only client that had it left, and the leg was lost while the symbol lingered.
+        let asks = |tape: Tape| tape.leg_down(0, 0).open(2, 0).subscribe(2, 0).stamped(2, 0, 6, Live, (2, 1));
+        let lost = || tape().leg(0, 0);
+        check(asks(lost()), Fail, 1);
+        check(asks(lost().close_own(1)), Inconclusive, 0);
+        check(asks(lost().closed_by_proxy(1)), Inconclusive, 0);
+        check(asks(lost().unsubscribe(1, 0)), Inconclusive, 0);
+        check(lost().close_own(1).open(2, 0).subscribe(2, 0).stamped(2, 0, 6, Live, (2, 1)), Fail, 1);
     }
 
     #[test]
