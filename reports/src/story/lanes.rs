@@ -325,9 +325,7 @@ impl Builder<'_> {
                 draft.mark(at_us, "bad", title);
             }
             Event::FaultStart { kind, target, .. } if ends_process(kind) => {
-                if let Some(party) = self.names.party(target) {
-                    self.dies(at_us, &party, &format!("{kind} at {}", figure::instant(at_us)));
-                }
+                self.dies(at_us, target, &format!("{kind} at {}", figure::instant(at_us)));
             }
             Event::ProxyShed { .. }
             | Event::ProxyHealth { .. }
@@ -396,14 +394,18 @@ impl Builder<'_> {
         }
     }
 
-    /// A process that is killed reports no ends.
-    fn dies(&mut self, at_us: u64, party: &Party, how: &str) {
+    /// A process that is killed reports no ends: neither its own nor, where it carries clients, theirs.
+    fn dies(&mut self, at_us: u64, host: &str, how: &str) {
+        let party = self.names.party(host);
+        let carried = self.hosts.clients.iter().position(|carrier| carrier.name == host);
         let keys: Vec<Key> = self
             .drafts
             .keys()
-            .filter(|key| match (key, party) {
-                (Key::Source(source), Party::Source(dead)) => source == dead,
-                (Key::Proxy(proxy) | Key::Legs(proxy, _), Party::Proxy(dead)) => proxy == dead,
+            .filter(|key| match (key, &party) {
+                (Key::Source(source), Some(Party::Source(dead))) => source == dead,
+                (Key::Proxy(proxy) | Key::Legs(proxy, _), Some(Party::Proxy(dead))) => proxy == dead,
+                (Key::Group(place), _) => carried == Some(*place),
+                (Key::Client(client), _) => carried.is_some() && self.group(*client) == carried,
                 _ => false,
             })
             .cloned()

@@ -160,6 +160,24 @@ fn whom_a_violation_names_has_a_lane_and_the_others_share_one() {
 }
 
 #[test]
+fn the_sessions_of_a_host_of_clients_that_is_killed_end_with_it() {
+    for clients in [3, 500] {
+        let mut events = events(clients);
+        let kill = Event::FaultStart { fault: 1, kind: "kill".into(), target: "viewers-0".into() };
+        events.push(Timed { at_us: 2_950_000, event: kill });
+        let story = Story::new(&verdict(&events), &metrics(&events, clients), &hosts(clients), &events);
+        let lanes = story.lanes.expect("there are events").lanes;
+        let lane = |name: &str| lanes.iter().find(|lane| lane.name.starts_with(name)).expect("it is there");
+        let last = lane("client-1").bars.last().expect("it has a session");
+        assert_eq!((last.class, last.to_us), ("session", 2_950_000), "{last:?}");
+        assert!(last.title.ends_with("; kill at 2.950 s"), "{last:?}");
+        if clients > 12 {
+            assert_eq!(lane("viewers-0").steps.last(), Some(&(2_950_000, 0)));
+        }
+    }
+}
+
+#[test]
 fn what_is_left_out_is_said() {
     let mut events = events(20);
     // A thousand ticks more than a lane draws.
