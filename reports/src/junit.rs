@@ -192,8 +192,8 @@ fn of_reached(title: &str, group: &Group<'_>) -> TestCase {
         let why = verdict
             .reached
             .iter()
-            .find(|reached| reached.times == 0)
-            .map(|reached| format!("never reached {}", reached.name))
+            .find(|reached| reached.is_missed())
+            .map(crate::record::Reached::missed_words)
             .or_else(|| worst(verdict).map(|worst| worst.message))
             .unwrap_or_default();
         let broken = verdict.verdict > judged(verdict) && verdict.verdict == Outcome::Fail;
@@ -209,9 +209,9 @@ fn of_reached(title: &str, group: &Group<'_>) -> TestCase {
     case
 }
 
-/// Whether a state that the run must reach was never reached.
+/// Whether a state that the run must reach was reached too rarely.
 fn unreached(verdict: &Verdict) -> bool {
-    verdict.reached.iter().any(|reached| reached.times == 0)
+    verdict.reached.iter().any(crate::record::Reached::is_missed)
 }
 
 fn case(title: &str, name: &str, status: TestCaseStatus) -> TestCase {

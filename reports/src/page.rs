@@ -53,7 +53,7 @@ pub(crate) fn with_charts(report: &RunReport, charts: &[Chart]) -> Result<String
         twin: report.evidence.twin.as_ref(),
         around: report.evidence.story.moments.first().map_or(&[], |moment| moment.around.as_slice()),
         cut: limits(report, log_cut),
-        unreached: verdict.reached.iter().filter(|reached| reached.times == 0).count(),
+        unreached: verdict.reached.iter().filter(|reached| reached.is_missed()).count(),
         facts: facts(report),
         latencies: latencies(&report.metrics),
         totals: totals(&report.metrics),
@@ -171,18 +171,18 @@ fn headline(report: &RunReport) -> String {
                 .filter(|invariant| invariant.verdict == Outcome::Inconclusive)
                 .map(|invariant| invariant.name.as_str())
                 .collect();
-            let missed: Vec<&str> = verdict
+            let missed: Vec<String> = verdict
                 .reached
                 .iter()
-                .filter(|reached| reached.times == 0)
-                .map(|reached| reached.name.as_str())
+                .filter(|reached| reached.is_missed())
+                .map(crate::record::Reached::missed_words)
                 .collect();
             match (weak.as_slice(), missed.as_slice()) {
                 ([], []) => "The run did not reach what it is about often enough to say.".to_owned(),
-                ([], missed) => format!("The run never reached: {}.", missed.join(", ")),
+                ([], missed) => format!("Too little to say: the run {}.", missed.join("; ")),
                 (weak, []) => format!("Not checked often enough to say: {}.", weak.join(", ")),
                 (weak, missed) => {
-                    format!("Never reached: {}. Not checked often enough: {}.", missed.join(", "), weak.join(", "))
+                    format!("The run {}. Not checked often enough: {}.", missed.join("; "), weak.join(", "))
                 }
             }
         }

@@ -121,6 +121,39 @@ pub struct Violation {
 pub struct Reached {
     /// Its name: `fault:upstream-kill`, `slow-client-dropped`.
     pub name: String,
-    /// How often it was reached; 0 makes the run inconclusive.
+    /// How often it was reached; less than is asked for makes the run inconclusive.
     pub times: u64,
+    /// How often is asked for.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub at_least: u64,
+}
+
+impl Reached {
+    /// Whether it was reached less often than is asked for.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        self.times < self.at_least
+    }
+
+    /// How it was missed: `never reached failover`, `reached failover once, at least 3 times are asked for`.
+    #[must_use]
+    pub fn missed_words(&self) -> String {
+        let count = crate::figure::count;
+        match self.times {
+            0 => format!("never reached {}", self.name),
+            1 => format!("reached {} once, at least {} times are asked for", self.name, count(self.at_least)),
+            times => {
+                format!("reached {} {} times, at least {} are asked for", self.name, count(times), count(self.at_least))
+            }
+        }
+    }
+}
+
+fn once() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_once(times: &u64) -> bool {
+    *times == 1
 }

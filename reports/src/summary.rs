@@ -397,11 +397,11 @@ pub(crate) fn worst(verdict: &Verdict) -> Option<Worst> {
             message: violation.map_or_else(|| invariant.summary.clone(), |violation| violation.message.clone()),
         });
     }
-    let unreached = verdict.reached.iter().find(|reached| reached.times == 0).map(|reached| Worst {
+    let unreached = verdict.reached.iter().find(|reached| reached.is_missed()).map(|reached| Worst {
         invariant: "reached".to_owned(),
         verdict: Outcome::Inconclusive,
         at_us: None,
-        message: format!("never reached {}", reached.name),
+        message: reached.missed_words(),
     });
     let weak = of(Outcome::Inconclusive).next().map(|invariant| Worst {
         invariant: invariant.name.clone(),

@@ -328,7 +328,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         invariants = vec![not_judged(end_us)];
     }
     let mut verdict = invariants.iter().fold(Outcome::Pass, |sum, invariant| sum.and(invariant.verdict));
-    if reached.iter().any(|(reached, at_least)| reached.times < *at_least) {
+    if reached.iter().any(reports::record::Reached::is_missed) {
         verdict = verdict.and(Outcome::Inconclusive);
     }
     // Two hashes, one of what the programs saw and one of what the network carried: a run is the same run if both agree.
@@ -347,7 +347,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             sim_seconds: Duration::from_micros(end_us).as_secs_f64(),
             wall_seconds: 0.0,
             invariants,
-            reached: reached.into_iter().map(|(reached, _)| reached).collect(),
+            reached,
             marks,
             recovery_us,
         },

@@ -329,7 +329,7 @@ impl States {
 
 /// The states and marks that a scenario asks for, as they stand in a verdict.
 #[must_use]
-pub(crate) fn reached(plan: &Plan, states: &[(State, u64)], marks: &reach::Counts) -> Vec<(Reached, u64)> {
+pub(crate) fn reached(plan: &Plan, states: &[(State, u64)], marks: &reach::Counts) -> Vec<Reached> {
     plan.scenario
         .reach
         .iter()
@@ -337,7 +337,7 @@ pub(crate) fn reached(plan: &Plan, states: &[(State, u64)], marks: &reach::Count
             let of_state = |state| states.iter().find(|entry| entry.0 == state).map(|entry| entry.1);
             let of_mark = |mark: &str| marks.get(mark).copied();
             let times = reach.state.and_then(of_state).or_else(|| reach.mark.as_deref().and_then(of_mark));
-            (Reached { name: reach.name().to_owned(), times: times.unwrap_or(0) }, reach.at_least)
+            Reached { name: reach.name().to_owned(), times: times.unwrap_or(0), at_least: reach.at_least }
         })
         .collect()
 }

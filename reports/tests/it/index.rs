@@ -29,7 +29,7 @@ fn run(scenario: &str, seed: u64) -> RunSummary {
         sim_seconds: 20.0 + seed as f64,
         wall_seconds: 0.5,
         invariants: vec![invariant("symbol-order"), invariant("no-duplicates")],
-        reached: vec![Reached { name: "failover".to_owned(), times: 2 }],
+        reached: vec![Reached { name: "failover".to_owned(), times: 2, at_least: 1 }],
         marks: BTreeMap::new(),
         recovery_us: Some(100_000 * seed),
     };
@@ -104,6 +104,29 @@ fn the_table_of_verdicts_has_the_worst_scenario_and_the_worst_invariant_first() 
     other.verdict.invariants.remove(0);
     let page = self::page(&[run("good", 1), other], &SummaryMeta::default());
     assert_eq!(matrix(&page)[2].matches("<td></td>").count(), 1);
+}
+
+#[test]
+fn a_state_reached_less_often_than_asked_is_missed_wherever_it_is_shown() {
+    let mut rare = run("rare", 3);
+    rare.verdict.verdict = Outcome::Inconclusive;
+    rare.verdict.reached[0].at_least = 5;
+    let page = page(&[run("rare", 1), rare.clone()], &SummaryMeta::default());
+    let cell = between(matrix(&page)[1], "<td class=\"inconclusive\"", "</td>");
+    assert!(cell.contains("reached in rare: inconclusive in 1 of 2 runs; seed 3: failover"), "{cell}");
+    assert!(page.contains("<strong>reached</strong>, seed 3: reached failover 2 times, at least 5 are asked for"));
+    let states = between(&page, "States and marks that scenarios ask for", "</table>");
+    assert!(states.contains("failover</th><td class=\"n\">5</td><td class=\"n\">1</td><td class=\"n\">2</td>"), "{states}");
+    assert!(states.contains("seed 3</a>: 2</td>"), "{states}");
+    let mut report = crate::synthetic::report();
+    report.verdict.invariants.clear();
+    (report.verdict.verdict, report.verdict.reached) = (Outcome::Inconclusive, rare.verdict.reached);
+    let page = reports::page::report(&report).unwrap();
+    let headline = between(&page, "<p class=\"headline inconclusive\">", "</p>");
+    assert_eq!(headline, "Too little to say: the run reached failover 2 times, at least 5 are asked for.");
+    assert!(page.contains("1 of 1 reached too rarely"));
+    let xml = reports::junit::xml(&[RunSummary { verdict: report.verdict, ..run("rare", 3) }], &SummaryMeta::default());
+    assert!(xml.unwrap().contains("seed 7: reached failover 2 times, at least 5 are asked for"));
 }
 
 #[test]

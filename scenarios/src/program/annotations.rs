@@ -101,14 +101,14 @@ fn annotations(runs: &[RunSummary], gate: Option<&Gate>, files: &Files) -> Vec<A
         })
         .collect();
     for run in runs.iter().filter(|run| run.verdict.verdict == Outcome::Inconclusive) {
-        let Some(reached) = run.verdict.reached.iter().find(|reached| reached.times == 0) else { continue };
+        let Some(reached) = run.verdict.reached.iter().find(|reached| reached.is_missed()) else { continue };
         let Some((file, text)) = files.get(&run.verdict.scenario) else { continue };
         all.push(Annotation {
             level: Level::Warning,
             file: file.clone(),
             line: parse::line_of_check(text, "reach"),
             title: format!("{}: reached", run.verdict.scenario),
-            message: format!("seed {}: never reached {}", run.verdict.label(), reached.name),
+            message: format!("seed {}: {}", run.verdict.label(), reached.missed_words()),
         });
     }
     all.extend(gate.into_iter().flat_map(worse));

@@ -110,7 +110,7 @@ mod tests {
             sim_seconds: 1.0,
             wall_seconds: 0.0,
             invariants: vec![invariant],
-            reached: vec![Reached { name: "delivered".to_owned(), times: delivered }],
+            reached: vec![Reached { name: "delivered".to_owned(), times: delivered, at_least: 5 }],
             marks: Default::default(),
             recovery_us: None,
         }

@@ -195,7 +195,7 @@ fn tallies<'a>(group: &Group<'a>) -> IndexMap<&'a str, Tally<'a>> {
             tallies.entry(name).or_default().add(run, *verdict, weight, *checked, words);
         }
         if !run.verdict.reached.is_empty() {
-            let missed = run.verdict.reached.iter().filter(|reached| reached.times == 0);
+            let missed = run.verdict.reached.iter().filter(|reached| reached.is_missed());
             let (count, first) = (missed.clone().count() as u64, missed.clone().next());
             let outcome = if first.is_some() { Outcome::Inconclusive } else { Outcome::Pass };
             let words = first.map_or("", |reached| &reached.name);

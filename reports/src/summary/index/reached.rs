@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Link, RunSummary, cut};
+use crate::figure;
 
 /// States shown, those reached in the smallest part of the runs first.
 const SHOWN_MAX: usize = 60;
@@ -20,8 +21,10 @@ pub(super) struct State<'a> {
     pub(super) name: &'a str,
     pub(super) runs: u64,
     pub(super) reached: u64,
-    /// The first run that did not.
-    pub(super) missed: Option<Link<'a>>,
+    /// How often is asked for.
+    pub(super) at_least: u64,
+    /// The first run that did not, and how often it came to it, if it did.
+    pub(super) missed: Option<(Link<'a>, String)>,
 }
 
 impl<'a> States<'a> {
@@ -33,12 +36,16 @@ impl<'a> States<'a> {
                     name: &reached.name,
                     runs: 0,
                     reached: 0,
+                    at_least: reached.at_least,
                     missed: None,
                 });
                 state.runs += 1;
-                state.reached += u64::from(reached.times > 0);
-                if reached.times == 0 && state.missed.is_none() {
-                    state.missed = Some(Link::to(run));
+                state.at_least = state.at_least.max(reached.at_least);
+                state.reached += u64::from(!reached.is_missed());
+                if reached.is_missed() && state.missed.is_none() {
+                    let times =
+                        if reached.times == 0 { String::new() } else { format!(": {}", figure::count(reached.times)) };
+                    state.missed = Some((Link::to(run), times));
                 }
             }
         }
