@@ -321,7 +321,8 @@ impl<'a> Builder<'a> {
     /// What a process that dies held ends with it, and it says no word of it.
     fn process_ends(&mut self, at_us: u64, target: &str) {
         let ended = || vec![("ended", json!("with its process"))];
-        let legs: Vec<_> = self.legs.keys().filter(|(owner, _)| owner.to_string() == target).copied().collect();
+        let tiers = self.tiers();
+        let legs: Vec<_> = self.legs.keys().filter(|(owner, _)| tiers.proxy(*owner) == target).copied().collect();
         let legs = legs.iter().filter_map(|key| self.legs.remove(key));
         let accepted: Vec<_> = self.accepted.keys().filter(|(owner, _)| owner.to_string() == target).copied().collect();
         let accepted = accepted.iter().filter_map(|key| self.accepted.remove(key));

@@ -92,6 +92,28 @@ fn each_entry_of_a_small_run() {
 }
 
 #[test]
+fn the_legs_of_an_edge_that_is_killed_end_with_it() {
+    let local = std::net::SocketAddr::from(([10, 0, 0, 3], 9));
+    // What is an edge to its clients is the last of the proxies in the record.
+    let events: Vec<Timed> = [
+        (0, Event::Phase { phase: Phase::Steady }),
+        (2_000, Event::ProxyLegUp { proxy: ProxyId(1), source: SourceId(1), local, epoch: 1, client: None }),
+        (100_000, Event::FaultStart { fault: 0, kind: "kill".into(), target: "edge-0".into() }),
+    ]
+    .map(|(at_us, event)| Timed { at_us, event })
+    .into();
+    let mut collector = Collector::new(MetricsConfig { proxies: 2, edges: 1, sources: 1, ..MetricsConfig::default() });
+    events.iter().for_each(|timed| collector.observe(timed.at_us, &timed.event));
+    let metrics = collector.finish(200_000);
+    let hosts = Hosts { proxies: 2, edges: 1, sources: 1, clients: Vec::new() };
+    let text = text(&Trace::new(&synthetic::verdict(3), &metrics, &hosts, &events, 1_000));
+    let ends: Vec<&str> =
+        text.lines().filter(|line| line.contains("leg to proxy-0") && line.contains("\"ph\":\"e\"")).collect();
+    let [end] = ends.as_slice() else { panic!("{text}") };
+    assert!(end.contains("\"ts\":100000") && end.contains("with its process"), "{end}");
+}
+
+#[test]
 fn a_run_without_events_shows_phases_faults_violations_and_counters() {
     let events = events();
     let trace = trace(&[], &metrics(&events), 1_000);
