@@ -16,6 +16,10 @@ const PAUSE_US: u64 = 2_000;
 /// Letters of a label: between two columns, and where there is room.
 const LETTERS: usize = 32;
 const LETTERS_WIDE: usize = 62;
+/// A letter is hardly wider, if bold.
+const LETTER: usize = 7;
+/// Where one party alone is drawn, what happens to it needs the room of the next one.
+const COLUMNS_MIN: usize = 2;
 
 /// Where everything is drawn.
 pub(super) struct Diagram<'a> {
@@ -55,7 +59,7 @@ impl<'a> Diagram<'a> {
         let sequence = &moment.sequence;
         let x = |column: usize| GUTTER + COLUMN / 2 + column * COLUMN;
         let count = sequence.parties.len().max(1);
-        let width = GUTTER + count * COLUMN;
+        let width = GUTTER + count.max(COLUMNS_MIN) * COLUMN;
         let mut y = HEAD;
         let mut before_us: Option<u64> = None;
         let mut pauses = Vec::new();
@@ -100,7 +104,7 @@ fn placed<'a>(
     let to = row.to.map_or(from, &x);
     let last = row.from == Some(count - 1) && count > 1;
     let (text_x, anchor, letters) = match (across, from == to) {
-        (true, _) => (GUTTER + (width - GUTTER) / 2, "middle", LETTERS_WIDE),
+        (true, _) => (GUTTER + (width - GUTTER) / 2, "middle", LETTERS_WIDE.min((width - GUTTER) / LETTER)),
         (_, false) => ((from + to) / 2, "middle", LETTERS * from.abs_diff(to) / COLUMN),
         (_, true) if last => (from - 10, "end", if count > 2 { LETTERS_WIDE } else { LETTERS + 12 }),
         (_, true) => (from + 10, "start", LETTERS + 10),
@@ -149,5 +153,45 @@ fn apart(at_us: u64, breach_us: u64) -> String {
         std::cmp::Ordering::Less => format!("−{}", figure::latency(breach_us - at_us)),
         std::cmp::Ordering::Equal => "breach".to_owned(),
         std::cmp::Ordering::Greater => format!("+{}", figure::latency(at_us - breach_us)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::{Sequence, Tone};
+
+    #[test]
+    fn no_label_leaves_the_picture_however_few_take_part() {
+        let row = |from: Option<usize>, to: Option<usize>| Row {
+            event: 0,
+            at_us: 0,
+            from,
+            to,
+            text: "x".repeat(100),
+            tone: Tone::Talk,
+            shows: false,
+            decisive: true,
+        };
+        for count in 1..=6 {
+            let mut rows = vec![row(None, None)];
+            for one in 0..count {
+                rows.extend((0..count).map(|other| row(Some(one), (other != one).then_some(other))));
+            }
+            let parties = (0..count).map(|n| format!("proxy-{n}")).collect();
+            let sequence = Sequence { parties, rows, cut: None };
+            let moment = Moment { invariant: "x".to_owned(), at_us: 0, sequence, around: Vec::new() };
+            let diagram = Diagram::new(&moment);
+            for row in &diagram.rows {
+                // Letters are seven pixels wide at most, the middle of many is six and a half.
+                let long = row.text.chars().count() * 13 / 2;
+                let (left, right) = match row.anchor {
+                    "start" => (row.text_x, row.text_x + long),
+                    "end" => (row.text_x.saturating_sub(long), row.text_x),
+                    _ => (row.text_x.saturating_sub(long / 2), row.text_x + long / 2),
+                };
+                assert!(left >= GUTTER - 8 && right <= diagram.width, "{count}: {left} to {right} of {}", diagram.width);
+            }
+        }
     }
 }
