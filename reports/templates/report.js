@@ -30,7 +30,12 @@
       const at = Number(label.dataset.at);
       const until = at + Number(label.dataset.lasts);
       label.hidden = until < from || at > to;
-      label.style.left = `${Math.max(0, (at - from) / span * 100)}%`;
+      const place = Math.min(100, Math.max(0, (at - from) / span * 100));
+      const ends = place > 50;
+      label.classList.toggle('ends', ends);
+      label.style.left = ends ? 'auto' : `${place}%`;
+      label.style.right = ends ? `${100 - place}%` : 'auto';
+      label.style.maxWidth = `${ends ? place : 100 - place}%`;
     }
     const size = Math.max(1, step(span));
     const decimals = Math.max(0, Math.min(6, 6 - Math.floor(Math.log10(size))));

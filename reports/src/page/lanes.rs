@@ -16,7 +16,7 @@ pub(super) struct Drawn<'a> {
     pub(super) first_us: Option<u64>,
     /// Places in percent with their labels.
     pub(super) ticks: Vec<(String, String)>,
-    /// Faults: from, how long, in words, and where their label stands in percent.
+    /// Faults: from, how long, in words, and where their label stands.
     pub(super) faults: Vec<Band>,
     pub(super) faults_unlabelled: usize,
     pub(super) phases: Vec<(u64, String)>,
@@ -31,7 +31,10 @@ pub(super) struct Drawn<'a> {
 pub(super) struct Band {
     pub(super) from_us: u64,
     pub(super) lasts_us: u64,
-    pub(super) left: String,
+    /// Where its label stands: from its beginning on or, in the second half, up to there, so that there is always room for it.
+    pub(super) place: String,
+    /// Whether the label ends there.
+    pub(super) ends: bool,
     pub(super) words: String,
 }
 
@@ -63,11 +66,19 @@ impl<'a> Drawn<'a> {
         let bands: Vec<Band> = metrics
             .faults
             .iter()
-            .map(|fault| Band {
-                from_us: fault.start_us,
-                lasts_us: fault.stop_us.unwrap_or(end_us).saturating_sub(fault.start_us),
-                left: percent(fault.start_us),
-                words: figure::cut(&format!("{} {}", fault.kind, fault.target), 48),
+            .map(|fault| {
+                let ends = fault.start_us > end_us / 2;
+                let (before, after) = (percent(fault.start_us), percent(end_us.saturating_sub(fault.start_us)));
+                Band {
+                    from_us: fault.start_us,
+                    lasts_us: fault.stop_us.unwrap_or(end_us).saturating_sub(fault.start_us),
+                    place: match ends {
+                        false => format!("left:{before}%;max-width:{after}%"),
+                        true => format!("right:{after}%;max-width:{before}%"),
+                    },
+                    ends,
+                    words: figure::cut(&format!("{} {}", fault.kind, fault.target), 48),
+                }
             })
             .collect();
         let violations = path(lanes.violations_us.iter(), "0v100");

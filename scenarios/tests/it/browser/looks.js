@@ -18,6 +18,21 @@ if (root.scrollWidth > window.innerWidth) {
   wrong.push(`${root.scrollWidth} px wide in a window of ${window.innerWidth}: ${outside.slice(0, 3).map(named).join(' | ')}`);
 }
 
+// Cut off: what is drawn leaves its picture, a fault's label its timeline.
+for (const text of document.querySelectorAll('svg.sequence text')) {
+  const picture = text.ownerSVGElement.viewBox.baseVal;
+  const box = text.getBBox();
+  if (box.x < picture.x || box.x + box.width > picture.x + picture.width) {
+    wrong.push(`from ${box.x} to ${box.x + box.width} in a picture ${picture.width} wide: ${named(text)}`);
+  }
+}
+for (const label of document.querySelectorAll('.axis.faults span')) {
+  const [box, plot] = [label.getBoundingClientRect(), label.closest('.axis').getBoundingClientRect()];
+  if (box.left < plot.left - 0.5 || box.right > plot.right + 0.5) {
+    wrong.push(`from ${box.left} to ${box.right} in a plot from ${plot.left} to ${plot.right}: ${named(label)}`);
+  }
+}
+
 // Colours as the page computes them: rgb(r, g, b), rgba(r, g, b, a), color(srgb r g b / a).
 const color = (text) => {
   const numbers = (text.match(/[\d.]+(?:e-?\d+)?/g) || []).map(Number);

@@ -18,9 +18,11 @@ pub(super) fn all() -> Pages {
     let place = Place::with_small();
     let runs = ["run", "small.toml", "--seeds", "1..2", "--reports", "all", "--out"];
     place.windtunnel(&[&runs[..], &["passed"]].concat()).exits(0);
+    // A stall that nobody notices, late: its label has no room to the right.
+    let stall = "[[faults]]\nkind = \"stall\"\ntarget = \"proxy-0/source-active\"\nat = \"1900ms\"\nfor = \"100ms\"\n";
+    place.write("small.toml", &format!("{SMALL}\n{stall}"));
     place.windtunnel(&[&runs[..], &["failed", "--mutant", "repeats-a-message"]].concat()).exits(1);
-    // A stall that nobody notices, where a failover is asked for.
-    let stall = "[[faults]]\nkind = \"stall\"\ntarget = \"proxy-0/source-active\"\nat = \"500ms\"\nfor = \"100ms\"\n";
+    // The same, where a failover is asked for.
     place.write("small.toml", &format!("{SMALL}\n[[reach]]\nstate = \"failover\"\n\n{stall}"));
     place.windtunnel(&[&runs[..], &["weak"]].concat()).exits(2);
     many(&place);
