@@ -26,6 +26,8 @@ pub(super) struct Drawn<'a> {
     /// Kinds of lanes: class, and what they are together.
     pub(super) kinds: Vec<(&'static str, &'static str)>,
     pub(super) any_named: bool,
+    /// Whether some ticks are not drawn one by one.
+    pub(super) any_undrawn: bool,
 }
 
 pub(super) struct Band {
@@ -46,7 +48,10 @@ pub(super) struct DrawnLane<'a> {
     /// How many are open, as an area.
     pub(super) area: String,
     pub(super) ticks: String,
+    /// Where there are ticks that are not drawn one by one.
+    pub(super) undrawn: String,
     pub(super) more: String,
+    pub(super) calm: String,
     pub(super) marks: Vec<&'a Mark>,
     pub(super) witnesses: Vec<&'a Mark>,
 }
@@ -96,6 +101,7 @@ impl<'a> Drawn<'a> {
             lanes: lanes.lanes.iter().map(|lane| drawn(lane, end_us)).collect(),
             kinds: kinds.into_iter().map(|kind| (kind.class(), plural(kind))).collect(),
             any_named: lanes.lanes.iter().any(|lane| lane.named),
+            any_undrawn: lanes.lanes.iter().any(|lane| !lane.undrawn.is_empty()),
         }
     }
 
@@ -134,7 +140,9 @@ fn drawn(lane: &Lane, end_us: u64) -> DrawnLane<'_> {
         bars: bars.collect(),
         area: area(lane, end_us),
         ticks: path(lane.ticks.iter(), "22v52"),
+        undrawn: lane.undrawn.iter().map(|(from_us, to_us)| format!("M{from_us} 22H{to_us}v52H{from_us}Z")).collect(),
         more: path(lane.more.iter(), "60v30"),
+        calm: path(lane.calm.iter(), "60v30"),
         marks: lane.marks.iter().filter(|mark| !mark.is_witness()).collect(),
         witnesses: lane.marks.iter().filter(|mark| mark.is_witness()).collect(),
     }

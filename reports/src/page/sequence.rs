@@ -190,7 +190,11 @@ mod tests {
                     "end" => (row.text_x.saturating_sub(long), row.text_x),
                     _ => (row.text_x.saturating_sub(long / 2), row.text_x + long / 2),
                 };
-                assert!(left >= GUTTER - 8 && right <= diagram.width, "{count}: {left} to {right} of {}", diagram.width);
+                assert!(
+                    left >= GUTTER - 8 && right <= diagram.width,
+                    "{count}: {left} to {right} of {}",
+                    diagram.width
+                );
             }
         }
     }

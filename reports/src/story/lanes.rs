@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use wire::event::{Event, Timed, ends_process};
+use wire::event::{Event, Side, Timed, ends_process};
 use wire::id::{ClientId, LegId, ProxyId, SourceId, Symbol};
 
 use super::names::Names;
@@ -87,10 +87,14 @@ pub struct Lane {
     pub most: u64,
     /// Ticks that were sent or delivered.
     pub ticks: Vec<u64>,
+    /// Stretches with further ticks, which are not drawn one by one: from, to.
+    pub undrawn: Vec<(u64, u64)>,
     /// What happened, with words.
     pub marks: Vec<Mark>,
-    /// What happened beyond those.
+    /// What was lost, refused or told of a gap beyond those.
     pub more: Vec<u64>,
+    /// What else happened beyond those.
+    pub calm: Vec<u64>,
     /// When a fault hit it: from, to, in words.
     pub faults: Vec<(u64, u64, String)>,
 }
@@ -372,15 +376,23 @@ impl Builder<'_> {
             }
             Event::ClientRefused { .. } | Event::ClientClose { .. } => {
                 let title = self.at(at_us, event);
+                // Who leaves has lost nothing: the session's end says it all.
+                let left = matches!(event, Event::ClientClose { by: Side::Own, .. });
                 let draft = self.draft(key);
                 draft.end(id, at_us, &title);
-                draft.mark(at_us, "bad", title);
+                if !left {
+                    draft.mark(at_us, "bad", title);
+                }
             }
-            Event::ClientGap { .. } | Event::ClientGarbled { .. } | Event::ClientOffend { .. } => {
+            Event::ClientGap { .. }
+            | Event::ClientGarbled { .. }
+            | Event::ClientOffend { .. }
+            | Event::ClientAnswer { accepted: false, .. }
+            | Event::ClientResumed { recovered: false, .. } => {
                 let title = self.at(at_us, event);
                 self.draft(key).mark(at_us, "bad", title);
             }
-            Event::ClientAnswer { accepted: false, .. } | Event::ClientResumed { .. } => {
+            Event::ClientResumed { recovered: true, .. } => {
                 let title = self.at(at_us, event);
                 self.draft(key).mark(at_us, "talk", title);
             }
@@ -476,13 +488,15 @@ impl Builder<'_> {
                 ticks_cut = true;
                 let middle = lane.ticks.partition_point(|at_us| *at_us < first_us.unwrap_or(0));
                 let begin = middle.saturating_sub(TICKS_MAX / 2).min(lane.ticks.len() - TICKS_MAX);
+                lane.undrawn = stretches(&lane.ticks[..begin], metrics.end_us);
+                lane.undrawn.extend(stretches(&lane.ticks[begin + TICKS_MAX..], metrics.end_us));
                 lane.ticks = lane.ticks[begin..begin + TICKS_MAX].to_vec();
             }
             lanes.push(lane);
         }
         if ticks_cut {
             cut.push(format!(
-                "Ticks are drawn for the {TICKS_MAX} of each lane that are nearest to the first violation."
+                "Of each lane the {TICKS_MAX} ticks nearest to the first violation are drawn; where others are is shaded."
             ));
         }
         lanes
@@ -521,21 +535,38 @@ impl Draft {
         marks.sort_by_key(|mark| mark.at_us);
         // Witnesses keep their words whatever else there is.
         let mut room = MARKS_MAX;
-        let mut more = Vec::new();
+        let (mut more, mut calm) = (Vec::new(), Vec::new());
         marks.retain(|mark| {
             let keep = mark.is_witness() || take(&mut room);
             if !keep {
-                more.push(mark.at_us);
+                let beyond = if mark.class == "bad" { &mut more } else { &mut calm };
+                beyond.push(mark.at_us);
             }
             keep
         });
-        more.dedup();
-        thin(&mut more, TICKS_MAX);
-        Lane { name, kind, named, bars, steps, most, ticks, marks, more, faults: Vec::new() }
+        for beyond in [&mut more, &mut calm] {
+            beyond.dedup();
+            thin(beyond, TICKS_MAX);
+        }
+        let (undrawn, faults) = (Vec::new(), Vec::new());
+        Lane { name, kind, named, bars, steps, most, ticks, undrawn, marks, more, calm, faults }
     }
 }
 
-/// How many are open over time, the most of each four-hundredth of the run.
+/// Where the ticks lie: those closer to one another than a four-hundredth of the run are one stretch.
+fn stretches(ticks: &[u64], end_us: u64) -> Vec<(u64, u64)> {
+    let width = end_us.div_ceil(STEPS_MAX).max(1);
+    let mut stretches: Vec<(u64, u64)> = Vec::new();
+    for at_us in ticks {
+        match stretches.last_mut() {
+            Some((_, to_us)) if at_us.saturating_sub(*to_us) <= width => *to_us = *at_us,
+            _ => stretches.push((*at_us, *at_us)),
+        }
+    }
+    stretches
+}
+
+/// How many are open over time, the last number of each four-hundredth of the run; and the most of all.
 fn counted(changes: &[(u64, i64)], end_us: u64) -> (Vec<(u64, u64)>, u64) {
     let width = end_us.div_ceil(STEPS_MAX).max(1);
     let mut open = 0_i64;

@@ -116,7 +116,10 @@ fn a_state_reached_less_often_than_asked_is_missed_wherever_it_is_shown() {
     assert!(cell.contains("reached in rare: inconclusive in 1 of 2 runs; seed 3: failover"), "{cell}");
     assert!(page.contains("<strong>reached</strong>, seed 3: reached failover 2 times, at least 5 are asked for"));
     let states = between(&page, "States and marks that scenarios ask for", "</table>");
-    assert!(states.contains("failover</th><td class=\"n\">5</td><td class=\"n\">1</td><td class=\"n\">2</td>"), "{states}");
+    assert!(
+        states.contains("failover</th><td class=\"n\">5</td><td class=\"n\">1</td><td class=\"n\">2</td>"),
+        "{states}"
+    );
     assert!(states.contains("seed 3</a>: 2</td>"), "{states}");
     let mut report = crate::synthetic::report();
     report.verdict.invariants.clear();

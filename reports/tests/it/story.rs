@@ -160,6 +160,22 @@ fn whom_a_violation_names_has_a_lane_and_the_others_share_one() {
 }
 
 #[test]
+fn who_leaves_by_itself_has_lost_nothing_and_who_is_closed_has() {
+    let mut events = events(3);
+    let left = Event::ClientClose { client: ClientId(2), session: SESSION, by: Side::Own, code: Some(1000) };
+    events.push(Timed { at_us: 2_950_000, event: left });
+    let story = Story::new(&verdict(&events), &metrics(&events, 3), &hosts(3), &events);
+    let lanes = story.lanes.expect("there are events").lanes;
+    let lane = |name: &str| lanes.iter().find(|lane| lane.name == name).expect("it is there");
+    let bad = |name: &str, from_us| {
+        lane(name).marks.iter().filter(|mark| mark.class == "bad" && mark.at_us >= from_us).count()
+    };
+    assert_eq!((bad("client-0", 2_900_000), bad("client-2", 2_900_000)), (1, 0));
+    let last = lane("client-2").bars.last().expect("it has a session");
+    assert!(last.to_us == 2_950_000 && last.title.contains("closes session-0 with 1000"), "{last:?}");
+}
+
+#[test]
 fn the_sessions_of_a_host_of_clients_that_is_killed_end_with_it() {
     for clients in [3, 500] {
         let mut events = events(clients);
@@ -188,7 +204,14 @@ fn what_is_left_out_is_said() {
     }
     let verdict = verdict(&events);
     let story = Story::new(&verdict, &metrics(&events, 20), &hosts(20), &events);
-    assert_eq!(story.cut, ["Ticks are drawn for the 1500 of each lane that are nearest to the first violation."]);
+    let said = "Of each lane the 1500 ticks nearest to the first violation are drawn; where others are is shaded.";
+    assert_eq!(story.cut, [said]);
+    // What is not drawn does not look like silence.
+    let lanes = story.lanes.expect("there are events").lanes;
+    let cut: Vec<_> = lanes.iter().filter(|lane| !lane.undrawn.is_empty()).collect();
+    let [source] = cut.as_slice() else { panic!("{cut:?}") };
+    let last = *source.ticks.last().expect("some are drawn");
+    assert_eq!((source.name.as_str(), source.undrawn.as_slice()), ("source-1", &[(last + 1, 2_952_499)][..]));
     let none = Story::new(&verdict, &metrics(&events, 20), &hosts(20), &[]);
     assert_eq!(none, Story::default());
     let report = RunReport { verdict, ..synthetic::report() };
