@@ -298,15 +298,16 @@ impl Sequence {
             last_place = Some(place);
         }
         add_joined(&mut rows, &mut joined);
-        let cut = match (more, left) {
-            (0, 0) => None,
-            (more, 0) => {
-                Some(format!("{} earlier events that show the violation are not drawn.", figure::count(more as u64)))
-            }
-            (_, left) => Some(format!(
+        let mut cut = Vec::new();
+        if more > 0 {
+            cut.push(format!("{} earlier events that show the violation are not drawn.", figure::count(more as u64)));
+        }
+        if left > 0 {
+            cut.push(format!(
                 "{left} messages with further parties are not drawn: {PARTIES_MAX} stand beside one another."
-            )),
-        };
+            ));
+        }
+        let cut = (!cut.is_empty()).then(|| cut.join(" "));
         Self { rows, parties: parties.iter().map(|one| names.host(one)).collect(), cut }
     }
 }

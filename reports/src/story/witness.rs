@@ -30,12 +30,13 @@ pub struct Line {
 }
 
 /// Collects, for each violation, the events that show it and `around` events before and after each of them; at most 60 a violation, those that show it
-/// first.
+/// before all others, and of these the last.
 pub(super) fn gather(verdict: &Verdict, names: &Names, events: &[Timed], around: u64) -> Vec<Witness> {
     let mut all = Vec::new();
     for invariant in &verdict.invariants {
         for (place, violation) in invariant.violations.iter().enumerate() {
-            let mut numbers: Vec<u64> = violation.events.iter().copied().take(LINES_MAX).collect();
+            // The last of them is the breach itself.
+            let mut numbers: Vec<u64> = violation.events.iter().rev().copied().take(LINES_MAX).collect();
             // The nearest neighbours come first, so that the bound cuts the farthest.
             for distance in 1..=around {
                 for number in &violation.events {
@@ -63,5 +64,6 @@ pub(super) fn gather(verdict: &Verdict, names: &Names, events: &[Timed], around:
 /// What is said where violations are shown with fewer events than show them.
 pub(super) fn cut(verdict: &Verdict) -> Option<String> {
     let most = verdict.invariants.iter().flat_map(|one| &one.violations).map(|one| one.events.len()).max()?;
-    (most > LINES_MAX).then(|| format!("A violation is shown by {most} events: {LINES_MAX} of them stand here."))
+    (most > LINES_MAX)
+        .then(|| format!("A violation is shown by {most} events: the last {LINES_MAX} of them stand here."))
 }

@@ -194,6 +194,18 @@ fn the_sessions_of_a_host_of_clients_that_is_killed_end_with_it() {
 }
 
 #[test]
+fn of_many_events_that_show_a_violation_the_breach_itself_stays() {
+    let events = events(20);
+    let mut verdict = verdict(&events);
+    let violation = &mut verdict.invariants[0].violations[0];
+    violation.events = (0..100).collect();
+    let story = Story::new(&verdict, &metrics(&events, 20), &hosts(20), &events);
+    let numbers: Vec<u64> = story.witnesses[0].lines.iter().map(|line| line.event).collect();
+    assert_eq!(numbers, (40..100).collect::<Vec<u64>>());
+    assert!(story.cut.iter().any(|line| line.contains("100 events: the last 60 of them")), "{:?}", story.cut);
+}
+
+#[test]
 fn what_is_left_out_is_said() {
     let mut events = events(20);
     // A thousand ticks more than a lane draws.
