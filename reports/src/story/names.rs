@@ -20,6 +20,8 @@ pub struct Names {
     peers: BTreeMap<(SourceId, LegId), SocketAddr>,
     /// The place in its list of targets that a session goes to.
     targets: BTreeMap<(ClientId, SessionId), u16>,
+    /// Faults by their numbers: kind and target.
+    faults: BTreeMap<u16, String>,
 }
 
 impl Names {
@@ -40,6 +42,9 @@ impl Names {
                 }
                 Event::SourceOpen { source, leg, peer } => {
                     names.peers.insert((*source, *leg), *peer);
+                }
+                Event::FaultStart { fault, kind, target } => {
+                    names.faults.insert(*fault, format!("{kind} {target}"));
                 }
                 _ => {}
             }
@@ -84,6 +89,11 @@ impl Names {
             Some(proxy) if self.tiers.is_proxy(source) => Party::Proxy(ProxyId(proxy)),
             _ => Party::Source(source),
         }
+    }
+
+    /// A fault in words: `kill source-0`; where its beginning is not known, its number.
+    pub(super) fn fault(&self, fault: u16) -> String {
+        self.faults.get(&fault).cloned().unwrap_or_else(|| fault.to_string())
     }
 
     /// The proxy that a client's session goes to.

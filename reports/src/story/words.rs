@@ -122,7 +122,7 @@ impl Names {
                 let hit = target.split(['/', '>']).find_map(|host| self.party(host)).unwrap_or(Party::Driver);
                 Told { by: Party::Driver, from: hit, to: None, text: format!("fault: {kind} {target}"), tone: Fault }
             }
-            Event::FaultStop { fault } => note(Party::Driver, format!("fault {fault} is over"), Fault),
+            Event::FaultStop { fault } => note(Party::Driver, format!("over: {}", self.fault(*fault)), Fault),
             Event::Phase { phase } => note(Party::Driver, format!("phase: {}", phase_word(*phase)), Fault),
             Event::HostGauge { host, tasks, sockets, unread, unsent } => note(
                 self.party(host).unwrap_or(Party::Driver),

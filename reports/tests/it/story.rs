@@ -160,6 +160,16 @@ fn whom_a_violation_names_has_a_lane_and_the_others_share_one() {
 }
 
 #[test]
+fn a_fault_that_is_over_is_called_as_when_it_began() {
+    let mut events = events(3);
+    let stop = Timed { at_us: 1_500_600, event: Event::FaultStop { fault: 0 } };
+    events.insert(events.partition_point(|timed| timed.at_us <= stop.at_us), stop);
+    let story = Story::new(&verdict(&events), &metrics(&events, 3), &hosts(3), &events);
+    let rows = text(&story.moments[0].sequence);
+    assert!(rows.contains("fault: kill source-0\n") && rows.contains("over: kill source-0\n"), "{rows}");
+}
+
+#[test]
 fn who_leaves_by_itself_has_lost_nothing_and_who_is_closed_has() {
     let mut events = events(3);
     let left = Event::ClientClose { client: ClientId(2), session: SESSION, by: Side::Own, code: Some(1000) };
