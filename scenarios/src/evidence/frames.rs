@@ -110,7 +110,7 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
     let mut streams: Vec<Stream> = Vec::new();
     let ours = |address: SocketAddrV4| named.sessions.iter().find(|(.., local)| *local == SocketAddr::V4(address));
     let mut broken = 0;
-    for packet in packets.capture.packets() {
+    for (nth, packet) in packets.capture.packets().enumerate() {
         let header = &packet.header;
         let client = ours(header.from).or_else(|| ours(header.to));
         let leg = [header.from, header.to].iter().any(|end| end.port() == crate::plan::SOURCE_PORT);
@@ -122,7 +122,7 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
             streams.push(Stream::new(key));
             streams.len() - 1
         });
-        streams[place].take(packet.at_us, header.flags, header.seq, packet.payload);
+        streams[place].take(nth, packet.at_us, header.flags, header.seq, packet.payload);
     }
     let name = |address: SocketAddrV4| match ours(address) {
         Some((client, SessionId(0), _)) => client.to_string(),
@@ -130,7 +130,7 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
         None => packets.host(*address.ip()).unwrap_or_else(|| address.to_string()),
     };
     let until_us = named.violation.at_us;
-    let mut list: Vec<(u64, usize, Frame)> = Vec::new();
+    let mut list: Vec<(u64, usize, usize, Frame)> = Vec::new();
     let mut decisive: Option<(u64, usize)> = None;
     for (place, stream) in streams.into_iter().enumerate() {
         let (_, from, to) = stream.key;
@@ -138,7 +138,7 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
         broken += usize::from(!whole);
         let to_client = ours(to).is_some();
         let of_client = ours(from).is_some() || to_client;
-        let mut kept: Vec<(u64, Said, Frame)> = Vec::new();
+        let mut kept: Vec<(u64, usize, Said, Frame)> = Vec::new();
         for frame in frames {
             let said = words::of(&frame);
             // On a leg everything for everybody passes: what the breach is not about is left out.
@@ -157,11 +157,11 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
                 words: said.text.clone(),
                 decisive: false,
             };
-            kept.push((frame.at_us, said, shown));
+            kept.push((frame.at_us, frame.packet, said, shown));
         }
         let middle = kept.partition_point(|(at_us, ..)| *at_us <= until_us);
         if to_client && decisive.is_none() {
-            let found = kept[..middle].iter().rev().find(|(_, said, _)| said.is(named.decisive));
+            let found = kept[..middle].iter().rev().find(|(.., said, _)| said.is(named.decisive));
             decisive = found.map(|(at_us, ..)| (*at_us, place));
         }
         // A leg that has been silent for long tells nothing of the breach.
@@ -169,16 +169,20 @@ fn read(packets: &Packets, named: &Named<'_>) -> Frames {
         let near = |at_us: u64| of_client || at_us.abs_diff(until_us) < 1_000_000;
         let end = kept.len().min(middle + AFTER);
         list.extend(
-            kept.drain(begin..end).filter(|(at_us, ..)| near(*at_us)).map(|(at_us, _, frame)| (at_us, place, frame)),
+            kept.drain(begin..end)
+                .filter(|(at_us, ..)| near(*at_us))
+                .map(|(at_us, packet, _, frame)| (at_us, packet, place, frame)),
         );
     }
     if let Some(decisive) = decisive {
-        let last = list.iter_mut().rev().find(|(at_us, place, frame)| (*at_us, *place) == decisive && !frame.decisive);
+        let last =
+            list.iter_mut().rev().find(|(at_us, _, place, frame)| (*at_us, *place) == decisive && !frame.decisive);
         if let Some((.., frame)) = last {
             frame.decisive = true;
         }
     }
-    list.sort_by_key(|(at_us, place, _)| (*at_us, *place));
+    // At one instant, an answer stands behind what it answers.
+    list.sort_by_key(|(at_us, packet, ..)| (*at_us, *packet));
     let note = match broken {
         0 => None,
         broken => {

@@ -15,8 +15,8 @@ pub(super) struct Stream {
     /// The number of the next byte.
     next: Option<u32>,
     bytes: Vec<u8>,
-    /// After so many bytes it was so late.
-    times: Vec<(usize, u64)>,
+    /// After so many bytes it was so late, and so many packets were captured before.
+    times: Vec<(usize, u64, usize)>,
     /// A byte is missing, or there were too many.
     torn: bool,
 }
@@ -24,6 +24,8 @@ pub(super) struct Stream {
 /// A frame, whole.
 pub(super) struct Seen {
     pub(super) at_us: u64,
+    /// The place in the capture of the packet that its last byte came with.
+    pub(super) packet: usize,
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
     pub(super) masked: bool,
@@ -35,8 +37,8 @@ impl Stream {
         Self { key, next: None, bytes: Vec::new(), times: Vec::new(), torn: false }
     }
 
-    /// Takes the next packet.
-    pub(super) fn take(&mut self, at_us: u64, bits: u8, seq: u32, payload: &[u8]) {
+    /// Takes the next packet, with its place in the capture.
+    pub(super) fn take(&mut self, packet: usize, at_us: u64, bits: u8, seq: u32, payload: &[u8]) {
         if bits & flags::SYN != 0 {
             // An address may be used again: another connection.
             if self.next != Some(seq.wrapping_add(1)) {
@@ -65,7 +67,7 @@ impl Stream {
         }
         self.bytes.extend_from_slice(fresh);
         self.next = Some(next.wrapping_add(u32::try_from(fresh.len()).unwrap_or(u32::MAX)));
-        self.times.push((self.bytes.len(), at_us));
+        self.times.push((self.bytes.len(), at_us, packet));
     }
 
     /// The frames behind the handshake, and whether all of what crossed could be read.
@@ -83,10 +85,10 @@ impl Stream {
                 Err(_) => return (seen, false),
                 Ok(Some((frame, taken))) => {
                     at += taken;
-                    let time = self.times.partition_point(|(end, _)| *end < at);
-                    let at_us = self.times.get(time).map_or(0, |(_, at_us)| *at_us);
+                    let time = self.times.partition_point(|(end, ..)| *end < at);
+                    let (at_us, packet) = self.times.get(time).map_or((0, 0), |(_, at_us, packet)| (*at_us, *packet));
                     let frame::Frame { opcode, fin, masked, payload } = frame;
-                    seen.push(Seen { at_us, opcode, fin, masked, payload: payload.into_owned() });
+                    seen.push(Seen { at_us, packet, opcode, fin, masked, payload: payload.into_owned() });
                 }
             }
         }
@@ -104,8 +106,8 @@ mod tests {
     fn stream() -> Stream {
         let end = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let mut stream = Stream::new((0, end(1), end(2)));
-        stream.take(0, flags::SYN, 9, &[]);
-        stream.take(10, flags::ACK, 10, HEAD);
+        stream.take(0, 0, flags::SYN, 9, &[]);
+        stream.take(0, 10, flags::ACK, 10, HEAD);
         stream
     }
 
@@ -119,18 +121,29 @@ mod tests {
     fn frames_are_found_however_packets_cut_them_and_what_is_sent_twice_counts_once() {
         let seq = 10 + HEAD.len() as u32;
         let mut stream = stream();
-        stream.take(20, flags::ACK, seq, b"\x81\x02a");
-        stream.take(30, flags::ACK, seq, b"\x81\x02a");
-        stream.take(40, flags::ACK, seq + 1, b"\x02ab\x81\x01c");
+        stream.take(0, 20, flags::ACK, seq, b"\x81\x02a");
+        stream.take(0, 30, flags::ACK, seq, b"\x81\x02a");
+        stream.take(0, 40, flags::ACK, seq + 1, b"\x02ab\x81\x01c");
         assert_eq!(told(stream), (vec![(40, "ab".to_owned()), (40, "c".to_owned())], true));
+    }
+
+    #[test]
+    fn a_frame_has_the_place_of_the_packet_that_ends_it() {
+        let seq = 10 + HEAD.len() as u32;
+        let mut stream = stream();
+        stream.take(7, 20, flags::ACK, seq, b"\x81\x02a");
+        stream.take(9, 20, flags::ACK, seq + 3, b"b\x81\x01c");
+        stream.take(12, 20, flags::ACK, seq + 7, b"\x81\x01d");
+        let places: Vec<usize> = stream.frames().0.iter().map(|frame| frame.packet).collect();
+        assert_eq!(places, [9, 9, 12]);
     }
 
     #[test]
     fn behind_a_missing_byte_nothing_is_read() {
         let seq = 10 + HEAD.len() as u32;
         let mut stream = stream();
-        stream.take(20, flags::ACK, seq, b"\x81\x01a");
-        stream.take(30, flags::ACK, seq + 4, b"\x81\x01b");
+        stream.take(0, 20, flags::ACK, seq, b"\x81\x01a");
+        stream.take(0, 30, flags::ACK, seq + 4, b"\x81\x01b");
         assert_eq!(told(stream), (vec![(20, "a".to_owned())], false));
     }
 
@@ -138,8 +151,8 @@ mod tests {
     fn an_answer_that_turns_away_has_no_frames() {
         let end = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let mut stream = Stream::new((0, end(1), end(2)));
-        stream.take(0, flags::SYN, 9, &[]);
-        stream.take(10, flags::ACK, 10, b"HTTP/1.1 503 Busy\r\n\r\n\x81\x01a");
+        stream.take(0, 0, flags::SYN, 9, &[]);
+        stream.take(0, 10, flags::ACK, 10, b"HTTP/1.1 503 Busy\r\n\r\n\x81\x01a");
         assert_eq!(told(stream), (vec![], true));
     }
 }

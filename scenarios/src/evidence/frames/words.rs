@@ -198,7 +198,7 @@ mod tests {
 
     /// The words of a frame with this payload, and the symbol that it is about.
     fn check(opcode: Opcode, payload: &[u8], expect: (&str, Option<&str>)) {
-        let said = of(&Seen { at_us: 0, opcode, fin: true, masked: false, payload: payload.to_owned() });
+        let said = of(&Seen { at_us: 0, packet: 0, opcode, fin: true, masked: false, payload: payload.to_owned() });
         let symbol = said.symbol.map(|symbol| symbol.to_string());
         assert_eq!((said.text.as_str(), symbol.as_deref()), expect);
     }

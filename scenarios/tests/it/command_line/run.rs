@@ -413,3 +413,19 @@ fn a_mutant_fails_the_run_and_the_output_names_the_checker_and_the_way_back() {
     let junit = place.read("out/junit.xml");
     assert!(junit.contains("<failure") && junit.contains("no-duplicates"), "{junit}");
 }
+
+#[test]
+fn in_the_frames_of_a_report_an_answer_stands_behind_what_it_answers() {
+    let place = Place::new();
+    let kill = "[[faults]]\nkind = \"kill\"\ntarget = \"source-active\"\nat = \"500ms\"\nfor = \"500ms\"\n";
+    place.write("small.toml", &format!("{}\n{kill}", SMALL.replace("[check]\n", "[check]\nno-client-close = {}\n")));
+    let args = ["run", "small.toml", "--seed", "1", "--mutant", "closes-clients-at-failover", "--out", "red"];
+    place.windtunnel(&args).exits(1);
+    let page = place.read("red/small/1/report.html");
+    let (_, frames) = page.split_once("id=\"frames\"").expect("a client was closed");
+    let frames = frames.split("</section>").next().unwrap_or_default();
+    let closes: Vec<bool> =
+        frames.split("<tr").filter(|row| row.contains("<td>close")).map(|row| row.contains("masked")).collect();
+    // The client echoes the proxy's close in the instant in which it gets it.
+    assert_eq!(closes, [false, true], "{frames}");
+}
