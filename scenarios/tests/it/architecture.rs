@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Crate, and those of ours that it may import. Nobody else, also not for tests.
-const MAY_IMPORT: [(&str, &[&str]); 8] = [
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("wire", &[]),
+    ("capacity", &["wire"]),
     ("reports", &["wire"]),
     ("proxy", &["wire"]),
     ("mock-upstream", &["wire"]),
