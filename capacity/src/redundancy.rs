@@ -51,7 +51,7 @@ impl Demand {
         let Self { amount, capacity, utilisation_max, losses } = *self;
         let lawful = amount > 0.0 && capacity > 0.0 && utilisation_max > 0.0 && utilisation_max <= 1.0;
         let enough = (amount / (capacity * utilisation_max)).ceil();
-        if !lawful || !(enough < f64::from(u32::MAX - losses)) {
+        if !lawful || enough >= f64::from(u32::MAX - losses) {
             return None;
         }
         let enough = enough as u32;
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(fleet.instances, 9);
         assert!(fleet.utilisation < 0.56 && fleet.utilisation_after_losses <= 0.7, "{fleet:?}");
         // One fewer would not do.
-        assert!(100_000.0 / (20_000.0 * 7.0) > 0.7);
+        assert!(demand.amount / (demand.capacity * f64::from(fleet.instances - 2)) > demand.utilisation_max);
         assert!((cost_per_thousand(&fleet, 100_000.0, 50.0) - 4.5).abs() < 1e-12);
         for bad in [
             Demand { amount: 0.0, ..demand },

@@ -85,7 +85,7 @@ pub enum End {
     OutOfTrials,
 }
 
-/// A search under way. Ask it for [`Search::next`], and tell it what came of that by [`Search::answer`].
+/// A search under way. Ask it for [`Search::ask`], and tell it what came of that by [`Search::answer`].
 #[derive(Clone, Debug)]
 pub struct Search {
     effort: Effort,
@@ -122,7 +122,7 @@ impl Search {
     }
 
     /// What to try next; the same again until it is answered. None: it is over.
-    pub fn next(&mut self) -> Option<Trial> {
+    pub fn ask(&mut self) -> Option<Trial> {
         if self.end.is_none() && self.asked.is_none() {
             match self.decide() {
                 Ok(_) if self.trials >= self.effort.trials_max => self.end = Some(End::OutOfTrials),
@@ -166,7 +166,7 @@ impl Search {
     /// # Panics
     /// If none was asked for.
     pub fn answer(&mut self, answer: Answer) {
-        let Trial { load, stage } = self.asked.take().expect("next was asked before");
+        let Trial { load, stage } = self.asked.take().expect("a trial was asked for before");
         self.trials += 1;
         match (answer, stage) {
             (Answer::Holds, Stage::Confirm) => self.confirmed += 1,
@@ -210,8 +210,8 @@ mod tests {
 
     fn searched(effort: Effort, mut world: impl FnMut(Trial) -> Answer) -> (Search, Vec<Trial>) {
         let (mut search, mut trials) = (Search::new(effort), Vec::new());
-        while let Some(trial) = search.next() {
-            assert_eq!(search.next(), Some(trial), "the same until it is answered");
+        while let Some(trial) = search.ask() {
+            assert_eq!(search.ask(), Some(trial), "the same until it is answered");
             trials.push(trial);
             search.answer(world(trial));
         }

@@ -242,8 +242,9 @@ fn solve(normal: &[[f64; 3]; 3], gradient: &[f64; 3], free: &[usize], damping: f
         }
         for below in column + 1..n {
             let factor = rows[below][column] / rows[column][column];
-            for k in column..=n {
-                rows[below][k] -= factor * rows[column][k];
+            let (above, rest) = rows.split_at_mut(below);
+            for (value, pivot) in rest[0].iter_mut().zip(&above[column]).skip(column) {
+                *value -= factor * pivot;
             }
         }
     }
