@@ -4,9 +4,10 @@
 pub(crate) fn latency(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
-        1_000..10_000 => format!("{:.2} ms", us as f64 / 1e3),
-        10_000..100_000 => format!("{:.1} ms", us as f64 / 1e3),
-        100_000..1_000_000 => format!("{:.0} ms", us as f64 / 1e3),
+        // The bounds are where the figure rounds up to the next.
+        1_000..9_995 => format!("{:.2} ms", us as f64 / 1e3),
+        9_995..99_950 => format!("{:.1} ms", us as f64 / 1e3),
+        99_950..999_500 => format!("{:.0} ms", us as f64 / 1e3),
         _ => format!("{:.2} s", us as f64 / 1e6),
     }
 }
@@ -143,6 +144,10 @@ mod tests {
         assert_eq!(
             [0, 999, 1_250, 12_340, 123_400, 2_100_000].map(latency),
             ["0 µs", "999 µs", "1.25 ms", "12.3 ms", "123 ms", "2.10 s"]
+        );
+        assert_eq!(
+            [9_994, 9_995, 99_949, 99_950, 999_499, 999_500].map(latency),
+            ["9.99 ms", "10.0 ms", "99.9 ms", "100 ms", "999 ms", "1.00 s"]
         );
         assert_eq!([1_500_000, 1_500_001].map(instant), ["1.500 s", "1.500001 s"]);
         assert_eq!([7, 1_000, 1_234_567].map(count), ["7", "1,000", "1,234,567"]);

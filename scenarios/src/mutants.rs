@@ -54,6 +54,10 @@ impl std::fmt::Debug for Mutant {
 pub struct Judged {
     /// Checkers of its `must` set that blamed it in every run.
     pub caught: Vec<String>,
+    /// Runs in which one of its `must` set blamed it, whichever.
+    pub seen: u64,
+    /// Runs.
+    pub runs: u64,
     /// Checkers outside of `must` and `may` that blamed it.
     pub wrongly: Vec<String>,
 }
@@ -90,10 +94,10 @@ impl Mutant {
     /// Sorts the blame of some runs with this bug planted.
     #[must_use]
     pub fn judge<'v>(&self, verdicts: impl IntoIterator<Item = &'v Verdict>) -> Judged {
-        let Proof { runs, blame, wrongly, .. } = Proof::of(self, verdicts);
+        let Proof { runs, blame, caught: seen, wrongly, .. } = Proof::of(self, verdicts);
         let always = |name: &&&str| runs > 0 && blame.get(**name) == Some(&runs);
         let caught = self.must.iter().filter(always).map(|name| (*name).to_owned()).collect();
-        Judged { caught, wrongly: wrongly.into_keys().collect() }
+        Judged { caught, seen, runs, wrongly: wrongly.into_keys().collect() }
     }
 }
 

@@ -423,7 +423,11 @@ fn blame(mutant: &Mutant, runs: &[RunSummary], gate: Option<&Gate>) -> String {
             order => format!(" with --orders {order}..{order}"),
         };
         let only = if mutant.drifts() { " with --baseline" } else { "" };
-        format!("NOT CAUGHT; it must be caught by {}{order}{only}", mutant.must.join(" or "))
+        let how_often = match judged.seen {
+            0 => "NOT CAUGHT".to_owned(),
+            seen => format!("caught in {seen} of {} runs, NOT IN EACH BY THE SAME", judged.runs),
+        };
+        format!("{how_often}; it must be caught by {}{order}{only}", mutant.must.join(" or "))
     } else {
         format!("caught by {}", judged.caught.join(", "))
     });

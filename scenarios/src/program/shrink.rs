@@ -203,7 +203,10 @@ fn words(name: &str, fingerprint: &Fingerprint, shrunk: &Shrunk, file: &Path, di
     };
     match shrunk.ended {
         Ended::Minimal => {
-            text.push_str("Nothing more can be taken away. Without any one of these it no longer fails in this way:\n");
+            text.push_str(match shrunk.needed.as_slice() {
+                [] => "Nothing more can be taken away.\n",
+                _ => "Nothing more can be taken away. Without any one of these it no longer fails in this way:\n",
+            });
             for needed in &shrunk.needed {
                 let without = needed.without.as_ref().map_or("there must be one".to_owned(), said);
                 let _ = writeln!(text, "  {:<44} {without}", needed.part);
