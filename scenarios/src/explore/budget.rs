@@ -136,18 +136,7 @@ mod tests {
 
     #[test]
     fn one_that_waits_does_no_harm_whenever_it_comes() {
-        let after = crate::model::After {
-            event: crate::model::EventName::ProxyLegUp,
-            count: 1,
-            symbol: None,
-            source: None,
-            proxy: None,
-            client: None,
-            group: None,
-            kind: None,
-            delay: Span::default(),
-            since: None,
-        };
+        let after = crate::model::After::new(crate::model::EventName::ProxyLegUp, 1);
         let waits =
             |target: &str, lasts: u64| Fault { at: None, after: Some(after.clone()), ..fault(target, 0, lasts) };
         assert_eq!(lengths(vec![waits("source-0", 4_000)], 1), [Some(2_500)]);

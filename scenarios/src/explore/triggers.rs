@@ -95,25 +95,12 @@ fn after(events: &[(EventName, u32)], scenario: &Scenario) -> impl Strategy<Valu
             let all_do = matches!(event, EventName::ClientOpen | EventName::ClientDial | EventName::ClientSubscribe);
             let kind = (snapshot && strong && event == EventName::ClientDeliver).then_some(Stamped::Snapshot);
             After {
-                event,
-                count: if kind.is_some() { count.div_ceil(10) } else { count },
-                symbol: None,
                 source: source.filter(|_| says(Field::Source) && !says(Field::Proxy)),
-                proxy: None,
-                client: None,
                 group: group.filter(|_| all_do),
                 kind,
                 delay,
-                since: since.map(|(event, count)| Since {
-                    event,
-                    count,
-                    symbol: None,
-                    source: None,
-                    proxy: None,
-                    client: None,
-                    group: None,
-                    kind: None,
-                }),
+                since: since.map(|(event, count)| Since::new(event, count)),
+                ..After::new(event, if kind.is_some() { count.div_ceil(10) } else { count })
             }
         },
     )

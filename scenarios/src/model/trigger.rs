@@ -57,6 +57,22 @@ macro_rules! moments {
         }
 
         impl $name {
+            /// This event so many times, wherever it happens.
+            #[must_use]
+            pub fn new(event: EventName, count: u32) -> Self {
+                Self {
+                    event,
+                    count,
+                    symbol: None,
+                    source: None,
+                    proxy: None,
+                    client: None,
+                    group: None,
+                    kind: None,
+                    $($more: Default::default(),)*
+                }
+            }
+
             /// What is waited for.
             #[must_use]
             pub fn asked(&self) -> Asked<'_> {

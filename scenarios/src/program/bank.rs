@@ -113,11 +113,11 @@ fn today() -> String {
 /// ends the process.
 pub(super) fn replay_all(
     bounds: Bounds,
-    hangs: impl FnOnce(&str, Vec<Replayed>) -> Infallible,
+    mut hangs: impl FnMut(&str, Vec<Replayed>) -> Infallible,
 ) -> Result<Vec<Replayed>, Failure> {
     let all = regressions::all();
     let next = AtomicUsize::new(0);
-    let (mut done, mut hangs) = (BTreeMap::new(), Some(hangs));
+    let mut done = BTreeMap::new();
     campaign::sweep(
         bounds,
         |_| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < all.len()),
@@ -134,9 +134,7 @@ pub(super) fn replay_all(
                     let message = format!("it hangs, for more than {longest} on the wall");
                     told(&all[index], &kept.regression, Judged { outcome: Outcome::Inconclusive, message })
                 }));
-                if let Some(hangs) = hangs.take() {
-                    hangs(all[index].name, replayed);
-                }
+                match hangs(all[index].name, replayed) {}
             }
         },
     );

@@ -77,6 +77,15 @@ impl Place {
         place
     }
 
+    /// And of it a failed run of a planted bug, without a report.
+    pub(crate) fn with_failed() -> Self {
+        let place = Self::with_small();
+        let args =
+            ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message", "--reports", "none"];
+        place.windtunnel(&args).exits(1);
+        place
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -6,10 +6,7 @@ const CAPSULE: &str = "out/small/1/capsule.json";
 
 /// A failed run of a planted bug, and an empty bank.
 fn failed() -> Place {
-    let place = Place::with_small();
-    let args =
-        ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message", "--reports", "none"];
-    place.windtunnel(&args).exits(1);
+    let place = Place::with_failed();
     std::fs::create_dir(place.path().join("bank")).expect("a new folder");
     place
 }

@@ -4,21 +4,13 @@ use super::{Place, Said};
 
 const CAPSULE: &str = "out/small/1/capsule.json";
 
-fn failed() -> Place {
-    let place = Place::with_small();
-    let args =
-        ["run", "small.toml", "--seed", "1", "--out", "out", "--mutant", "repeats-a-message", "--reports", "none"];
-    place.windtunnel(&args).exits(1);
-    place
-}
-
 fn json(place: &Place, path: &str) -> serde_json::Value {
     serde_json::from_str(&place.read(path)).expect("JSON")
 }
 
 #[test]
 fn a_failure_comes_out_smaller_with_all_that_is_needed_to_run_it() {
-    let place = failed();
+    let place = Place::with_failed();
     let Said { out, .. } = place.windtunnel(&["shrink", CAPSULE, "--time-budget", "10m", "--out", "tiny"]).exits(1);
     for words in [
         "before",
@@ -47,7 +39,7 @@ fn a_failure_comes_out_smaller_with_all_that_is_needed_to_run_it() {
 
 #[test]
 fn where_the_time_is_over_it_is_not_said_to_be_the_least() {
-    let place = failed();
+    let place = Place::with_failed();
     let said = place.windtunnel(&["shrink", CAPSULE, "--time-budget", "0s", "--jobs", "1"]).exits(1);
     assert!(said.out.contains("it may not be the least"), "{}", said.out);
     assert_eq!(json(&place, "out/small/1/shrunk/shrink.json")["ended"], "time-over");
@@ -56,7 +48,7 @@ fn where_the_time_is_over_it_is_not_said_to_be_the_least() {
 
 #[test]
 fn what_does_not_fail_any_more_is_exit_code_2_and_writes_nothing() {
-    let place = failed();
+    let place = Place::with_failed();
     let mut capsule = json(&place, CAPSULE);
     capsule["mutant"] = serde_json::Value::Null;
     place.write("mended.json", &capsule.to_string());
