@@ -13,12 +13,10 @@
 //! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the
 //! run that must fail. `merge`: shards made whole. `sweep`: parts of a campaign on other machines. `fingerprint`: what makes two failures one. `shrink`: the
 //! least that still fails alike. `regressions`: the bank of such. `pin`: when a failure became inevitable. `allocator`: the one that programs with many
-//! worlds choose.
+//! worlds choose. `process`: programs over real sockets.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
-//!
-//! `shrink`: the least that still fails in the same way. `regressions`: failures that are kept.
 
 pub mod agenda;
 pub mod allocator;
@@ -47,6 +45,7 @@ pub mod pcap;
 pub mod perfetto;
 pub mod pin;
 pub mod plan;
+pub mod process;
 pub mod program;
 mod recorder;
 pub mod regressions;

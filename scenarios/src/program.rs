@@ -162,6 +162,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Takes a core and the fate of its parent, and becomes a program (used by what runs over real sockets)
+    #[command(hide = true)]
+    Child {
+        /// The only core that it may use
+        #[arg(long)]
+        core: Option<usize>,
+        /// The process without which it ends
+        #[arg(long)]
+        parent: Option<u32>,
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
     /// One run without a report: prints its hash (used by `twice`)
     #[command(hide = true)]
     Trace {
@@ -590,6 +602,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Marks { json } => select::marks(json),
         Command::Role { role, args } => return play(role, args),
+        Command::Child { core, parent, command } => {
+            let error = crate::process::become_child(core, parent, &command);
+            let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+            Err(Failure::io(format!("failed to start {program}: {error}")))
+        }
         Command::Trace { scenario, seed, order, engine, events, segments } => {
             let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };
             match segments {

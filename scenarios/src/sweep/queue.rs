@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer};
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::object_store::{self, GetErrorKind, ObjectStore};
-use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
+use async_nats::jetstream::object_store::{self, ObjectStore};
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, AckKind, Context, ErrorCode, Message};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
@@ -19,8 +19,6 @@ const AGE_MAX: Duration = Duration::from_secs(7 * 86_400);
 const DUPLICATES: Duration = Duration::from_secs(86_400);
 /// How long to wait for the server's answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The manifest's name in the store.
-const MANIFEST: &str = "manifest.json";
 /// All workers take from one consumer.
 const WORKERS: &str = "workers";
 
@@ -91,6 +89,10 @@ impl Queue {
         Ok(Self { context, name: name.to_owned() })
     }
 
+    fn plan(&self) -> String {
+        format!("windtunnel-{}-plan", self.name)
+    }
+
     fn work(&self) -> String {
         format!("windtunnel-{}-work", self.name)
     }
@@ -128,19 +130,21 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Failed`] where the server fails, or what is there cannot be read.
     pub async fn manifest(&self) -> Result<Option<Manifest>, QueueError> {
-        let store = match self.store().await {
-            Ok(store) => store,
+        let stream = match self.stream(self.plan()).await {
+            Ok(stream) => stream,
             Err(QueueError::Absent(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut object = match store.get(MANIFEST).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read the sweep's manifest")(error)),
+        let message = match stream.get_last_raw_message_by_subject(&self.subject("manifest")).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            // It may be taken away while it is read.
+            Err(error) => match self.stream(self.plan()).await {
+                Err(QueueError::Absent(_)) => return Ok(None),
+                _ => return Err(failed("read the sweep's manifest")(error)),
+            },
         };
-        let mut text = Vec::new();
-        object.read_to_end(&mut text).await.map_err(failed("read the sweep's manifest"))?;
-        serde_json::from_slice(&text).map(Some).map_err(failed("understand the sweep's manifest"))
+        serde_json::from_slice(&message.payload).map(Some).map_err(failed("understand the sweep's manifest"))
     }
 
     /// Begins the sweep, or goes on with the one of this name if it is of the same; each part is published once.
@@ -152,12 +156,26 @@ impl Queue {
             Some(other) if other != *manifest => return Err(QueueError::Other(self.name.clone())),
             Some(_) => {}
             None => {
-                let config =
-                    object_store::Config { bucket: self.bucket(), max_age: AGE_MAX, ..object_store::Config::default() };
-                let store = self.context.create_object_store(config).await.map_err(failed("make the sweep's store"))?;
+                let config = Config {
+                    name: self.plan(),
+                    subjects: vec![self.subject("manifest")],
+                    max_age: AGE_MAX,
+                    ..Config::default()
+                };
+                self.context.get_or_create_stream(config).await.map_err(failed("make the sweep's stream"))?;
                 let text = serde_json::to_vec(manifest).map_err(failed("write the manifest"))?;
-                store.put(MANIFEST, &mut text.as_slice()).await.map_err(failed("store the manifest"))?;
+                // Of two that begin at once one is refused here.
+                let message = PublishMessage::build().payload(text.into()).expected_last_sequence(0);
+                let publish = self.context.send_publish(self.subject("manifest"), message);
+                let publish = publish.await.map_err(failed("store the manifest"))?;
+                publish.await.map_err(failed("store the manifest"))?;
             }
+        }
+        // Its stream is there if an earlier start came so far.
+        if let Err(QueueError::Absent(_)) = self.store().await {
+            let config =
+                object_store::Config { bucket: self.bucket(), max_age: AGE_MAX, ..object_store::Config::default() };
+            self.context.create_object_store(config).await.map_err(failed("make the sweep's store"))?;
         }
         let config = Config {
             name: self.done(),
@@ -320,7 +338,9 @@ impl Queue {
         let work = self.context.delete_stream(self.work()).await.map(|_| ()).map_err(|_| ());
         let done = self.context.delete_stream(self.done()).await.map(|_| ()).map_err(|_| ());
         let store = self.context.delete_object_store(self.bucket()).await.map_err(|_| ());
-        work.or(done).or(store).map_err(absent)
+        // What says that there is a sweep goes last, as it came first.
+        let plan = self.context.delete_stream(self.plan()).await.map(|_| ()).map_err(|_| ());
+        work.or(done).or(store).or(plan).map_err(absent)
     }
 }
 

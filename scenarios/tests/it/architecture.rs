@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("sim", &["wire"]),
     ("sim/tests", &["wire", "sim"]),
     ("loadgen", &["wire", "reports"]),
-    ("scenarios", &["wire", "reports", "proxy", "mock-upstream", "sim", "loadgen"]),
+    ("scenarios", &["wire", "capacity", "reports", "proxy", "mock-upstream", "sim", "loadgen"]),
 ];
 
 fn root() -> &'static Path {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use scenarios::sweep::{Manifest, Queue, SCHEMA};
+
 use super::{Place, Said};
 
 /// A server of this test, with a store and a port of its own.
@@ -180,6 +182,35 @@ fn a_worker_whose_sweep_is_taken_away_meanwhile_ends_in_peace() {
     place.windtunnel(&[&["sweep", "remove"], &at[..]].concat()).exits(0);
     let said = rest(worker).exits(0);
     assert_eq!(said.err, "0 parts done");
+}
+
+/// It goes last, so who asks whether the sweep is over may be reading it then.
+#[test]
+fn a_manifest_that_is_taken_away_while_it_is_read_is_not_there() {
+    let Some(server) = server() else { return };
+    let manifest = Manifest {
+        schema: SCHEMA,
+        args: Vec::new(),
+        parts: 1,
+        lease_ms: 1_000,
+        program: None,
+        version: "1".to_owned(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (reader, other) = (Queue::connect(&server.url, "brief").await, Queue::connect(&server.url, "brief").await);
+        let (reader, other) = (reader.expect("it runs"), other.expect("it runs"));
+        for _ in 0..20 {
+            other.begin(&manifest).await.expect("nothing in the way");
+            let reading = async {
+                while let Some(read) = reader.manifest().await.expect("there, or not there") {
+                    assert_eq!(read, manifest);
+                }
+            };
+            let (removed, ()) = tokio::join!(other.remove(), reading);
+            removed.expect("it was there");
+        }
+    });
 }
 
 #[test]
