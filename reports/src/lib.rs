@@ -20,6 +20,7 @@
 //! same, byte for byte, for the same run (fields named `wall_*` aside). What others wrote (messages, names, logs) is text, never markup.
 
 pub mod annotations;
+pub mod capacity;
 pub mod chart;
 pub mod evidence;
 pub mod folder;
