@@ -1,28 +1,26 @@
 //! One virtual client: waits for its planned arrival, dials, talks, and comes again if it is told to.
 
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wire::event::{Event, Observer, Why};
 use wire::feed::Protocol;
 use wire::id::{ClientId, SessionId, Symbol};
-use wire::net::{ByteStream, Network};
-use wire::ws::{self, Ask, ConnectError, SUBPROTOCOL};
+use wire::net::Network;
 
 use crate::backoff::Backoff;
 use crate::config::{Config, Load};
-use crate::mouth::Mouth;
+use crate::dial::{Dial, Failed, Failure};
+use crate::drain::Drain;
+use crate::measure::{Meter, Shard};
 use crate::order::Book;
 use crate::run::Target;
-use crate::session::{Ended, Talk};
-use crate::summary::{Meter, Shard, Tally};
-use crate::throttle::Throttled;
+use crate::session::{Ended, Since, Talk};
+use crate::summary::Tally;
 
 /// What all clients share.
 pub(crate) struct Crowd<N> {
@@ -62,45 +60,75 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
     let mut away = false;
     let mut target = client.index() % crowd.targets.len();
     let mut planned = arrival;
+    // When the session before was lost.
+    let mut lost = None;
+    let verifies = crowd.config.verifies(client);
     for number in 0_u32.. {
         wire::select! {
-            () = &mut over => break,
+            () = &mut over => {
+                // Its time had come, and nobody dialled.
+                tally.dials.dropped += u64::from(number == 0 && planned < Instant::now());
+                break;
+            }
             () = sleep_until(planned) => {}
         }
         let session_id = SessionId(number);
-        let dial = Dial { crowd, client, session_id, target };
+        let dial = Dial { crowd, client, session_id, target, shard: &shard };
         tally.counts.dialled += 1;
         crowd.observer.record(|| Event::ClientDial { client, session: session_id, target: dial.place() });
+        let began = Instant::now();
+        shard.record(Meter::DialLate, began.duration_since(planned), began);
+        shard.count(began, |counters| counters.dialled += 1);
         let dialled = wire::select! {
-            () = &mut over => Err((0, Why::Shutdown)),
+            () = &mut over => Err(Failed { status: 0, why: Why::Shutdown, failure: Failure::Abandoned }),
             dialled = dial.run() => dialled,
         };
         match dialled {
-            Ok((session, strong)) => {
+            Ok(opened) => {
                 tally.counts.opened += 1;
-                let resume = crowd.config.resume && strong;
-                tally.counts.came_back += u64::from(std::mem::take(&mut away) && resume);
-                let positions = book.begin(resume);
-                shard.record(Meter::Connect, Instant::now().duration_since(planned));
-                let mut talk = Talk::new(
-                    &crowd.config,
-                    &crowd.net,
-                    &crowd.observer,
-                    &shard,
-                    &mut tally,
-                    (client, session_id),
-                    strong,
-                    session,
-                    &mut book,
-                );
+                tally.dials.opened += 1;
+                let strong = opened.strong;
+                let now = Instant::now();
+                shard.record(Meter::Connect, now.duration_since(planned), now);
+                shard.count(now, |counters| counters.opened += 1);
+                let since = Since { opened: now, lost: lost.take(), ended: None };
                 let enough = crowd.config.load.session().filter(|_| backoff.is_some()).map(|length| {
                     let drawn = length / 2 + lengths.jitter(length);
                     Instant::now() + drawn
                 });
-                let ended = talk.run(&symbols, positions, enough, &mut over).await;
-                if talk.useful
-                    && let Some(backoff) = &mut backoff
-                {
+                let (ended, useful, missed) = if verifies {
+                    let resume = crowd.config.resume && strong;
+                    tally.counts.came_back += u64::from(std::mem::take(&mut away) && resume);
+                    let positions = book.begin(resume);
+                    let session = opened.upgraded.session(crowd.config.limits).await;
+                    let mut talk = Talk::new(
+                        &crowd.config,
+                        &crowd.net,
+                        &crowd.observer,
+                        &shard,
+                        &mut tally,
+                        (client, session_id),
+                        strong,
+                        session,
+                        &mut book,
+                        since,
+                    );
+                    let ended = talk.run(&symbols, positions, enough, &mut over).await;
+                    (ended, talk.useful, talk.since)
+                } else {
+                    let masks = crowd.net.draws("masks", entity(client, session_id));
+                    let mut drain = Drain::new(&crowd.config, &shard, opened.upgraded.stream, strong, masks, since);
+                    let ended = drain.run(&opened.upgraded.rest, &symbols, enough, &mut over).await;
+                    tally.counts.drained += drain.messages;
+                    tally.counts.bytes += drain.bytes;
+                    tally.counts.garbled += drain.unlawful;
+                    let (by, code) = ended.told();
+                    tally.closed(by, code);
+                    crowd.observer.record(|| Event::ClientClose { client, session: session_id, by, code });
+                    (ended, drain.useful, drain.since)
+                };
+                shard.count(Instant::now(), |counters| counters.closed += 1);
+                if useful && let Some(backoff) = &mut backoff {
                     backoff.succeeded();
                 }
                 if ended == Ended::Over {
@@ -115,9 +143,12 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                     continue;
                 }
                 away = matches!(ended, Ended::PeerClosed(_) | Ended::Broken);
+                lost = away.then(|| missed.lost.or(missed.ended).unwrap_or_else(Instant::now));
             }
-            Err((status, why)) => {
+            Err(Failed { status, why, failure }) => {
                 tally.counts.refused += 1;
+                tally.dials.failed(failure, status);
+                shard.count(Instant::now(), |counters| counters.failed += 1);
                 crowd.observer.record(|| Event::ClientRefused { client, session: session_id, status, why });
             }
         }
@@ -145,67 +176,4 @@ fn symbols_of<N: Network>(config: &Config, net: &N, client: ClientId, session: u
 /// The key of what a client draws for one session; the first session's is the client's number.
 pub(crate) fn entity(client: ClientId, session: SessionId) -> u64 {
     u64::from(session.0) << 32 | u64::from(client.0)
-}
-
-struct Dial<'a, N> {
-    crowd: &'a Crowd<N>,
-    client: ClientId,
-    session_id: SessionId,
-    target: usize,
-}
-
-type Opened<N> = (ws::Session<Throttled<<N as Network>::Stream>>, bool);
-
-impl<N: Network> Dial<'_, N> {
-    fn place(&self) -> u16 {
-        u16::try_from(self.target).unwrap_or(u16::MAX)
-    }
-
-    /// Opens a session; the error is the HTTP status (0 below HTTP) and the cause.
-    async fn run(&self) -> Result<Opened<N>, (u16, Why)> {
-        let (connected, local) =
-            timeout(self.crowd.config.handshake_timeout, self.open()).await.map_err(|_| (0, Why::Deadline))??;
-        let strong = connected.subprotocol.as_deref() == Some(SUBPROTOCOL);
-        let (client, session, target) = (self.client, self.session_id, self.place());
-        self.crowd.observer.record(|| Event::ClientOpen { client, session, target, local, strong });
-        Ok((connected.session, strong))
-    }
-
-    async fn open(&self) -> Result<(ws::Connected<Throttled<N::Stream>>, SocketAddr), (u16, Why)> {
-        let Crowd { config, net, targets, .. } = self.crowd;
-        let Target { url, host, port } = &targets[self.target];
-        let below = |error: io::Error| (0, cause(&error));
-        let addrs = net.lookup(host, *port).await.map_err(below)?;
-        let Some(addr) = addrs.first() else { return Err((0, Why::Refused)) };
-        let stream = net.connect(*addr, config.socket).await.map_err(below)?;
-        let local = stream.local_addr().map_err(below)?;
-        let mut ask = Ask { url: url.clone(), ..Ask::default() };
-        if config.is_strong(self.client) {
-            ask.subprotocols.push(SUBPROTOCOL.to_owned());
-        }
-        ask.origin.clone_from(&config.behaviour.origin);
-        let stream = Throttled::new(stream, config.reader).speaking(Mouth::new(&config.behaviour));
-        let mut connected = ws::connect(stream, &ask, config.limits).await.map_err(|error| match error {
-            ConnectError::Refused { status, .. } => {
-                (status, if matches!(status, 429 | 503) { Why::Admission } else { Why::Protocol })
-            }
-            ConnectError::Broken { source, .. } => (0, cause(&source)),
-            ConnectError::NotWebSocket { .. } => (0, Why::Protocol),
-            ConnectError::BadRequest { .. } => (0, Why::Internal),
-        })?;
-        connected.session.get_mut().opened();
-        Ok((connected, local))
-    }
-}
-
-fn cause(error: &io::Error) -> Why {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Why::Refused,
-        io::ErrorKind::TimedOut => Why::Deadline,
-        io::ErrorKind::UnexpectedEof => Why::Closed,
-        // No port or no descriptor left: our own want.
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Why::Internal,
-        _ if error.raw_os_error() == Some(24) => Why::Internal,
-        _ => Why::Reset,
-    }
 }

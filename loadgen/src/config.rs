@@ -1,5 +1,6 @@
 //! Who arrives, when, and what each client does.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::behaviour::Behaviour;
@@ -26,6 +27,17 @@ pub struct Config {
     pub start_after: Duration,
     /// From the first planned arrival until every client that is left closes with 1000. Default 30 s.
     pub duration: Duration,
+    /// From the last planned arrival to the measured window, which lasts to the end. Default 0.
+    pub warm_up: Duration,
+    /// The length of the measured window: then the run ends at the last planned arrival + `warm_up` + this, whatever `duration` says. Default None.
+    pub window: Option<Duration>,
+    /// The share of clients, 0 to 1, spread evenly over the numbers, that read and check all; the others only count messages and bytes, and cost little. Those are
+    /// not told of as subscribed. Default 1.
+    pub verify: f64,
+    /// Ticks that are checked and no older than this at their delivery are counted apart. Default None.
+    pub objective: Option<Duration>,
+    /// Addresses to connect from, taken in turn, for more connections to a target than an address has ports. Default none: as the host routes.
+    pub source_addresses: Vec<IpAddr>,
     /// What to subscribe to (v1 and v2). Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
     /// Which of them each client wants, drawn by key. Default [`Subscriptions::All`].
@@ -48,6 +60,8 @@ pub struct Config {
     pub reconnect: Option<Reconnect>,
     /// Length of each request to an echo, in bytes; at least 20 (the request's number). Default 64.
     pub request_bytes: usize,
+    /// Whether a request of an open loop waits for the answer to the one before: it goes late then, and its latency counts from its plan all the same. Default false.
+    pub one_at_a_time: bool,
     /// What clients do beside listening. Default [`Behaviour::default`].
     pub behaviour: Behaviour,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
@@ -71,6 +85,11 @@ impl Config {
             load: Load::default(),
             start_after: Duration::ZERO,
             duration: Duration::from_secs(30),
+            warm_up: Duration::ZERO,
+            window: None,
+            verify: 1.0,
+            objective: None,
+            source_addresses: Vec::new(),
             symbols: (0..10).map(Symbol::numbered).collect(),
             subscriptions: Subscriptions::All,
             protocol: Protocol::V1,
@@ -81,6 +100,7 @@ impl Config {
             reader: Reader::Full,
             reconnect: None,
             request_bytes: 64,
+            one_at_a_time: false,
             behaviour: Behaviour::default(),
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),
@@ -89,12 +109,22 @@ impl Config {
         }
     }
 
-    /// Whether the client of this number offers the strong contract: the i-th does where `i * share` passes a whole number.
+    /// Whether the client of this number offers the strong contract.
     pub(crate) fn is_strong(&self, client: ClientId) -> bool {
-        let share = self.strong.clamp(0.0, 1.0);
-        let passed = |i: f64| (i * share + 1e-9).floor();
-        passed(f64::from(client.0) + 1.0) > passed(f64::from(client.0))
+        is_of(self.strong, client)
     }
+
+    /// Whether the client of this number checks what it reads.
+    pub(crate) fn verifies(&self, client: ClientId) -> bool {
+        is_of(self.verify, client)
+    }
+}
+
+/// Whether a client is among a share of all: the i-th is where `i * share` passes a whole number.
+fn is_of(share: f64, client: ClientId) -> bool {
+    let share = share.clamp(0.0, 1.0);
+    let passed = |i: f64| (i * share + 1e-9).floor();
+    passed(f64::from(client.0) + 1.0) > passed(f64::from(client.0))
 }
 
 /// How fast a client takes bytes from its socket. What it leaves fills the kernel's buffers, and then the sender waits: real back-pressure.

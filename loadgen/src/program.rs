@@ -1,32 +1,44 @@
 //! The `loadgen` program: command line, progress, a table at the end, exit codes.
 //!
-//! Exit codes: 0 everything that came was right and complete; 1 ticks were missing unannounced, doubled, out of order or garbled, or the peer ended
-//! sessions; 2 inconclusive: nothing was received; 64 usage; 74 I/O (unwritable files, too few file descriptors).
+//! Exit codes: 0 everything that came was right and complete, and what was required held; 1 ticks were missing unannounced, doubled, out of order or garbled,
+//! the peer ended sessions, or a requirement is broken; 2 inconclusive: nothing was received, the generator itself could not keep up ([`crate::health`]), or there
+//! are too few samples for what is required; 64 usage; 74 I/O (unwritable files, too few ports or file descriptors).
+//!
+//! Two lines on standard output, flushed, are for scripts: `loadgen measuring` where the measured window begins, and `loadgen measured` where it ends. With `--json`
+//! they go to standard error, and standard output is the summary alone.
 //!
 //! Every client needs a file descriptor: at the start the soft limit (`ulimit -n`) is raised to the hard one, and where that is not enough the program
 //! says so and stops.
 
 mod args;
+mod clock;
 mod live;
+mod loops;
 mod table;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use wire::event::{JsonLines, Observer};
-use wire::net::{Network, TokioNet};
+use wire::net::{ListenOptions, Network, TokioNet};
 
 use self::args::Args;
-use self::live::Live;
+use self::clock::Clock;
+use crate::arrival::Arrival;
 use crate::config::Config;
-use crate::run::run;
+use crate::distribution::Quantiles;
+use crate::health::{Facts, Health};
+use crate::measure::Meter;
+use crate::ports;
+use crate::require::Held;
+use crate::run::run_watched;
 use crate::summary::Summary;
 
+const PASSED: u8 = 0;
 const FLAWED: u8 = 1;
 const INCONCLUSIVE: u8 = 2;
 const USAGE: u8 = 64;
@@ -53,9 +65,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     match start(args) {
-        Ok(summary) if summary.is_empty() => ExitCode::from(INCONCLUSIVE),
-        Ok(summary) if summary.is_flawed() => ExitCode::from(FLAWED),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(summary) => ExitCode::from(code(&summary)),
         Err((code, message)) => {
             eprintln!("loadgen: {message}");
             ExitCode::from(code)
@@ -63,38 +73,94 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What a summary comes to. What came wrong is wrong whatever the generator's state; what came late or not at all may be its own doing.
+fn code(summary: &Summary) -> u8 {
+    let any = |held| summary.requirements.iter().any(|requirement| requirement.verdict == held);
+    let wrong = summary.unannounced + summary.duplicates + summary.out_of_order + summary.garbled > 0;
+    if summary.is_empty() {
+        INCONCLUSIVE
+    } else if wrong {
+        FLAWED
+    } else if summary.health.as_ref().is_some_and(|health| !health.is_healthy()) {
+        INCONCLUSIVE
+    } else if summary.is_flawed() || any(Held::Broken) {
+        FLAWED
+    } else if any(Held::Inconclusive) {
+        INCONCLUSIVE
+    } else {
+        PASSED
+    }
+}
+
 fn start(args: Args) -> Result<Summary, Failure> {
     let config = args.config();
+    if config.objective.is_none()
+        && let Some(require) = args.require.iter().find(|require| require.needs_objective())
+    {
+        return Err((USAGE, format!("{require} needs --objective: a share of the ticks that come within it")));
+    }
+    ports(&config)?;
     descriptors(u64::from(config.clients))?;
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(io(&out.display().to_string()))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("runtime"))?;
-    let summary = runtime.block_on(measure(config, args.events.as_deref()))?;
-    print!("{}", table::render(&summary));
+    let stop = CancellationToken::new();
+    let runtime = loops::runtime().map_err(io("runtime"))?;
+    let others = loops::start(args.threads, &stop).map_err(io("threads"))?;
+    let result = runtime.block_on(async {
+        let mut handles = vec![tokio::runtime::Handle::current()];
+        handles.extend(others);
+        measure(config, TokioNet::sharded(handles), &args).await
+    });
+    stop.cancel();
+    let summary = result?;
+    let mut text = serde_json::to_string_pretty(&summary).expect("a summary always serialises");
+    text.push('\n');
+    if args.json {
+        print!("{text}");
+    } else {
+        print!("{}", table::render(&summary));
+    }
     if let Some(out) = &args.out {
         let path = out.join("summary.json");
-        let mut text = serde_json::to_string_pretty(&summary).expect("a summary always serialises");
-        text.push('\n');
         std::fs::write(&path, text).map_err(io(&path.display().to_string()))?;
     }
     Ok(summary)
 }
 
+/// Where the kernel says which ports it gives out by itself.
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+fn ports(config: &Config) -> Result<(), Failure> {
+    // Elsewhere there is no such file, and dials say what they lack.
+    let Some(range) = std::fs::read_to_string(PORT_RANGE).ok().and_then(|text| ports::range(&text)) else {
+        return Ok(());
+    };
+    let mut targets = config.targets.clone();
+    targets.sort_unstable();
+    targets.dedup();
+    let (clients, targets) = (u64::from(config.clients), targets.len() as u64);
+    ports::Need { clients, targets, sources: &config.source_addresses, range }.check().map_err(|why| (IO, why))
+}
+
 fn descriptors(clients: u64) -> Result<(), Failure> {
-    let needed = clients + SPARE_DESCRIPTORS;
     let limit = rlimit::increase_nofile_limit(u64::MAX).map_err(io("open-file limit"))?;
+    enough(clients, limit).map_err(|why| (IO, why))
+}
+
+fn enough(clients: u64, limit: u64) -> Result<(), String> {
+    let needed = clients + SPARE_DESCRIPTORS;
     if limit < needed {
-        let why =
-            format!("{clients} clients need {needed} open files, and the hard limit is {limit}: raise it (ulimit -Hn)");
-        return Err((IO, why));
+        return Err(format!(
+            "{clients} clients need {needed} open files, and the hard limit is {limit}: raise it (ulimit -Hn {needed}), or have at most {} clients",
+            limit.saturating_sub(SPARE_DESCRIPTORS)
+        ));
     }
     Ok(())
 }
 
-async fn measure(config: Config, events: Option<&Path>) -> Result<Summary, Failure> {
-    let net = TokioNet::current();
-    let record = match events {
+async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Summary, Failure> {
+    let record = match &args.events {
         None => Observer::none(),
         Some(path) => {
             let file = File::create(path).map_err(io(&path.display().to_string()))?;
@@ -103,22 +169,59 @@ async fn measure(config: Config, events: Option<&Path>) -> Result<Summary, Failu
             Observer::new(Arc::new(JsonLines::new(Box::new(file), clock_us)))
         }
     };
+    // An address that is none of this host's fails each dial: better one word before.
+    for address in &config.source_addresses {
+        let what = format!("--source-address {address}");
+        net.bind((*address, 0).into(), ListenOptions::default()).await.map_err(io(&what))?;
+    }
     let shutdown = CancellationToken::new();
-    let live = Arc::new(Live::new(record));
-    let showing = net.spawn("loadgen progress", live::show(Arc::clone(&live), config.clients, config.duration)).guard();
-    let running = run(config, net.clone(), shutdown.clone(), Observer::new(live));
-    tokio::pin!(running);
-    let mut stop = std::pin::pin!(stop_signal());
-    let result = wire::select! {
-        result = &mut running => result,
-        stopped = &mut stop => {
-            stopped.map_err(io("signals"))?;
-            shutdown.cancel();
-            running.await
+    let (clients, dials_together) =
+        (config.clients, matches!(config.load.arrival(), Arrival::AtOnce | Arrival::Waves { .. }));
+    let mut watched = None;
+    let running = run_watched(config, net.clone(), shutdown.clone(), record, |schedule, meters| {
+        let clock = Arc::new(Clock::new(schedule.window, args.json));
+        let ticking = Arc::clone(&clock);
+        let shown = live::show(meters.clone(), clients, schedule.began, schedule.window);
+        let tasks = [
+            net.spawn("loadgen window", async move { ticking.run().await }).guard(),
+            net.spawn("loadgen progress", shown).guard(),
+        ];
+        watched = Some((clock, tasks, clock::beats(&net, meters)));
+    });
+    let result = {
+        tokio::pin!(running);
+        let mut stop = std::pin::pin!(stop_signal());
+        wire::select! {
+            result = &mut running => result,
+            stopped = &mut stop => {
+                stopped.map_err(io("signals"))?;
+                shutdown.cancel();
+                running.await
+            }
         }
     };
-    drop(showing);
-    result.map_err(|error| (USAGE, error.to_string()))
+    let (mut summary, meters) = result.map_err(|error| (USAGE, error.to_string()))?;
+    let Some((clock, tasks, beats)) = watched else { return Ok(summary) };
+    clock.end();
+    drop((tasks, beats));
+    let threads = u64::from(args.threads);
+    let quantiles =
+        |meter, inside| meters.histogram(meter, inside).map_or_else(Quantiles::default, |it| Quantiles::of(&it));
+    let facts = Facts {
+        threads,
+        cpu_share: clock.cpu().map(|cpu| cpu / threads as f64),
+        timers: quantiles(Meter::TimerLate, true),
+        sends: quantiles(Meter::SendLate, true),
+        dials: quantiles(Meter::DialLate, false),
+        dials_together,
+        dials_dropped: summary.dials.dropped,
+        sends_dropped: summary.requests_skipped,
+        no_port: summary.dials.no_port,
+        no_descriptor: summary.dials.no_descriptor,
+    };
+    summary.health = Some(Health::judge(&facts, args.bounds()));
+    summary.requirements = args.require.iter().map(|require| require.judge(&summary)).collect();
+    Ok(summary)
 }
 
 /// Waits for SIGINT or SIGTERM: then every client closes and the table is printed.

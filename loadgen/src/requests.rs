@@ -17,14 +17,21 @@ const FAR: Duration = Duration::from_secs(86_400 * 365);
 pub(crate) struct Requests {
     pace: Pace,
     next: u64,
-    /// Unanswered requests and when their latency begins, oldest first.
-    in_flight: VecDeque<(u64, Instant)>,
+    /// Unanswered requests, when their latency begins, and when they were really sent; oldest first.
+    in_flight: VecDeque<(u64, Instant, Instant)>,
 }
 
 #[derive(Debug)]
 enum Pace {
     /// Request n is due at `began + n / per_s`.
-    Open { per_s: f64, began: Instant },
+    Open {
+        per_s: f64,
+        began: Instant,
+        /// One after the other: a request waits for the answer to the one before, and its latency counts from its plan all the same.
+        serial: bool,
+        /// When the last answer came.
+        free: Instant,
+    },
     /// The next one is due then; None: an answer is waited for.
     Closed { think: Duration, draws: Draws, due: Option<Instant> },
 }
@@ -36,23 +43,26 @@ pub(crate) enum Next {
     Wait,
     /// One is due, and too many are unanswered: it is left out.
     Skip,
-    /// Send request `n`, so much later than it was due.
-    Send { n: u64, late: Duration },
+    /// Send request `n`, so much later than it was due; and so much later than it could be sent, which is the generator's own fault.
+    Send { n: u64, late: Duration, own: Duration },
 }
 
 /// An answer that was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) latency: Duration,
+    /// Since it was really sent: what is seen by who measures without a plan.
+    pub(crate) uncorrected: Duration,
     /// No older request is unanswered.
     pub(crate) in_order: bool,
 }
 
 impl Requests {
     /// By plan. Each client's loop has a phase of its own, or all would send at once.
-    pub(crate) fn open(per_s: f64, now: Instant, mut phase: Draws) -> Self {
+    pub(crate) fn open(per_s: f64, serial: bool, now: Instant, mut phase: Draws) -> Self {
         let phase = Duration::try_from_secs_f64(phase.unit() / per_s).unwrap_or(FAR).min(FAR);
-        Self { pace: Pace::Open { per_s, began: now + phase }, next: 0, in_flight: VecDeque::new() }
+        let pace = Pace::Open { per_s, began: now + phase, serial, free: now };
+        Self { pace, next: 0, in_flight: VecDeque::new() }
     }
 
     /// One after the other, each so long after the last answer as is drawn.
@@ -64,12 +74,20 @@ impl Requests {
     /// When the next one is due; None before there is an answer.
     pub(crate) fn due(&self) -> Option<Instant> {
         match &self.pace {
-            Pace::Open { per_s, began } => {
-                // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
-                let offset = Duration::try_from_secs_f64(self.next as f64 / per_s).unwrap_or(FAR);
-                Some(began.checked_add(offset.min(FAR)).unwrap_or(*began))
-            }
+            Pace::Open { serial: true, .. } if !self.in_flight.is_empty() => None,
+            Pace::Open { per_s, began, .. } => Some(planned(*per_s, *began, self.next)),
             Pace::Closed { due, .. } => *due,
+        }
+    }
+
+    /// How many were planned up to now, and never sent because an answer is missing.
+    pub(crate) fn overdue(&self, now: Instant) -> u64 {
+        match &self.pace {
+            Pace::Open { per_s, began, serial: true, .. } if !self.in_flight.is_empty() => {
+                let passed = (now.saturating_duration_since(*began).as_secs_f64() * per_s).floor() as u64;
+                (passed + 1).saturating_sub(self.next) * u64::from(now >= *began)
+            }
+            Pace::Open { .. } | Pace::Closed { .. } => 0,
         }
     }
 
@@ -78,35 +96,45 @@ impl Requests {
         let Some(due) = self.due().filter(|due| *due <= now) else { return Next::Wait };
         let n = self.next;
         self.next += 1;
-        let since = match &mut self.pace {
-            Pace::Open { .. } => due,
-            Pace::Closed { due, .. } => {
-                *due = None;
-                now
+        let (since, own) = match &mut self.pace {
+            Pace::Open { free, .. } => (due, now.duration_since(due.max(*free))),
+            Pace::Closed { due: next, .. } => {
+                *next = None;
+                (now, now.duration_since(due))
             }
         };
         if self.in_flight.len() >= IN_FLIGHT_MAX {
             return Next::Skip;
         }
-        self.in_flight.push_back((n, since));
-        Next::Send { n, late: now.duration_since(due) }
+        self.in_flight.push_back((n, since, now));
+        Next::Send { n, late: now.duration_since(due), own }
     }
 
     /// Takes the answer to request `n`; None if none is waited for.
     pub(crate) fn answered(&mut self, n: u64, now: Instant) -> Option<Answered> {
         // Answers come in order from any lawful echo; others are looked for among the bounded rest.
-        let place = self.in_flight.iter().position(|(sent, _)| *sent == n)?;
-        let (_, since) = self.in_flight.remove(place)?;
-        if let Pace::Closed { think, draws, due } = &mut self.pace {
-            *due = Some(now + thought(*think, draws));
+        let place = self.in_flight.iter().position(|(sent, ..)| *sent == n)?;
+        let (_, since, sent) = self.in_flight.remove(place)?;
+        match &mut self.pace {
+            Pace::Open { serial: true, free, .. } => *free = now,
+            Pace::Open { .. } => {}
+            Pace::Closed { think, draws, due } => *due = Some(now + thought(*think, draws)),
         }
-        Some(Answered { latency: now.duration_since(since), in_order: place == 0 })
+        let (latency, uncorrected) = (now.duration_since(since), now.duration_since(sent));
+        Some(Answered { latency, uncorrected, in_order: place == 0 })
     }
 
     /// How many have no answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.in_flight.len()
     }
+}
+
+/// When request n is due by plan.
+fn planned(per_s: f64, began: Instant, n: u64) -> Instant {
+    // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
+    let offset = Duration::try_from_secs_f64(n as f64 / per_s).unwrap_or(FAR);
+    began.checked_add(offset.min(FAR)).unwrap_or(began)
 }
 
 /// Half to one and a half times the mean.
@@ -128,26 +156,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn by_plan_a_late_answer_delays_nothing_and_counts_from_the_plan() {
         let now = Instant::now();
-        let mut requests = Requests::open(10.0, now, draws());
+        let mut requests = Requests::open(10.0, false, now, draws());
         let first = requests.due().unwrap();
         assert!(first < now + Duration::from_millis(100));
         let late = first + Duration::from_millis(250);
         let sent: Vec<Next> =
             std::iter::repeat_with(|| requests.next(late)).take_while(|next| *next != Next::Wait).collect();
         let ms = Duration::from_millis;
-        assert_eq!(
-            sent,
-            [250, 150, 50].into_iter().zip(0..).map(|(late, n)| Next::Send { n, late: ms(late) }).collect::<Vec<_>>()
-        );
-        assert_eq!(requests.answered(1, late), Some(Answered { latency: ms(150), in_order: false }));
+        let send = |(late, n)| Next::Send { n, late: ms(late), own: ms(late) };
+        assert_eq!(sent, [250, 150, 50].into_iter().zip(0..).map(send).collect::<Vec<_>>());
+        let answered = Answered { latency: ms(150), uncorrected: ms(0), in_order: false };
+        assert_eq!(requests.answered(1, late), Some(answered));
         assert_eq!(requests.answered(1, late), None);
         assert_eq!(requests.unanswered(), 2);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_what_waits_for_an_answer_is_late_by_plan_and_not_by_its_own_fault() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let mut requests = Requests::open(10.0, true, now, draws());
+        let first = requests.due().unwrap();
+        let sent = |n, late| Next::Send { n, late: ms(late), own: ms(0) };
+        assert_eq!(requests.next(first), sent(0, 0));
+        assert_eq!((requests.due(), requests.next(first + ms(250))), (None, Next::Wait));
+        // Those planned 100 and 200 ms after the first.
+        assert_eq!((requests.overdue(first + ms(99)), requests.overdue(first + ms(250))), (0, 2));
+        let answered = |latency, uncorrected| {
+            Some(Answered { latency: ms(latency), uncorrected: ms(uncorrected), in_order: true })
+        };
+        assert_eq!(requests.answered(0, first + ms(250)), answered(250, 250));
+        assert_eq!(requests.next(first + ms(250)), sent(1, 150));
+        assert_eq!(requests.answered(1, first + ms(251)), answered(151, 1));
+        assert_eq!(requests.next(first + ms(251)), sent(2, 51));
+        assert_eq!(requests.answered(2, first + ms(252)), answered(52, 1));
+        assert_eq!((requests.due(), requests.overdue(first + ms(252))), (Some(first + ms(300)), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn beyond_so_many_unanswered_requests_are_left_out() {
         let now = Instant::now();
-        let mut requests = Requests::open(1_000.0, now, draws());
+        let mut requests = Requests::open(1_000.0, false, now, draws());
         let later = now + Duration::from_secs(10);
         let skipped = std::iter::repeat_with(|| requests.next(later))
             .take_while(|next| *next != Next::Wait)
@@ -165,11 +213,11 @@ mod tests {
                 let due = requests.due().unwrap();
                 prop_assert!(due - now >= think / 2 && due - now < think / 2 + think);
                 prop_assert_eq!(requests.next(due - Duration::from_micros(1)), Next::Wait);
-                prop_assert_eq!(requests.next(due), Next::Send { n, late: Duration::ZERO });
+                prop_assert_eq!(requests.next(due), Next::Send { n, late: Duration::ZERO, own: Duration::ZERO });
                 prop_assert_eq!(requests.due(), None);
                 now = due + Duration::from_micros(answer_us);
                 prop_assert_eq!(requests.next(now), Next::Wait);
-                prop_assert_eq!(requests.answered(n, now), Some(Answered { latency: now - due, in_order: true }));
+                prop_assert_eq!(requests.answered(n, now), Some(Answered { latency: now - due, uncorrected: now - due, in_order: true }));
                 prop_assert_eq!(requests.answered(n, now), None);
             }
         }

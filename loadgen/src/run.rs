@@ -1,6 +1,7 @@
 //! All clients of one population, from the first arrival to the sum.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,9 @@ use wire::net::Network;
 use crate::arrival::Arrival;
 use crate::client::{Crowd, live};
 use crate::config::{Config, Load, RunError};
+use crate::measure::{Meters, Window};
 use crate::subscriptions::Subscriptions;
-use crate::summary::{Meters, Summary, Tally};
+use crate::summary::{Cast, Summary, Tally};
 
 /// A target taken apart once.
 #[derive(Clone, Debug)]
@@ -27,8 +29,10 @@ impl Target {
     fn parse(text: &str) -> Result<Self, RunError> {
         let bad = |why: &str| RunError::BadTarget { url: text.to_owned(), why: why.to_owned() };
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-        if url.scheme() != "ws" {
-            return Err(bad("only ws:// (TLS ends in front of what is tested)"));
+        match url.scheme() {
+            "ws" => {}
+            "wss" => return Err(bad("only ws://: it speaks no TLS, so load what stands behind its end")),
+            _ => return Err(bad("only ws://")),
         }
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("it has no host"))?;
         // An IPv6 address stands in brackets in a URL, and without them in a lookup.
@@ -51,6 +55,20 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
     }
     if !(0.0..=1.0).contains(&config.strong) {
         return out("strong", "a share is from 0 to 1");
+    }
+    if !(0.0..=1.0).contains(&config.verify) {
+        return out("verify", "a share is from 0 to 1");
+    }
+    let behaves = &config.behaviour;
+    let says = behaves.pings_every.is_some()
+        || behaves.resubscribe_every.is_some()
+        || behaves.asks_per_s.is_some()
+        || behaves.offence.is_some();
+    if config.verify < 1.0 && (config.load.asks() || says) {
+        return out("verify", "clients that send have something to check: only those that listen may just count");
+    }
+    if config.one_at_a_time && !matches!(config.load, Load::Open { requests_per_s: Some(_), .. }) {
+        return out("one_at_a_time", "says something of requests by plan only");
     }
     if config.symbols.len() > wire::feed::SYMBOLS_MAX {
         return out("symbols", "a v1 request takes at most 1000");
@@ -88,6 +106,38 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
     config.targets.iter().map(|text| Target::parse(text)).collect()
 }
 
+/// When what happens: the plan of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    /// The first planned arrival's origin.
+    pub(crate) began: Instant,
+    /// The measured window; its end is that of the run.
+    pub(crate) window: Window,
+    /// Planned arrivals within the run, since `began`.
+    arrivals: Vec<Duration>,
+}
+
+impl Schedule {
+    fn of(config: &Config, arrivals: Vec<Duration>) -> Result<Self, RunError> {
+        let began = Instant::now() + config.start_after;
+        let last = |arrivals: &[Duration]| arrivals.last().copied().unwrap_or_default();
+        let (duration, arrivals) = match config.window {
+            Some(window) => (last(&arrivals).saturating_add(config.warm_up).saturating_add(window), arrivals),
+            // Who would arrive after the end does not arrive.
+            None => (config.duration, arrivals.into_iter().filter(|at| *at < config.duration).collect()),
+        };
+        let begins = last(&arrivals).saturating_add(config.warm_up);
+        if begins >= duration && !arrivals.is_empty() {
+            let why = "it leaves nothing to measure: the run ends before the last arrival and the warm-up are over";
+            return Err(RunError::OutOfRange { field: "warm_up", why });
+        }
+        let at = |after| began.checked_add(after);
+        let late = RunError::OutOfRange { field: "duration", why: "longer than a clock goes" };
+        let (Some(begins), Some(ends)) = (at(begins), at(duration)) else { return Err(late) };
+        Ok(Self { began, window: Window { begins, ends }, arrivals })
+    }
+}
+
 /// Runs the population to its end: `duration` after the first planned arrival, or at `shutdown`, every client closes with 1000. It returns early where all
 /// clients are through before.
 ///
@@ -99,21 +149,36 @@ pub async fn run<N: Network>(
     shutdown: CancellationToken,
     observer: Observer,
 ) -> Result<Summary, RunError> {
+    run_watched(config, net, shutdown, observer, |_, _| ()).await.map(|(summary, _)| summary)
+}
+
+/// As [`run`], and `watch` is told of the plan and of the figures before anything is dialled.
+pub(crate) async fn run_watched<N: Network>(
+    config: Config,
+    net: N,
+    shutdown: CancellationToken,
+    observer: Observer,
+    watch: impl FnOnce(&Schedule, &Meters),
+) -> Result<(Summary, Meters), RunError> {
     let targets = check(&config)?;
-    let began = Instant::now() + config.start_after;
     let plan = config.load.arrival().plan(config.clients, net.draws("arrival", u64::from(config.first.0)));
-    let meters = Meters::new(net.shards());
-    let end = began + config.duration;
+    let schedule = Schedule::of(&config, plan)?;
+    let Schedule { began, window, arrivals } = &schedule;
+    let meters = Meters::new(net.shards(), *window, config.objective);
+    watch(&schedule, &meters);
     let first = config.first;
-    let crowd = Arc::new(Crowd { config, targets, net: net.clone(), observer, stop: shutdown, end });
+    let crowd = Arc::new(Crowd { config, targets, net: net.clone(), observer, stop: shutdown, end: window.ends });
+    let mut cast = Cast { objective: crowd.config.objective.is_some(), ..Cast::default() };
     // Guards: if this future is dropped, its clients end with it.
     let clients: Vec<_> = (0..)
-        .zip(plan)
-        // Who would arrive after the end does not arrive.
-        .filter(|(_, arrival)| *arrival < crowd.config.duration)
+        .zip(arrivals)
         .map(|(i, arrival)| {
+            let client = ClientId(first.0 + i);
+            let verifies = crowd.config.verifies(client);
+            cast.checking += u64::from(verifies);
+            cast.draining += u64::from(!verifies);
             let shard = i as usize % net.shards().max(1);
-            let life = live(Arc::clone(&crowd), ClientId(first.0 + i), began + arrival, meters.shard(shard));
+            let life = live(Arc::clone(&crowd), client, *began + *arrival, meters.shard(shard));
             net.spawn_on(shard, "loadgen client", life).guard()
         })
         .collect();
@@ -124,5 +189,33 @@ pub async fn run<N: Network>(
             sum.add(&tally);
         }
     }
-    Ok(sum.finish(&meters))
+    let measured = window.ends.min(Instant::now()).saturating_duration_since(window.begins);
+    cast.seconds = (!measured.is_zero()).then_some(measured.as_secs_f64());
+    Ok((sum.finish(&meters, cast), meters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_begins_after_the_last_arrival_and_the_warm_up_and_lasts_to_the_end() {
+        let s = Duration::from_secs;
+        let check = |change: &dyn Fn(&mut Config), expect: Option<(u64, u64, usize)>| {
+            let mut config = Config::new(vec!["ws://a".to_owned()]);
+            config.duration = s(30);
+            change(&mut config);
+            let schedule = Schedule::of(&config, vec![s(0), s(4), s(10)]).ok();
+            let told = schedule.map(|Schedule { began, window, arrivals }| {
+                let since = |at: Instant| at.duration_since(began).as_secs();
+                (since(window.begins), since(window.ends), arrivals.len())
+            });
+            assert_eq!(told, expect);
+        };
+        check(&|_| (), Some((10, 30, 3)));
+        check(&|config| config.warm_up = s(5), Some((15, 30, 3)));
+        check(&|config| config.warm_up = s(20), None);
+        check(&|config| config.duration = s(10), Some((4, 10, 2)));
+        check(&|config| (config.warm_up, config.window) = (s(5), Some(s(7))), Some((15, 22, 3)));
+    }
 }

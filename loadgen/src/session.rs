@@ -21,9 +21,10 @@ use crate::behaviour::Deeds;
 use crate::client::entity;
 use crate::config::{Config, Load};
 use crate::conversation::Speaker;
+use crate::measure::{Meter, Shard};
 use crate::order::Book;
 use crate::requests::{Answered, Next, Requests};
-use crate::summary::{Meter, Shard, Tally};
+use crate::summary::Tally;
 use crate::throttle::Throttled;
 
 /// How a session ended.
@@ -39,6 +40,26 @@ pub(crate) enum Ended {
     Broken,
     /// The peer broke the protocol: we close with this code.
     Protocol(u16),
+}
+
+impl Ended {
+    /// Who ended it, and with which code; None: it broke.
+    pub(crate) fn told(self) -> (Side, Option<u16>) {
+        match self {
+            Ended::Over | Ended::Enough => (Side::Own, Some(close::NORMAL)),
+            Ended::Protocol(code) => (Side::Own, Some(code)),
+            Ended::PeerClosed(code) => (Side::Peer, Some(code)),
+            Ended::Broken => (Side::Peer, None),
+        }
+    }
+}
+
+/// When a session began, when the one before it was lost (None also from the first tick or answer on), and when it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Since {
+    pub(crate) opened: Instant,
+    pub(crate) lost: Option<Instant>,
+    pub(crate) ended: Option<Instant>,
 }
 
 /// Messages handled before the end of the run is looked for again.
@@ -58,6 +79,11 @@ pub(crate) struct Talk<'a, N: Network> {
     pub(crate) book: &'a mut Book,
     /// A message of use came: the back-off may start anew.
     pub(crate) useful: bool,
+    pub(crate) since: Since,
+    /// When the message came that is looked at.
+    now: Instant,
+    /// When the last tick or answer came.
+    last: Option<Instant>,
     /// The first message, which may be a greeting, came.
     greeted: bool,
     unflushed: bool,
@@ -90,11 +116,12 @@ impl<'a, N: Network> Talk<'a, N> {
         strong: bool,
         session: ws::Session<Throttled<N::Stream>>,
         book: &'a mut Book,
+        since: Since,
     ) -> Self {
         let now = Instant::now();
         let requests = match config.load {
             Load::Open { requests_per_s: Some(per_s), .. } => {
-                Some(Requests::open(per_s, now, net.draws("request phase", u64::from(client.0))))
+                Some(Requests::open(per_s, config.one_at_a_time, now, net.draws("request phase", u64::from(client.0))))
             }
             Load::Closed { think: Some(think), .. } => {
                 Some(Requests::closed(think, now, net.draws("think", entity(client, session_id))))
@@ -113,6 +140,9 @@ impl<'a, N: Network> Talk<'a, N> {
             session,
             book,
             useful: false,
+            since,
+            now,
+            last: None,
             greeted: false,
             unflushed: false,
             after_login: Vec::new(),
@@ -132,14 +162,14 @@ impl<'a, N: Network> Talk<'a, N> {
         mut over: impl Future<Output = ()> + Unpin,
     ) -> Ended {
         let ended = self.talk(symbols, positions, enough, &mut over).await;
-        let (by, code) = match ended {
-            Ended::Over | Ended::Enough => (Side::Own, Some(close::NORMAL)),
-            Ended::Protocol(code) => (Side::Own, Some(code)),
-            Ended::PeerClosed(code) => (Side::Peer, Some(code)),
-            Ended::Broken => (Side::Peer, None),
-        };
+        let ended_at = Instant::now();
+        self.since.ended = Some(ended_at);
+        let (by, code) = ended.told();
         self.farewell(ended).await;
-        self.tally.counts.unanswered += self.requests.as_ref().map_or(0, |requests| requests.unanswered() as u64);
+        if let Some(requests) = &self.requests {
+            self.tally.counts.unanswered += requests.unanswered() as u64;
+            self.tally.counts.requests_unsent += requests.overdue(ended_at);
+        }
         self.tally.closed(by, code);
         let (client, session) = (self.client, self.session_id);
         self.observer.record(|| Event::ClientClose { client, session, by, code });
@@ -269,13 +299,15 @@ impl<'a, N: Network> Talk<'a, N> {
                     self.tally.counts.requests_skipped += 1;
                     continue;
                 }
-                Next::Send { n, late } => (n, late),
+                Next::Send { n, late, own } => {
+                    self.shard.record(Meter::SendLate, own, now);
+                    (n, late)
+                }
             };
             let text = speaker.say(n, self.config.request_bytes);
             self.session.start_send_unpin(Message::text(text))?;
             self.unflushed = true;
             self.tally.counts.requests += 1;
-            self.shard.record(Meter::Late, late);
             let (client, session) = (self.client, self.session_id);
             self.observer.record(|| Event::ClientSend { client, session, n, late_us: micros(late) });
         }
@@ -284,13 +316,14 @@ impl<'a, N: Network> Talk<'a, N> {
 
     /// Takes one message; Some where that ends the session.
     fn hear(&mut self, message: &Message) -> Option<Ended> {
+        self.now = Instant::now();
         match message {
             Message::Text(text) => {
-                self.tally.counts.bytes += text.len() as u64;
+                self.took(text.len());
                 self.hear_text(text.as_str()).err().map(|error| self.lost(&error))
             }
             Message::Binary(bytes) => {
-                self.tally.counts.bytes += bytes.len() as u64;
+                self.took(bytes.len());
                 self.garbled(bytes.len());
                 None
             }
@@ -310,18 +343,33 @@ impl<'a, N: Network> Talk<'a, N> {
         let speaker = self.speaker();
         let Some(requests) = &mut self.requests else { return false };
         let Some(n) = speaker.hear(text, self.config.request_bytes) else { return false };
-        let Some(Answered { latency, in_order }) = requests.answered(n, Instant::now()) else {
+        let Some(Answered { latency, uncorrected, in_order }) = requests.answered(n, self.now) else {
             self.tally.counts.duplicates += 1;
             return true;
         };
-        self.useful = true;
+        let gap = self.of_use();
         let counts = &mut self.tally.counts;
         counts.echoes += 1;
         counts.out_of_order += u64::from(!in_order);
-        self.shard.record(Meter::Echo, latency);
+        self.shard.echo(self.now, latency, uncorrected, gap);
         let (client, session) = (self.client, self.session_id);
         self.observer.record(|| Event::ClientEcho { client, session, n, latency_us: micros(latency) });
         true
+    }
+
+    /// So many payload bytes came.
+    fn took(&mut self, bytes: usize) {
+        self.tally.counts.bytes += bytes as u64;
+        self.shard.count(self.now, |counters| counters.bytes += bytes as u64);
+    }
+
+    /// A tick or an answer came; says how long after the one before.
+    fn of_use(&mut self) -> Option<Duration> {
+        self.useful = true;
+        if self.last.is_none() {
+            self.since.first(self.shard, self.now);
+        }
+        self.last.replace(self.now).map(|last| self.now.duration_since(last))
     }
 
     fn garbled(&mut self, bytes: usize) {
@@ -373,6 +421,7 @@ impl<'a, N: Network> Talk<'a, N> {
             }
             while let Some(Ok(message)) = self.session.next().await {
                 if let Message::Text(text) = message {
+                    self.now = Instant::now();
                     self.hear_echo(&text);
                 }
             }

@@ -1,16 +1,47 @@
 //! What all clients saw, added up.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::ops::Deref;
 
-use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use wire::event::Side;
 
-/// What a run's clients saw. Counts are over all clients and sessions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Summary {
+use crate::dial::Failure;
+use crate::distribution::{Distribution, Quantiles};
+use crate::health::Health;
+use crate::measure::{Meter, Meters};
+use crate::require::Requirement;
+
+/// Declares the counts once: their names, and their sum.
+macro_rules! counts {
+    ($($(#[$doc:meta])* pub $name:ident: u64,)*) => {
+        /// What clients saw, counted over all clients and sessions.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            /// The names of all counts.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// The count of this name.
+            #[must_use]
+            pub fn named(&self, name: &str) -> Option<u64> {
+                match name {
+                    $(stringify!($name) => Some(self.$name),)*
+                    _ => None,
+                }
+            }
+
+            fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+counts! {
     /// Clients that were to arrive.
     pub clients: u64,
     /// Dials begun.
@@ -23,6 +54,8 @@ pub struct Summary {
     pub gave_up: u64,
     /// Ticks delivered.
     pub delivered: u64,
+    /// Messages of clients that only count: from the first tick of each session on.
+    pub drained: u64,
     /// Bytes of all messages received (payloads, without frames).
     pub bytes: u64,
     /// Ticks that a plain session passed over and never got: n must be consecutive within a session.
@@ -61,20 +94,215 @@ pub struct Summary {
     pub requests: u64,
     /// Planned requests that were left out, because too many were unanswered already.
     pub requests_skipped: u64,
+    /// Requests that were planned and never sent, because the answer to the one before did not come (one at a time).
+    pub requests_unsent: u64,
     /// Requests answered.
     pub echoes: u64,
     /// Requests unanswered when their session ended.
     pub unanswered: u64,
+}
+
+/// What a run's clients saw. Its counts are its own: `summary.delivered`.
+///
+/// What was not measured is absent (None), and never 0; but for the four [`Quantiles`], whose `count` is 0 then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// The version of this form: 1.
+    pub schema: u32,
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// How sessions ended, by side and code.
     pub closes: Vec<Closes>,
+    /// What became of dials.
+    pub dials: Dials,
     /// From the planned arrival (or the end of a back-off) to the open session.
     pub connect_latency: Quantiles,
     /// From a tick's due instant, as its time stamp says (whole milliseconds), to its delivery, by this host's wall clock: as good as the clocks agree.
     pub tick_latency: Quantiles,
     /// From a request's planned instant to its answer.
     pub echo_latency: Quantiles,
-    /// How late requests were sent against their plan: the generator's own health.
+    /// How late requests were sent against their plan by the generator's own fault: its health.
     pub send_lateness: Quantiles,
+    /// The phases of all sessions, over the whole run.
+    pub phases: Phases,
+    /// What came in the measured window; None: the run ended before it.
+    pub window: Option<Window>,
+    /// Whether the generator itself could keep up; None where nobody looked (in a simulated world it always can).
+    pub health: Option<Health>,
+    /// What was required, and whether it held.
+    pub requirements: Vec<Requirement>,
+}
+
+impl Deref for Summary {
+    type Target = Counts;
+
+    fn deref(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+/// Phases of sessions, timed apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Phases {
+    /// Looking up the target's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<Distribution>,
+    /// Opening the TCP connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<Distribution>,
+    /// From the request of the handshake to its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Distribution>,
+    /// From the planned arrival (or the end of a back-off) to the open session: all of the above, and this generator's lateness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Distribution>,
+    /// From the open session to its first tick or answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_message: Option<Distribution>,
+    /// The age of a tick at its delivery, from its due instant on (clients that check).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_age: Option<Distribution>,
+    /// Between two ticks or answers of one session (clients that check).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Distribution>,
+    /// From the loss of a session to the first tick or answer of the same client's next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconnect: Option<Distribution>,
+    /// From a request's planned instant to its answer: corrected for coordinated omission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo: Option<Distribution>,
+    /// From when a request was really sent to its answer: what is seen without a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo_uncorrected: Option<Distribution>,
+}
+
+/// What came in the measured window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Window {
+    /// How long it was.
+    pub seconds: f64,
+    /// Ticks, answers and counted messages.
+    pub deliveries: u64,
+    /// Payload bytes of all messages.
+    pub bytes: u64,
+    /// Of clients that read and check all.
+    pub checked: Checked,
+    /// Of clients that only count.
+    pub drained: Drained,
+    /// Answers of an echo; None: there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo: Option<Echo>,
+    /// Between two ticks or answers of one session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Distribution>,
+}
+
+/// What clients that check got in the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Checked {
+    /// How many clients there were to arrive.
+    pub clients: u64,
+    /// Ticks.
+    pub deliveries: u64,
+    /// Those no older than the objective at their delivery; None without an objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_objective: Option<u64>,
+    /// The age of ticks at their delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_latency: Option<Distribution>,
+}
+
+/// What clients that only count got in the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Drained {
+    /// How many clients there were to arrive.
+    pub clients: u64,
+    /// Messages.
+    pub messages: u64,
+}
+
+/// Answers in the window, measured both ways: where the two differ, who measures without a plan is misled (coordinated omission).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Echo {
+    /// Answers.
+    pub answers: u64,
+    /// From the planned instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Distribution>,
+    /// From the instant of sending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncorrected: Option<Distribution>,
+}
+
+/// What became of dials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Dials {
+    /// Clients that were to arrive: their first dials.
+    pub planned: u64,
+    /// Dials begun, those of clients that came again among them.
+    pub attempted: u64,
+    /// Sessions opened.
+    pub opened: u64,
+    /// Nobody listened.
+    pub refused: u64,
+    /// The connection was reset before the handshake was over.
+    pub reset: u64,
+    /// The connection was closed before the handshake was over.
+    pub closed: u64,
+    /// No answer in time.
+    pub timed_out: u64,
+    /// An answer that was no upgrade, in HTTP or not.
+    pub upgrade_failed: u64,
+    /// Of those, HTTP answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// The target's name could not be looked up.
+    pub lookup_failed: u64,
+    /// This generator had no port left (or not the address that it was to connect from).
+    pub no_port: u64,
+    /// This generator had no file descriptor left.
+    pub no_descriptor: u64,
+    /// The run ended before the answer.
+    pub abandoned: u64,
+    /// Planned, and not begun though its time had come: this generator was too late.
+    pub dropped: u64,
+}
+
+impl Dials {
+    pub(crate) fn failed(&mut self, failure: Failure, status: u16) {
+        let count = match failure {
+            Failure::Refused => &mut self.refused,
+            Failure::Reset => &mut self.reset,
+            Failure::Closed => &mut self.closed,
+            Failure::TimedOut => &mut self.timed_out,
+            Failure::UpgradeRefused | Failure::NotWebSocket => &mut self.upgrade_failed,
+            Failure::LookupFailed => &mut self.lookup_failed,
+            Failure::NoPort => &mut self.no_port,
+            Failure::NoDescriptor => &mut self.no_descriptor,
+            Failure::Abandoned => &mut self.abandoned,
+        };
+        *count += 1;
+        if failure == Failure::UpgradeRefused {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.refused += other.refused;
+        self.reset += other.reset;
+        self.closed += other.closed;
+        self.timed_out += other.timed_out;
+        self.upgrade_failed += other.upgrade_failed;
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        self.lookup_failed += other.lookup_failed;
+        self.no_port += other.no_port;
+        self.no_descriptor += other.no_descriptor;
+        self.abandoned += other.abandoned;
+        self.dropped += other.dropped;
+    }
 }
 
 impl Summary {
@@ -95,12 +323,12 @@ impl Summary {
     /// Whether nothing at all was received, so that nothing was checked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.delivered + self.echoes == 0
+        self.delivered + self.echoes + self.drained == 0
     }
 }
 
 /// Sessions that ended in one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closes {
     /// Who began it; `own` is the client.
     pub by: Side,
@@ -110,157 +338,114 @@ pub struct Closes {
     pub count: u64,
 }
 
-/// Quantiles of a latency, in microseconds; all 0 where `count` is. Within 0.1 % up to ten minutes, where they are cut off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "a quantile is a quantile")]
-pub struct Quantiles {
-    pub count: u64,
-    pub mean_us: f64,
-    pub min_us: u64,
-    pub p50_us: u64,
-    pub p90_us: u64,
-    pub p99_us: u64,
-    pub p999_us: u64,
-    pub max_us: u64,
+impl Closes {
+    /// What the code means.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.code.map_or("broken", wire::close::word)
+    }
 }
 
-impl Quantiles {
-    fn of(histogram: &Histogram<u64>) -> Self {
-        if histogram.is_empty() {
-            return Self::default();
+impl Serialize for Closes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Form {
+            by: Side,
+            code: Option<u16>,
+            word: &'static str,
+            count: u64,
         }
-        let at = |quantile| histogram.value_at_quantile(quantile);
-        Self {
-            count: histogram.len(),
-            mean_us: histogram.mean(),
-            min_us: histogram.min(),
-            p50_us: at(0.5),
-            p90_us: at(0.9),
-            p99_us: at(0.99),
-            p999_us: at(0.999),
-            max_us: histogram.max(),
-        }
+        let Self { by, code, count } = *self;
+        Form { by, code, word: self.word(), count }.serialize(serializer)
     }
 }
 
 /// One client's counts, and then all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) counts: Summary,
-    closed_own: BTreeMap<Option<u16>, u64>,
-    closed_peer: BTreeMap<Option<u16>, u64>,
+    pub(crate) counts: Counts,
+    pub(crate) dials: Dials,
+    closed: BTreeMap<(bool, Option<u16>), u64>,
+}
+
+/// How many clients were to arrive, and when the run was over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cast {
+    pub(crate) checking: u64,
+    pub(crate) draining: u64,
+    /// Seconds of the window; None: it never began.
+    pub(crate) seconds: Option<f64>,
+    pub(crate) objective: bool,
 }
 
 impl Tally {
     pub(crate) fn closed(&mut self, by: Side, code: Option<u16>) {
-        let closes = if by == Side::Own { &mut self.closed_own } else { &mut self.closed_peer };
-        *closes.entry(code).or_default() += 1;
+        *self.closed.entry((by == Side::Peer, code)).or_default() += 1;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        let (mine, theirs) = (&mut self.counts, &other.counts);
-        mine.clients += 1;
-        mine.dialled += theirs.dialled;
-        mine.opened += theirs.opened;
-        mine.refused += theirs.refused;
-        mine.gave_up += theirs.gave_up;
-        mine.delivered += theirs.delivered;
-        mine.bytes += theirs.bytes;
-        mine.missing += theirs.missing;
-        mine.unannounced += theirs.unannounced;
-        mine.duplicates += theirs.duplicates;
-        mine.out_of_order += theirs.out_of_order;
-        mine.garbled += theirs.garbled;
-        mine.unasked += theirs.unasked;
-        mine.gaps_told += theirs.gaps_told;
-        mine.gap_messages_told += theirs.gap_messages_told;
-        mine.snapshots += theirs.snapshots;
-        mine.replayed += theirs.replayed;
-        mine.resumes += theirs.resumes;
-        mine.resumes_recovered += theirs.resumes_recovered;
-        mine.came_back += theirs.came_back;
-        mine.key_limited += theirs.key_limited;
-        mine.logins_rejected += theirs.logins_rejected;
-        mine.denied += theirs.denied;
-        mine.requests += theirs.requests;
-        mine.requests_skipped += theirs.requests_skipped;
-        mine.echoes += theirs.echoes;
-        mine.unanswered += theirs.unanswered;
-        for (code, count) in &other.closed_own {
-            *self.closed_own.entry(*code).or_default() += count;
-        }
-        for (code, count) in &other.closed_peer {
-            *self.closed_peer.entry(*code).or_default() += count;
+        self.counts.add(&other.counts);
+        self.counts.clients += 1;
+        self.dials.add(&other.dials);
+        for (end, count) in &other.closed {
+            *self.closed.entry(*end).or_default() += count;
         }
     }
 
-    pub(crate) fn finish(self, meters: &Meters) -> Summary {
-        let list = |by, closes: BTreeMap<Option<u16>, u64>| {
-            closes.into_iter().map(move |(code, count)| Closes { by, code, count })
+    pub(crate) fn finish(self, meters: &Meters, cast: Cast) -> Summary {
+        let closes = self.closed.into_iter().map(|((peer, code), count)| {
+            let by = if peer { Side::Peer } else { Side::Own };
+            Closes { by, code, count }
+        });
+        let whole = |meter| meters.histogram(meter, false).map(Distribution::new);
+        let inside = |meter| meters.histogram(meter, true).map(Distribution::new);
+        let phases = Phases {
+            lookup: whole(Meter::Lookup),
+            tcp: whole(Meter::Tcp),
+            upgrade: whole(Meter::Upgrade),
+            connect: whole(Meter::Connect),
+            first_message: whole(Meter::First),
+            tick_age: whole(Meter::Tick),
+            gap: whole(Meter::Gap),
+            reconnect: whole(Meter::Reconnect),
+            echo: whole(Meter::Echo),
+            echo_uncorrected: whole(Meter::EchoSent),
+        };
+        let window = cast.seconds.map(|seconds| {
+            let counters = meters.counters(true);
+            let echo =
+                Echo { answers: counters.echoes, corrected: inside(Meter::Echo), uncorrected: inside(Meter::EchoSent) };
+            Window {
+                seconds,
+                deliveries: counters.ticks + counters.echoes + counters.drained,
+                bytes: counters.bytes,
+                checked: Checked {
+                    clients: cast.checking,
+                    deliveries: counters.ticks,
+                    within_objective: cast.objective.then_some(counters.within),
+                    tick_latency: inside(Meter::Tick),
+                },
+                drained: Drained { clients: cast.draining, messages: counters.drained },
+                echo: (counters.echoes > 0).then_some(echo),
+                gap: inside(Meter::Gap),
+            }
+        });
+        let quantiles = |distribution: &Option<Distribution>| {
+            distribution.as_ref().map_or_else(Quantiles::default, |distribution| distribution.quantiles)
         };
         Summary {
-            closes: list(Side::Own, self.closed_own).chain(list(Side::Peer, self.closed_peer)).collect(),
-            connect_latency: meters.quantiles(Meter::Connect),
-            tick_latency: meters.quantiles(Meter::Tick),
-            echo_latency: meters.quantiles(Meter::Echo),
-            send_lateness: meters.quantiles(Meter::Late),
-            ..self.counts
+            schema: 1,
+            dials: Dials { planned: self.counts.clients, attempted: self.counts.dialled, ..self.dials },
+            counts: self.counts,
+            closes: closes.collect(),
+            connect_latency: quantiles(&phases.connect),
+            tick_latency: quantiles(&phases.tick_age),
+            echo_latency: quantiles(&phases.echo),
+            send_lateness: quantiles(&whole(Meter::SendLate)),
+            phases,
+            window,
+            health: None,
+            requirements: Vec::new(),
         }
-    }
-}
-
-/// What is measured.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Meter {
-    Connect,
-    Tick,
-    Echo,
-    Late,
-}
-
-const METERS: usize = 4;
-/// Ten minutes: the highest latency told apart, in microseconds.
-const HIGHEST_US: u64 = 600_000_000;
-
-/// The histograms of one shard (its clients take turns: the lock is never waited for), in the order of [`Meter`].
-#[derive(Clone, Debug)]
-pub(crate) struct Shard(Arc<Mutex<[Histogram<u64>; METERS]>>);
-
-impl Shard {
-    fn new() -> Self {
-        let histogram =
-            || Histogram::new_with_bounds(1, HIGHEST_US, 3).expect("1 to ten minutes with 3 digits is a lawful range");
-        Self(Arc::new(Mutex::new(std::array::from_fn(|_| histogram()))))
-    }
-
-    pub(crate) fn record(&self, meter: Meter, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[meter as usize].saturating_record(us);
-    }
-}
-
-/// The histograms of all shards.
-#[derive(Debug)]
-pub(crate) struct Meters(Vec<Shard>);
-
-impl Meters {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self((0..shards.max(1)).map(|_| Shard::new()).collect())
-    }
-
-    pub(crate) fn shard(&self, shard: usize) -> Shard {
-        self.0[shard % self.0.len()].clone()
-    }
-
-    fn quantiles(&self, meter: Meter) -> Quantiles {
-        let mut sum: Option<Histogram<u64>> = None;
-        for shard in &self.0 {
-            let part = shard.0.lock().unwrap_or_else(PoisonError::into_inner)[meter as usize].clone();
-            match &mut sum {
-                None => sum = Some(part),
-                Some(sum) => sum.add(&part).expect("all histograms have one range"),
-            }
-        }
-        sum.map_or_else(Quantiles::default, |sum| Quantiles::of(&sum))
     }
 }

@@ -135,6 +135,7 @@ impl<N: Network> Server<N> {
             recv_buffer: None,
             nodelay: Some(true),
             notsent_lowat: config.limits.notsent_lowat,
+            local: None,
         };
         let options = ListenOptions { accepted, backlog: config.limits.accept_backlog, ..ListenOptions::default() };
         let refused = |addr, what| move |source| ServeError::Bind { addr, what, source };

@@ -33,6 +33,29 @@ pub fn is_lawful(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
+/// What a code means, in a few words.
+#[must_use]
+pub fn word(code: u16) -> &'static str {
+    match code {
+        NORMAL => "normal",
+        GOING_AWAY => "going away",
+        PROTOCOL_ERROR => "protocol error",
+        UNSUPPORTED_DATA => "unsupported data",
+        NO_STATUS => "no code given",
+        ABNORMAL => "broken",
+        INVALID_PAYLOAD => "invalid payload",
+        POLICY_VIOLATION => "policy violation",
+        MESSAGE_TOO_BIG => "message too big",
+        INTERNAL_ERROR => "internal error",
+        SERVICE_RESTART => "service restart",
+        TRY_AGAIN_LATER => "try again later",
+        BAD_GATEWAY => "bad gateway",
+        3000..=3999 => "registered by a library",
+        4000..=4999 => "of the application",
+        _ => "reserved",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ mod tokio_net;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,7 +44,7 @@ pub trait Network: Clone + Debug + Send + Sync + 'static {
     /// Dropping the future abandons the attempt and leaks nothing.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `AddrNotAvailable` (no port left), `ConnectionReset`, `HostUnreachable`.
+    /// `ConnectionRefused`, `TimedOut`, `AddrNotAvailable` (no port left, or no such local address), `ConnectionReset`, `HostUnreachable`.
     fn connect(
         &self,
         addr: SocketAddr,
@@ -152,6 +152,9 @@ pub struct SocketOptions {
     pub nodelay: Option<bool>,
     /// Not writable while this many bytes wait unsent (`TCP_NOTSENT_LOWAT`): keeps stale data in user space, where it can be conflated.
     pub notsent_lowat: Option<u32>,
+    /// The address to connect from, for more connections to one target than one address has ports. None: as the host routes. Says nothing of a socket that listens
+    /// or is connected already. A simulated host has one address beside loopback: another is `AddrNotAvailable`.
+    pub local: Option<IpAddr>,
 }
 
 /// Options of a listening socket.

@@ -11,12 +11,13 @@ mod connect;
 mod fragments;
 pub mod frame;
 mod tap;
+pub mod walk;
 
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 pub use self::accept::{Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, accept, hear, refuse};
-pub use self::connect::{Ask, ConnectError, Connected, connect, is_of_the_handshake};
+pub use self::connect::{Ask, ConnectError, Connected, Upgraded, connect, is_of_the_handshake, upgrade};
 pub use self::fragments::{Fragments, fragments};
 pub use self::tap::Tap;
 pub use tokio_tungstenite::tungstenite::protocol::CloseFrame;

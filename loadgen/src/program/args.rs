@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use wire::id::ClientId;
 use crate::arrival::Arrival;
 use crate::behaviour::{Behaviour, Handshake, Offence};
 use crate::config::{Config, Load, Reader, Reconnect};
+use crate::health::Bounds;
+use crate::require::Require;
 use crate::subscriptions::Subscriptions;
 
 /// Virtual WebSocket clients: open-loop load, or a closed population, with every message checked.
@@ -35,12 +38,42 @@ pub(super) struct Args {
     /// From the first arrival to the end.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     duration: Duration,
+    /// The length of the measured window, which begins after the last arrival and --warm-up: the run ends with it.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "duration")]
+    window: Option<Duration>,
+    /// From the last planned arrival to the measured window, which lasts to the end.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    warm_up: Duration,
+    /// Share of clients that read and check all, 0 to 1; the others count messages and bytes, and cost little.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    verify: f64,
+    /// Ticks that are older than this at their delivery are told apart.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    objective: Option<Duration>,
+    /// What must hold, as tick_p99<50ms, missing=0, objective_share>=99.9%; may be repeated. Exit code 1 where it does not, 2 where there are too few samples.
+    #[arg(long, value_name = "NAME<VALUE", value_parser = clap::value_parser!(Require))]
+    pub(super) require: Vec<Require>,
+    /// Event loops, each on a thread of its own, that share the clients.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) threads: u16,
+    /// Addresses of this host to connect from, taken in turn: more connections than one has ports. May be repeated.
+    #[arg(long, value_name = "ADDR|FIRST..LAST", value_parser = addresses)]
+    source_address: Vec<Addresses>,
+    /// This share of its threads' time the generator may compute; beyond it the run is inconclusive.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    cpu_max: Option<f64>,
+    /// The generator's own lateness (p99) may be this; beyond it the run is inconclusive [default: a tenth of --objective, 3 to 10 ms].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    lateness_max: Option<Duration>,
     /// Send R requests per client and second (open loop) to an echo, in place of a subscription.
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
     /// Bytes of each request.
     #[arg(long, value_name = "N", default_value_t = 64)]
     bytes: usize,
+    /// A request waits for the answer to the one before: it goes late then, and its latency counts from its plan all the same.
+    #[arg(long, requires = "rate")]
+    one_at_a_time: bool,
     /// Arrive evenly over this time; all at once without it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     ramp: Option<Duration>,
@@ -104,6 +137,9 @@ pub(super) struct Args {
     /// Break the protocol a second after each session opened: to see what the target does about it.
     #[arg(long, value_name = "HOW", value_parser = offence)]
     offend: Option<Offence>,
+    /// Print the summary as JSON on standard output; the two lines that tell of the window go to standard error then.
+    #[arg(long)]
+    pub(super) json: bool,
     /// Write summary.json into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
@@ -130,6 +166,13 @@ impl Args {
             (Some(each), Some(exponent)) => Subscriptions::Zipf { each, exponent },
         };
         config.duration = self.duration;
+        config.warm_up = self.warm_up;
+        config.window = self.window;
+        config.verify = self.verify;
+        config.objective = self.objective;
+        config.source_addresses =
+            self.source_address.iter().flat_map(|addresses| addresses.0.iter().copied()).collect();
+        config.one_at_a_time = self.one_at_a_time;
         config.request_bytes = self.bytes;
         config.load = self.load();
         config.strong = self.strong;
@@ -155,6 +198,14 @@ impl Args {
         config
     }
 
+    /// What a healthy generator stays within.
+    pub(super) fn bounds(&self) -> Bounds {
+        let mut bounds = Bounds::of(self.objective);
+        bounds.cpu_share_max = self.cpu_max.unwrap_or(bounds.cpu_share_max);
+        bounds.lateness_p99_max = self.lateness_max.unwrap_or(bounds.lateness_p99_max);
+        bounds
+    }
+
     fn load(&self) -> Load {
         if self.closed {
             return Load::Closed { ramp: self.ramp.unwrap_or_default(), think: self.think, session: self.session };
@@ -173,6 +224,25 @@ fn waves(text: &str) -> Result<(u32, Duration), String> {
     let (each, every) = text.split_once('/').ok_or_else(|| "must be like 100/5s".to_owned())?;
     let each = each.parse().ok().filter(|each| *each > 0).ok_or_else(|| format!("{each:?} is no number of clients"))?;
     Ok((each, duration(every)?))
+}
+
+/// Addresses that follow one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Addresses(Vec<IpAddr>);
+
+/// More are a slip of the keyboard.
+const ADDRESSES_MAX: u32 = 4_096;
+
+fn addresses(text: &str) -> Result<Addresses, String> {
+    let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| format!("{text:?} is no address"));
+    let Some((first, last)) = text.split_once("..") else { return Ok(Addresses(vec![address(text)?])) };
+    match (address(first)?, address(last)?) {
+        (IpAddr::V4(first), IpAddr::V4(last)) if first <= last && last.to_bits() - first.to_bits() < ADDRESSES_MAX => {
+            let all = first.to_bits()..=last.to_bits();
+            Ok(Addresses(all.map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))).collect()))
+        }
+        _ => Err(format!("write 127.0.0.2..127.0.0.9: two IPv4 addresses, rising, at most {ADDRESSES_MAX}")),
+    }
 }
 
 /// From the opening of a session to its offence.

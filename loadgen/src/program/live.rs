@@ -1,67 +1,35 @@
 //! What a person watches while the run goes on.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval};
-use wire::event::{Event, Observer, Sink};
 
-/// Counts events on their way to the record.
-pub(super) struct Live {
-    record: Observer,
-    opened: AtomicU64,
-    closed: AtomicU64,
-    refused: AtomicU64,
-    received: AtomicU64,
-}
+use crate::measure::{Counters, Meters, Window};
 
-impl Live {
-    pub(super) fn new(record: Observer) -> Self {
-        let zero = AtomicU64::default;
-        Self { record, opened: zero(), closed: zero(), refused: zero(), received: zero() }
-    }
-
-    fn line(&self, clients: u32) -> String {
-        let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let open = at(&self.opened).saturating_sub(at(&self.closed));
-        format!("{open}/{clients} open, {} refused, {} received", at(&self.refused), at(&self.received))
-    }
-}
-
-impl Sink for Live {
-    fn record(&self, event: Event) {
-        let counter = match &event {
-            Event::ClientOpen { .. } => Some(&self.opened),
-            Event::ClientClose { .. } => Some(&self.closed),
-            Event::ClientRefused { .. } => Some(&self.refused),
-            Event::ClientDeliver { .. } | Event::ClientEcho { .. } => Some(&self.received),
-            _ => None,
-        };
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        self.record.record(|| event);
-    }
-}
-
-/// A bar on a terminal; elsewhere a plain line every ten seconds. Runs until it is aborted.
-pub(super) async fn show(live: Arc<Live>, clients: u32, duration: Duration) {
-    let began = Instant::now();
+/// A bar on a terminal; elsewhere a plain line every five seconds, both on standard error. Runs until it is aborted.
+pub(super) async fn show(meters: Meters, clients: u32, began: Instant, window: Window) {
     let terminal = std::io::stderr().is_terminal();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let bar = if terminal { ProgressBar::new(millis(duration)) } else { ProgressBar::hidden() };
+    let whole = window.ends.saturating_duration_since(began);
+    let bar = if terminal { ProgressBar::new(millis(whole)) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{elapsed} {wide_bar} {msg}") {
         bar.set_style(style);
     }
     let _clear = Clear(bar.clone());
-    let mut every = interval(Duration::from_millis(if terminal { 250 } else { 10_000 }));
+    let period = Duration::from_millis(if terminal { 500 } else { 5_000 });
+    let mut every = interval(period);
     every.tick().await;
+    // From here on they are kept.
+    meters.recent();
+    let mut before = (Instant::now(), meters.counters(false));
     loop {
         every.tick().await;
-        let line = live.line(clients);
+        let now = (Instant::now(), meters.counters(false));
+        let line = line(clients, before.1, now.1, now.0 - before.0, &meters.recent());
+        before = now;
         if terminal {
             bar.set_position(millis(began.elapsed()));
             bar.set_message(line);
@@ -69,6 +37,21 @@ pub(super) async fn show(live: Arc<Live>, clients: u32, duration: Duration) {
             eprintln!("{:>4} s  {line}", began.elapsed().as_secs());
         }
     }
+}
+
+fn line(clients: u32, before: Counters, now: Counters, over: Duration, recent: &Histogram<u64>) -> String {
+    let came = |counters: Counters| counters.ticks + counters.echoes + counters.drained;
+    let rate = (came(now) - came(before)) as f64 / over.as_secs_f64().max(1e-3);
+    let open = now.opened.saturating_sub(now.closed);
+    let mut line = format!("{open}/{clients} open");
+    if now.failed > 0 {
+        line += &format!(", {} failed", now.failed);
+    }
+    line += &format!(", {} received, {rate:.0}/s", came(now));
+    if !recent.is_empty() {
+        line += &format!(", p99 {:.1} ms", recent.value_at_quantile(0.99) as f64 / 1_000.0);
+    }
+    line
 }
 
 /// Leaves no half-drawn bar above the table.

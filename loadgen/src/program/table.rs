@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use wire::event::Side;
 
-use crate::summary::{Quantiles, Summary};
+use crate::distribution::Quantiles;
+use crate::require::Held;
+use crate::summary::{Counts, Summary};
 
 /// A short table; rows that would only say 0 are left out, but for those that matter most.
 pub(super) fn render(summary: &Summary) -> String {
@@ -14,6 +16,9 @@ pub(super) fn render(summary: &Summary) -> String {
     };
     row("clients", format!("{} opened, {} refused, of {} to arrive", summary.opened, summary.refused, summary.clients));
     row("deliveries", summary.delivered.to_string());
+    if summary.drained > 0 {
+        row("counted", format!("{} messages of clients that check nothing", summary.drained));
+    }
     row("missing", format!("{} ticks, {} stamps unannounced", summary.missing, summary.unannounced));
     row("duplicates", summary.duplicates.to_string());
     row("out of order", summary.out_of_order.to_string());
@@ -25,19 +30,19 @@ pub(super) fn render(summary: &Summary) -> String {
         row("snapshots", summary.snapshots.to_string());
     }
     if summary.resumes > 0 {
-        let Summary { resumes, resumes_recovered, replayed, .. } = summary;
+        let Counts { resumes, resumes_recovered, replayed, .. } = summary.counts;
         row("resumes", format!("{resumes} asked, {resumes_recovered} recovered with {replayed} ticks replayed"));
     }
     if summary.logins_rejected + summary.denied > 0 {
         row("denied", format!("{} symbols, {} logins", summary.denied, summary.logins_rejected));
     }
     if summary.requests > 0 {
-        let Summary { requests, echoes, unanswered, requests_skipped, .. } = summary;
+        let Counts { requests, echoes, unanswered, requests_skipped, .. } = summary.counts;
         row("requests", format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped"));
     }
     for closes in &summary.closes {
         let by = if closes.by == Side::Own { "us" } else { "the peer" };
-        let code = closes.code.map_or_else(|| "broken".to_owned(), |code| code.to_string());
+        let code = closes.code.map_or_else(String::new, |code| format!("{code} ")) + closes.word();
         row("closes", format!("{} by {by}, {code}", closes.count));
     }
     for (name, quantiles, note) in [
@@ -53,6 +58,24 @@ pub(super) fn render(summary: &Summary) -> String {
         if quantiles.count > 0 {
             row(name, format!("{}  ({note})", line(quantiles)));
         }
+    }
+    if let Some(window) = &summary.window {
+        let rate = window.deliveries as f64 / window.seconds;
+        row("window", format!("{:.1} s, {} deliveries, {rate:.1}/s", window.seconds, window.deliveries));
+        if let Some(within) = window.checked.within_objective {
+            row("in time", format!("{within} of {} ticks checked", window.checked.deliveries));
+        }
+    }
+    for requirement in &summary.requirements {
+        let word = match requirement.verdict {
+            Held::Held => "holds",
+            Held::Broken => "BROKEN",
+            Held::Inconclusive => "inconclusive",
+        };
+        row("required", format!("{}: {word} ({})", requirement.text, requirement.said));
+    }
+    for reason in summary.health.iter().flat_map(|health| &health.reasons) {
+        row("inconclusive", reason.clone());
     }
     text
 }

@@ -9,7 +9,6 @@ use wire::ws::Error;
 
 use super::Talk;
 use crate::order::{Arrived, Stamped};
-use crate::summary::Meter;
 
 impl<N: Network> Talk<'_, N> {
     /// Takes a text.
@@ -117,7 +116,7 @@ impl<N: Network> Talk<'_, N> {
     }
 
     fn hear_tick(&mut self, tick: Tick, payload: &str, stamp: Option<Stamp>) {
-        self.useful = true;
+        let gap = self.of_use();
         let Tick { symbol, n } = tick;
         let intact = self.config.seed.is_none_or(|seed| Tick::verify(payload, seed));
         let counts = &mut self.tally.counts;
@@ -127,11 +126,8 @@ impl<N: Network> Talk<'_, N> {
         counts.snapshots += u64::from(kind == Kind::Snapshot);
         counts.replayed += u64::from(kind == Kind::Replay);
         // What comes from the proxy's memory is as old as it is.
-        if kind == Kind::Live
-            && let Some(due) = Tick::due(payload)
-        {
-            self.shard.record(Meter::Tick, self.net.wall_clock().since(due));
-        }
+        let due = if kind == Kind::Live { Tick::due(payload) } else { None };
+        self.shard.tick(self.now, due.map(|due| self.net.wall_clock().since(due)), gap);
         if let Some(row) = self.book.row(symbol) {
             counts.unasked += u64::from(!row.asked && self.config.protocol != Protocol::Raw);
             let arrived = row.numbers.take(n);

@@ -1,7 +1,7 @@
 //! A connection: two ends, two flows, and how it opens, closes and breaks.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Waker};
 
 use wire::draw::Draws;
@@ -108,6 +108,9 @@ impl World {
         let server = self.host_at(*remote.ip(), host);
         let local_ip = if remote.ip().is_loopback() { *remote.ip() } else { self.hosts[host as usize].ip };
         let remote = if remote.ip().is_unspecified() { SocketAddrV4::new(local_ip, remote.port()) } else { remote };
+        if options.local.is_some_and(|local| local != IpAddr::V4(local_ip)) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
         self.may_open_socket(host)?;
         let port = self.take_port(host, remote)?;
         let machine = &mut self.hosts[host as usize];

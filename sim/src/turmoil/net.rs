@@ -57,7 +57,12 @@ impl Network for Net {
 
     /// turmoil keeps a request to a host that does not run until it is started again. A kernel that has no listener refuses; so does this,
     /// after a round trip. So it does while a fault refuses.
-    async fn connect(&self, addr: SocketAddr, _: SocketOptions) -> io::Result<Stream> {
+    async fn connect(&self, addr: SocketAddr, options: SocketOptions) -> io::Result<Stream> {
+        if let Some(local) = options.local
+            && !state::with(|state| state.is_own_addr(self.host, local)).unwrap_or(false)
+        {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
         // Made when first polled: an attempt that is refused here leaks no port.
         let mut attempt = pin!(TcpStream::connect(addr));
         loop {

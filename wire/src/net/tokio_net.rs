@@ -104,6 +104,11 @@ impl Network for TokioNet {
     async fn connect(&self, addr: SocketAddr, options: SocketOptions) -> io::Result<TokioStream> {
         let socket = if addr.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
         apply(&SockRef::from(&socket), options)?;
+        if let Some(local) = options.local {
+            // The port is chosen when it connects, for the four of (address, port, address, port): bound now, it would be taken from all targets.
+            bind_address_no_port(&socket)?;
+            socket.bind(SocketAddr::new(local, 0))?;
+        }
         Ok(TokioStream { inner: socket.connect(addr).await? })
     }
 
@@ -215,6 +220,24 @@ impl ByteStream for TokioStream {
 }
 
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "IP_BIND_ADDRESS_NO_PORT has no safe wrapper: one setsockopt that reads one int")]
+fn bind_address_no_port(socket: &tokio::net::TcpSocket) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let on: libc::c_int = 1;
+    let (level, length) = (libc::SOL_IP, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel reads one int.
+    let rc = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const on).cast(), length)
+    };
+    if rc == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind_address_no_port(_: &tokio::net::TcpSocket) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "SIOCOUTQ has no safe wrapper: one ioctl that writes one int")]
 fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
@@ -278,5 +301,20 @@ mod tests {
             #[cfg(target_os = "linux")]
             assert_eq!(SockRef::from(&stream.inner).tcp_notsent_lowat().unwrap(), 12_345);
         }
+    }
+
+    /// All of 127.0.0.0/8 is loopback on Linux.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_comes_from_the_address_that_was_asked_for() {
+        let net = TokioNet::current();
+        let listener = net.bind(SocketAddr::from(([127, 0, 0, 1], 0)), ListenOptions::default()).await.unwrap();
+        let from = |local: &str| SocketOptions { local: Some(local.parse().unwrap()), ..SocketOptions::default() };
+        let client = net.connect(listener.local_addr().unwrap(), from("127.0.0.9")).await.unwrap();
+        let (_stream, peer) = listener.accept().await.unwrap();
+        assert_eq!((peer, peer.ip().to_string()), (client.local_addr().unwrap(), "127.0.0.9".to_owned()));
+        // An address of documentation (RFC 5737), which no host has.
+        let error = net.connect(listener.local_addr().unwrap(), from("192.0.2.1")).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

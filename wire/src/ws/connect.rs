@@ -80,6 +80,25 @@ fn reason_suffix(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
+/// What a handshake leaves, before a session is made of it: for who reads the frames himself.
+#[derive(Debug)]
+pub struct Upgraded<S> {
+    /// The stream.
+    pub stream: S,
+    /// What the server said behind its answer: the first bytes of its first frames.
+    pub rest: Vec<u8>,
+    /// As [`Connected::subprotocol`].
+    pub subprotocol: Option<String>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Upgraded<S> {
+    /// A session of it.
+    pub async fn session(self, limits: Limits) -> Session<S> {
+        // The server may have begun to speak with its answer.
+        WebSocketStream::from_partially_read(self.stream, self.rest, Role::Client, Some(limits.config())).await
+    }
+}
+
 /// An open session as a client.
 #[derive(Debug)]
 pub struct Connected<S> {
@@ -93,7 +112,20 @@ pub struct Connected<S> {
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn connect<S>(mut stream: S, ask: &Ask, limits: Limits) -> Result<Connected<S>, ConnectError>
+pub async fn connect<S>(stream: S, ask: &Ask, limits: Limits) -> Result<Connected<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut upgraded = upgrade(stream, ask).await?;
+    let subprotocol = upgraded.subprotocol.take();
+    Ok(Connected { session: upgraded.session(limits).await, subprotocol })
+}
+
+/// The handshake of [`connect`] alone.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn upgrade<S>(mut stream: S, ask: &Ask) -> Result<Upgraded<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -103,9 +135,7 @@ where
     stream.flush().await.map_err(broken)?;
     let (response, rest) = answer(&mut stream, ask).await?;
     let subprotocol = verify(ask, &response, &key, &rest)?;
-    // The server may have begun to speak with its answer.
-    let session = WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(limits.config())).await;
-    Ok(Connected { session, subprotocol })
+    Ok(Upgraded { stream, rest, subprotocol })
 }
 
 /// The request's bytes and its key.

@@ -34,8 +34,13 @@ pub(crate) mod a_writer_waits_for_a_reader_and_goes_on_when_it_reads_in_small_pi
 
     use crate::contract::pairs::meeting::{Meeting, pattern};
 
-    const SMALL: SocketOptions =
-        SocketOptions { send_buffer: Some(32 << 10), recv_buffer: Some(32 << 10), nodelay: None, notsent_lowat: None };
+    const SMALL: SocketOptions = SocketOptions {
+        send_buffer: Some(32 << 10),
+        recv_buffer: Some(32 << 10),
+        nodelay: None,
+        notsent_lowat: None,
+        local: None,
+    };
     const MORE: usize = 64 << 10;
 
     pub(crate) async fn serve<N: Network>(net: N, meeting: Meeting) {
