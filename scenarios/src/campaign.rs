@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::agenda::{Agenda, Next, Place};
 use crate::engine::{self, EngineError, Look, Options, Run};
 use crate::logs;
-use crate::model::{Scenario, ServiceTime};
+use crate::model::{Engine, Scenario, ServiceTime};
 use crate::pcap::Pcap;
 use crate::plan::Plan;
 
@@ -234,7 +234,9 @@ pub fn watched<T: Send + 'static>(watchdog: Duration, work: impl FnOnce() -> T +
 pub fn one(job: &Job) -> Result<Run, EngineError> {
     let plan = Plan::new(&job.scenario, job.seed);
     let began = Instant::now();
-    let options = Options { keep_events: job.options.keep_events || job.trace, ..job.options };
+    // A run over sockets happens once: there is no second one to keep the events of.
+    let once = job.options.engine == Engine::Sockets;
+    let options = Options { keep_events: job.options.keep_events || job.trace || once, ..job.options };
     // Where this is the only run, it must have what a failing one is to have.
     let in_case =
         |look: &Look| Look { log: look.log.clone().or_else(|| Some(logs::Wanted::default())), ..look.clone() };

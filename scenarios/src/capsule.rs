@@ -41,14 +41,14 @@ pub struct Capsule {
     /// The order of ready tasks, see [`crate::engine::Options::order`].
     #[serde(default)]
     pub order: u64,
-    /// `sim` or `turmoil`.
+    /// `sim`, `turmoil` or `sockets`.
     pub engine: String,
     /// The planted bug, if any.
     pub mutant: Option<String>,
     /// What network work costs the proxies, in place of what the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_time: Option<ServiceTime>,
-    /// Hash over the run's events and segments.
+    /// Hash over the run's events and segments; of a run over sockets [`crate::engine::NOT_REPLAYABLE`].
     pub trace_hash: String,
     /// Number of events.
     pub events: u64,
@@ -86,7 +86,7 @@ pub struct Checkpoint {
 /// How a run was made: what must be the same in runs that are taken together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// `sim` or `turmoil`.
+    /// `sim`, `turmoil` or `sockets`.
     pub engine: String,
     /// The planted bug, if any.
     pub mutant: Option<String>,
@@ -313,7 +313,7 @@ impl Capsule {
     /// The engine that it names.
     #[must_use]
     pub fn engine(&self) -> Option<Engine> {
-        [Engine::Sim, Engine::Turmoil].into_iter().find(|engine| engine.word() == self.engine)
+        [Engine::Sim, Engine::Turmoil, Engine::Sockets].into_iter().find(|engine| engine.word() == self.engine)
     }
 }
 

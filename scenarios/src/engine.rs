@@ -10,6 +10,7 @@ mod cast;
 mod driver;
 mod reins;
 mod simulated;
+mod sockets;
 
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ use crate::plan::{Plan, Planned, Trigger};
 use crate::recorder::{self, Recorded};
 use crate::span::Span;
 use crate::triggers::{Missing, Triggers};
+
+/// The invariant that no program under test panics, gives up or hangs.
+pub(crate) const PROGRAMS_LIVE: &str = "programs-live";
+/// The invariant that the instruments of a run over sockets had their turns in time.
+pub(crate) const MACHINE: &str = "machine-kept-up";
+/// What stands for the hash of a run over sockets.
+pub const NOT_REPLAYABLE: &str = "none: real time";
 
 /// How to run a plan.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +120,19 @@ pub enum EngineError {
     },
 }
 
+/// Plays one host of a run over sockets, see [`Engine::Sockets`]: what the hidden command `host` does.
+///
+/// # Errors
+/// A line for a person.
+pub fn play_host(stage: &std::path::Path, name: &str, life: u32) -> Result<(), String> {
+    sockets::play(stage, name, life)
+}
+
+/// The first thing of a scenario that real sockets cannot express.
+pub(crate) fn sockets_lack(plan: &Plan) -> Option<String> {
+    sockets::lack(plan)
+}
+
 impl Engine {
     /// The word in files and on the command line.
     #[must_use]
@@ -136,6 +157,8 @@ struct Ended {
     engine_hash: u64,
     segments: Segments,
     packets: Option<Packets>,
+    /// How the machine did, in a run that took its time.
+    machine: Option<sockets::Machine>,
 }
 
 /// Whether the engine can run a plan at all.
@@ -179,7 +202,7 @@ pub fn run_looked_at(plan: &Plan, options: Options, pcap: Option<&Pcap>, look: &
     Ok(judge(plan, options, simulate(plan, options, None, pcap.zip(places.as_deref()), look)?))
 }
 
-/// Runs a plan in the world that its engine makes. Sockets are no such world.
+/// Runs a plan in the world of its engine.
 fn simulate(
     plan: &Plan,
     options: Options,
@@ -188,7 +211,11 @@ fn simulate(
     look: &Look,
 ) -> Result<Ended, EngineError> {
     able(plan, options.engine)?;
-    simulated::run(plan, options, segments_from, pcap, look).map_err(|why| EngineError::Failed {
+    let ended = match options.engine {
+        Engine::Sockets => sockets::run(plan, options),
+        Engine::Sim | Engine::Turmoil => simulated::run(plan, options, segments_from, pcap, look),
+    };
+    ended.map_err(|why| EngineError::Failed {
         engine: options.engine.word(),
         scenario: plan.scenario.name.clone(),
         seed: plan.seed,
@@ -315,7 +342,7 @@ fn collector(plan: &Plan) -> Collector {
 }
 
 fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
-    let Ended { recorded, end_us, broken, log, said, standing, engine_hash, segments: _, packets } = ended;
+    let Ended { recorded, end_us, broken, log, said, standing, engine_hash, segments: _, packets, machine } = ended;
     let reached = recorder::reached(plan, &recorded.reached, &recorded.marks);
     let marks = recorded.marks.into_iter().map(|(mark, times)| (mark.to_owned(), times)).collect();
     let recovery_us = recorded.bench.measured_us("recovery");
@@ -323,6 +350,9 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
     let mut invariants = recorded.bench.finish(end_us);
     invariants.push(programs_live(end_us, recorded.events, broken));
     invariants.extend(faults_begin(plan, &recorded.triggers));
+    if let Some(machine) = &machine {
+        sockets::judge(&mut invariants, machine);
+    }
     if !standing.is_empty() {
         // Half a run breaks what a whole one would have kept: nothing is judged.
         invariants = vec![not_judged(end_us)];
@@ -332,7 +362,11 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         verdict = verdict.and(Outcome::Inconclusive);
     }
     // Two hashes, one of what the programs saw and one of what the network carried: a run is the same run if both agree.
-    let trace_hash = format!("{:016x}{:016x}", recorded.trace_hash, engine_hash);
+    let trace_hash = match options.engine {
+        // It happened once, and there is nothing to be held against it.
+        Engine::Sockets => NOT_REPLAYABLE.to_owned(),
+        Engine::Sim | Engine::Turmoil => format!("{:016x}{:016x}", recorded.trace_hash, engine_hash),
+    };
     Run {
         verdict: Verdict {
             schema: SCHEMA,
@@ -406,7 +440,7 @@ fn not_judged(end_us: u64) -> Invariant {
 fn programs_live(end_us: u64, events: u64, broken: Option<String>) -> Invariant {
     let summary = if broken.is_some() { "a program failed" } else { "no program panicked or gave up" };
     Invariant {
-        name: "programs-live".to_owned(),
+        name: PROGRAMS_LIVE.to_owned(),
         verdict: if broken.is_some() { Outcome::Fail } else { Outcome::Pass },
         checked: 1,
         summary: summary.to_owned(),

@@ -40,7 +40,10 @@ pub(crate) fn closer(job: &Job, verdict: &Verdict, events: &[Timed], evidence: &
 /// What an invariant means, and what this scenario asks of it.
 fn meaning(scenario: &Scenario, invariant: &str) -> Option<Meaning> {
     let about = match invariant {
-        "programs-live" => "No program panics, gives up or hangs.",
+        crate::engine::PROGRAMS_LIVE => "No program panics, gives up or hangs.",
+        crate::engine::MACHINE => {
+            "Sources and clients have their turns in time: otherwise what is late may be the machine's doing."
+        }
         "faults-begin" => "Every fault that waits for an event begins.",
         _ => CHECK.keys.iter().find(|key| key.name == invariant)?.about,
     };

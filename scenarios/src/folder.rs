@@ -18,6 +18,7 @@ use crate::capsule::{Capsule, profile};
 use crate::engine::Run;
 use crate::evidence;
 use crate::explain;
+use crate::model::Engine;
 use crate::perfetto;
 use crate::plan::Plan;
 
@@ -109,7 +110,7 @@ impl Folder {
         let relative = run_folder(&run.verdict.scenario, run.verdict.seed, run.verdict.order);
         let dir = self.path.join(&relative);
         let capsule = Capsule::of(&run, &job.scenario, &job.text, job.service_time);
-        let replay_command = replay_command(&dir);
+        let replay_command = again_command(&dir, job);
         let events: &[Timed] = run.events.as_deref().unwrap_or_default();
         let evidence = if wanted.page { evidence::of(job, &run) } else { Evidence::default() };
         let evidence = Evidence { shrunk, ..evidence };
@@ -128,7 +129,8 @@ impl Folder {
         let verdict = run.verdict.clone();
         let (report, events) = report_of(&dir, job, run, evidence, wanted.page);
         folder::write_run(&dir, &report)?;
-        let closer = wanted.page && place.nth < CLOSER_RUNS && verdict.verdict == Outcome::Fail;
+        let again = job.options.engine != Engine::Sockets;
+        let closer = wanted.page && again && place.nth < CLOSER_RUNS && verdict.verdict == Outcome::Fail;
         if let Some(events) = events.filter(|_| closer) {
             self.failed.insert(place, Failed { dir, job: job.clone(), report, events });
             // By their places in the agenda: which run is done first is up to the machine.
@@ -177,7 +179,7 @@ fn report_of(dir: &Path, job: &Job, run: Run, evidence: Evidence, html: bool) ->
         metrics: run.metrics,
         about: job.scenario.about.trim().to_owned(),
         scenario_toml: shown(job),
-        replay_command: replay_command(dir),
+        replay_command: again_command(dir, job),
         evidence,
         log: run.log,
         said: run.said,
@@ -237,7 +239,15 @@ fn clear(dir: &Path) -> Result<(), WriteError> {
     gone(charts, removed)
 }
 
-/// The command that runs the run in `dir` again.
+/// The command that runs the run in `dir` again: the very run, where that can be.
+fn again_command(dir: &Path, job: &Job) -> String {
+    if job.options.engine == Engine::Sockets {
+        return format!("cargo windtunnel run {} --engine sockets --seed {}", job.scenario.name, job.seed);
+    }
+    replay_command(dir)
+}
+
+/// The command that replays the run in `dir`.
 pub(crate) fn replay_command(dir: &Path) -> String {
     format!("cargo windtunnel replay {}", quoted(&dir.join("capsule.json")))
 }

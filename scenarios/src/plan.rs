@@ -258,11 +258,13 @@ impl Plan {
         match engine {
             Engine::Sim => return Ok(()),
             Engine::Turmoil => {}
-            Engine::Sockets => {
-                return Err("scenario files do not run over sockets yet; start the three programs by hand".to_owned());
-            }
+            Engine::Sockets => {}
         }
-        match self.turmoil_lacks() {
+        let lack = match engine {
+            Engine::Sockets => crate::engine::sockets_lack(self),
+            _ => self.turmoil_lacks(),
+        };
+        match lack {
             Some(lack) => Err(format!("cannot express: {lack}")),
             None => Ok(()),
         }

@@ -174,6 +174,19 @@ enum Command {
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
     },
+    /// One host of a run over sockets (used by `run --engine sockets`)
+    #[command(hide = true)]
+    Host {
+        /// The folder of the run
+        #[arg(long)]
+        stage: PathBuf,
+        /// Which host
+        #[arg(long)]
+        name: String,
+        /// Its how-manieth life, from 0
+        #[arg(long)]
+        life: u32,
+    },
     /// One run without a report: prints its hash (used by `twice`)
     #[command(hide = true)]
     Trace {
@@ -606,6 +619,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let error = crate::process::become_child(core, parent, &command);
             let program = command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
             Err(Failure::io(format!("failed to start {program}: {error}")))
+        }
+        Command::Host { stage, name, life } => {
+            crate::engine::play_host(&stage, &name, life).map(|()| exit::PASSED).map_err(Failure::harness)
         }
         Command::Trace { scenario, seed, order, engine, events, segments } => {
             let options = Options { engine: engine.into(), mutant: None, order, keep_events: events.is_some() };

@@ -1,4 +1,4 @@
-//! The record of one simulated run: stamps each event, hashes it, feeds checkers and metrics, and keeps the whole only on request.
+//! The record of one run: stamps each event, hashes it, feeds checkers and metrics, and keeps the whole only on request.
 
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -111,6 +111,31 @@ impl Recorder {
         self.marks.listen();
     }
 
+    /// Takes an event that happened at a time of its own; times never fall.
+    pub(crate) fn record_at(&self, at_us: u64, mut event: Event) {
+        let mut inner = self.lock();
+        if !inner.open || at_us >= self.until_us {
+            return;
+        }
+        inner.states.number_leg(&mut event);
+        at_us.hash(&mut inner.hash);
+        event.hash(&mut inner.hash);
+        inner.count += 1;
+        let Inner { hash, count, checkpoints, .. } = &mut *inner;
+        checkpoints.pass(*count, || hash.digest());
+        inner.states.observe(&event);
+        if let Some((bench, collector)) = &mut inner.judges {
+            bench.observe(at_us, &event);
+            collector.observe(at_us, &event);
+        }
+        let rings = inner.triggers.as_mut().and_then(|triggers| triggers.observe(&event));
+        if let Some(kept) = &mut inner.kept {
+            kept.push(Timed { at_us, event });
+        }
+        drop(inner);
+        rings.into_iter().for_each(Waker::wake);
+    }
+
     /// Takes no further events: what happens while a run is torn down is not part of it.
     pub(crate) fn close(&self) {
         self.lock().open = false;
@@ -139,29 +164,8 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn record(&self, mut event: Event) {
-        let at_us = (self.now_us)();
-        let mut inner = self.lock();
-        if !inner.open || at_us >= self.until_us {
-            return;
-        }
-        inner.states.number_leg(&mut event);
-        at_us.hash(&mut inner.hash);
-        event.hash(&mut inner.hash);
-        inner.count += 1;
-        let Inner { hash, count, checkpoints, .. } = &mut *inner;
-        checkpoints.pass(*count, || hash.digest());
-        inner.states.observe(&event);
-        if let Some((bench, collector)) = &mut inner.judges {
-            bench.observe(at_us, &event);
-            collector.observe(at_us, &event);
-        }
-        let rings = inner.triggers.as_mut().and_then(|triggers| triggers.observe(&event));
-        if let Some(kept) = &mut inner.kept {
-            kept.push(Timed { at_us, event });
-        }
-        drop(inner);
-        rings.into_iter().for_each(Waker::wake);
+    fn record(&self, event: Event) {
+        self.record_at((self.now_us)(), event);
     }
 
     fn wants_ticks(&self) -> bool {

@@ -25,7 +25,7 @@ pub(super) type Hosts = BTreeMap<String, HostId>;
 
 /// A proxy could not serve.
 #[derive(Debug, thiserror::Error)]
-enum NoProxy {
+pub(super) enum NoProxy {
     #[error("the plan has no proxy {0}")]
     Unknown(u16),
     #[error(transparent)]
@@ -50,26 +50,14 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
         });
         hosts.insert(source_host(index), id);
     }
-    let reins = reins(plan, options);
-    let behind =
-        Observer::new(Arc::new(BehindProxies { record: Arc::clone(recorder), sources: plan.scenario.sources.count }));
+    let reins = reins(plan, options.mutant);
+    let behind = behind_proxies(plan, Arc::<Recorder>::clone(recorder));
     for (index, host) in (0..).zip(plan.proxy_hosts().chain(plan.edge_hosts())) {
         let observer = if index < plan.scenario.proxy.count { observer.clone() } else { behind.clone() };
         let (mutant, reins) = (options.mutant, reins.clone());
         let id = world.host(&host, move |net| {
             let (reins, observer) = (reins.clone(), observer.clone());
-            async move {
-                let config = reins.config(index).ok_or(NoProxy::Unknown(index))?;
-                let mut policies = proxy::Policies::default();
-                let config = match mutant {
-                    Some(mutant) => (mutant.plant)(&mut policies, config),
-                    None => config,
-                };
-                match mutant.and_then(Mutant::world) {
-                    Some(wrong) => play(index, config, policies, WrongWorld::new(net, wrong), observer, &reins).await,
-                    None => play(index, config, policies, net, observer, &reins).await,
-                }
-            }
+            async move { play(index, net, observer, mutant, &reins).await }
         });
         hosts.insert(host, id);
     }
@@ -89,8 +77,27 @@ pub(super) fn assemble<B: Build>(world: &mut B, plan: &Plan, options: Options, r
     hosts
 }
 
-/// One life of a proxy.
-async fn play<N: Network>(
+/// One life of a proxy, which is under the driver's hand meanwhile.
+pub(super) async fn play<N: Network>(
+    index: u16,
+    net: N,
+    observer: Observer,
+    mutant: Option<&'static Mutant>,
+    reins: &Reins,
+) -> Result<(), NoProxy> {
+    let config = reins.config(index).ok_or(NoProxy::Unknown(index))?;
+    let mut policies = proxy::Policies::default();
+    let config = match mutant {
+        Some(mutant) => (mutant.plant)(&mut policies, config),
+        None => config,
+    };
+    match mutant.and_then(Mutant::world) {
+        Some(wrong) => serve(index, config, policies, WrongWorld::new(net, wrong), observer, reins).await,
+        None => serve(index, config, policies, net, observer, reins).await,
+    }
+}
+
+async fn serve<N: Network>(
     index: u16,
     config: proxy::Config,
     policies: proxy::Policies,
@@ -114,7 +121,7 @@ pub(super) fn links<B: Build>(world: &mut B, plan: &Plan, engine: Engine, hosts:
     Ok(())
 }
 
-fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
+pub(super) fn source(plan: &Plan, index: u16) -> mock_upstream::Config {
     let sources = &plan.scenario.sources;
     let mut config = mock_upstream::Config {
         symbols: plan.symbols(),
@@ -170,8 +177,13 @@ fn script(plan: &Plan, host: &str) -> mock_upstream::Script {
 
 /// What edges report, on its way to the record. What an edge has for a source is a proxy, numbered after the sources.
 struct BehindProxies {
-    record: Arc<Recorder>,
+    record: Arc<dyn Sink>,
     sources: u16,
+}
+
+/// The observer of an edge, on the way to `record`.
+pub(super) fn behind_proxies(plan: &Plan, record: Arc<dyn Sink>) -> Observer {
+    Observer::new(Arc::new(BehindProxies { record, sources: plan.scenario.sources.count }))
 }
 
 impl Sink for BehindProxies {
@@ -188,7 +200,7 @@ impl Sink for BehindProxies {
 }
 
 /// The proxies under the driver's hand, edges after those that feed them. A bug that is planted in a configuration is planted in each that a reload brings, too.
-fn reins(plan: &Plan, options: Options) -> Reins {
+pub(super) fn reins(plan: &Plan, mutant: Option<&'static Mutant>) -> Reins {
     let protocol = protocol(plan.scenario.sources.mode);
     let sources: Vec<String> = plan.source_hosts().map(|host| format!("ws://{host}:{SOURCE_PORT}/")).collect();
     let proxies: Vec<String> = plan.proxy_hosts().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect();
@@ -198,7 +210,7 @@ fn reins(plan: &Plan, options: Options) -> Reins {
     Reins::new((0..).zip(said.chain(of_edges).cloned()), move |index, said| {
         proxy(said, index, if index < first_edge { &sources } else { &proxies }, protocol)
     })
-    .planting(options.mutant)
+    .planting(mutant)
 }
 
 fn proxy(said: &model::Proxy, index: u16, upstreams: &[String], protocol: wire::feed::Protocol) -> proxy::Config {
@@ -247,7 +259,7 @@ fn proxy(said: &model::Proxy, index: u16, upstreams: &[String], protocol: wire::
     config
 }
 
-fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
+pub(super) fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
     let group = &plan.scenario.clients[host.group];
     let start = group.start.as_duration();
     let share = |whole: Duration| whole.mul_f64(f64::from(host.count) / f64::from(group.count));

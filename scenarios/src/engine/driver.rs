@@ -17,7 +17,7 @@ use crate::recorder::Recorder;
 
 /// One thing to do. At one instant: what ends, then the phase that begins, then the faults that begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Move {
+pub(super) enum Move {
     /// The fault at this place of the plan ends.
     End(usize),
     /// This one of [`PHASES`] begins.
@@ -26,14 +26,14 @@ enum Move {
     Begin(usize),
 }
 
-const PHASES: [Phase; 4] = [Phase::Warmup, Phase::Steady, Phase::Recovery, Phase::End];
+pub(super) const PHASES: [Phase; 4] = [Phase::Warmup, Phase::Steady, Phase::Recovery, Phase::End];
 
 /// What is to be done, in order of time.
-struct Agenda(BTreeSet<(Duration, Move)>);
+pub(super) struct Agenda(pub(super) BTreeSet<(Duration, Move)>);
 
 impl Agenda {
     /// All of which the time is known beforehand.
-    fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let mut agenda = Self(BTreeSet::new());
         for (fault, planned) in plan.faults.iter().enumerate() {
             if let Start::At(at) = planned.start {
@@ -199,7 +199,7 @@ pub(super) enum DriveError {
 }
 
 /// A fault's number in the record.
-fn number(fault: usize) -> u16 {
+pub(super) fn number(fault: usize) -> u16 {
     u16::try_from(fault).unwrap_or(u16::MAX)
 }
 

@@ -121,6 +121,7 @@ pub(super) fn run(
         engine_hash: report.trace_hash,
         segments,
         packets,
+        machine: None,
     })
 }
 

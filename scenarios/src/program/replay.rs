@@ -29,6 +29,12 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
     let engine = capsule
         .engine()
         .ok_or_else(|| Failure::usage(format!("{}: unknown engine {:?}", path.display(), capsule.engine)))?;
+    if engine == crate::model::Engine::Sockets {
+        return Err(Failure::usage(format!(
+            "a run over sockets happens once: its time was the machine's, and it cannot be replayed; run the scenario again with `windtunnel run {} --engine sockets --seed {}`, or look for the same failure with `windtunnel run {} --seed {}`",
+            capsule.scenario, capsule.seed, capsule.scenario, capsule.seed
+        )));
+    }
     let mutant = match &capsule.mutant {
         Some(name) => Some(mutants::find(name).map_err(|unknown| Failure::usage(unknown.to_string()))?),
         None => None,

@@ -15,7 +15,7 @@ use reports::text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::select::{Chosen, DEFAULT};
-use super::{Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, stop};
+use super::{EngineArg, Failure, ReportsArg, RunArgs, annotations, exit, print, say, select, stop};
 use crate::agenda::{Agenda, MINIMUM, Place, SEEDS_MAX, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
@@ -92,7 +92,8 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         say(DEBUGGED);
     }
     let began = Instant::now();
-    let threads = args.jobs.unwrap_or_else(campaign::cores);
+    // Runs over sockets take the machine's own time, and would take it from one another.
+    let threads = args.jobs.unwrap_or_else(|| if engine == Engine::Sockets { 1 } else { campaign::cores() });
     // Whoever steps through a run takes his time.
     let watchdog = if args.captures.debugger { Duration::MAX } else { args.watchdog };
     let bounds = Bounds { threads, budget: None, watchdog };
@@ -236,6 +237,8 @@ fn wish(args: &RunArgs, scenario: &str, word: Option<&str>, against: Option<&Aga
             (Seeds::From { given: given.to_vec(), word: word.to_owned(), count: many(MINIMUM) }, minimum)
         }
         (None, Some(asked)) => (Seeds::Range(asked.first, asked.last), MINIMUM),
+        // Another seed is other symbols and payloads; what differs most from run to run over sockets is the machine's doing.
+        (None, None) if args.engine == EngineArg::Sockets => (Seeds::Range(DEFAULT.first, many(DEFAULT.first)), 1),
         (None, None) => (Seeds::Range(DEFAULT.first, many(DEFAULT.last)), MINIMUM),
     };
     let select::Seeds { first, last } = args.select.orders;
@@ -373,7 +376,7 @@ fn words(args: &RunArgs, runs: &[RunSummary], meta: &SummaryMeta, mutant: Option
     if !args.quiet {
         let simulated: f64 = runs.iter().map(|run| run.verdict.sim_seconds).sum();
         let wall: f64 = runs.iter().map(|run| run.verdict.wall_seconds).sum();
-        if wall > 0.0 {
+        if wall > 0.0 && !runs.iter().any(|run| run.verdict.engine == Engine::Sockets.word()) {
             text.push_str(&format!("{:.0} simulated seconds per second of one core\n", simulated / wall));
         }
         text.push_str(&format!("report: {}\n", folder.path().join("index.html").display()));

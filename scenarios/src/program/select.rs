@@ -156,6 +156,9 @@ pub(super) fn choose(args: &SelectArgs, engine: Engine) -> Result<(Vec<Chosen>, 
             return Err(Failure::usage(format!("none of these scenarios names the engine {}", engine.word())));
         }
     }
+    if engine == Engine::Sockets && args.scenarios.is_empty() {
+        chosen.retain(|chosen| engine::able(&Plan::new(&chosen.scenario, 0), engine).is_ok());
+    }
     let mut names = BTreeSet::new();
     for Chosen { scenario, .. } in &chosen {
         engine::able(&Plan::new(scenario, 0), engine).map_err(|error| Failure::engine(&error))?;

@@ -20,6 +20,7 @@ mod races;
 mod second_model;
 mod service_time;
 mod shrink;
+mod sockets;
 mod tiers;
 mod trace;
 mod triggers;

@@ -38,7 +38,7 @@ fn seeds_that_are_no_seeds_are_refused() {
 fn what_an_engine_cannot_run_is_refused_before_anything_is_written() {
     let place = Place::new();
     place.windtunnel(&["run", "slow-consumers", "--engine", "turmoil"]).exits(64).complains("turmoil");
-    place.windtunnel(&["run", "steady-fanout", "--engine", "sockets"]).exits(64).complains("sockets");
+    place.windtunnel(&["run", "hour-long-soak", "--engine", "sockets"]).exits(64).complains("real time");
     assert_eq!(place.names(), [""; 0]);
 }
 
