@@ -1,13 +1,16 @@
-//! Writes the folder of a run that never was, to look at the pages: `cargo run -p reports --example synthetic -- DIR`.
+//! Writes the folders of a run and of a measurement of capacity that never were, to look at the pages: `cargo run -p reports --example synthetic -- DIR`.
 
 use std::path::PathBuf;
 
+use reports::capacity;
 use reports::folder::{write_events, write_run};
 use reports::measures;
 use reports::record::Outcome;
 use reports::summary::{RunSummary, SummaryMeta, write_summary};
 use reports::text;
 
+#[path = "../tests/it/capacity_report/synthetic.rs"]
+mod measured;
 #[path = "../tests/it/synthetic.rs"]
 mod synthetic;
 
@@ -45,6 +48,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write_summary(&dir, &runs, &meta)?;
     write_run(&dir.join("empty"), &empty(&synthetic::report()))?;
     print!("{}", text::table(&runs, &meta, true));
+    let measured = measured::report();
+    capacity::write(&dir.join("capacity"), &measured)?;
+    print!("\n{}", capacity::text(&measured));
     Ok(())
 }
 

@@ -8,13 +8,29 @@
 //!     law, queues     models beside what was measured
 //!     fleet, cost, what_if                          forecast     the simulator's word
 //!     regression      against an earlier report     not_tested   what nobody should conclude from it
+//!
+//!   page    index.html, the verdict first        csv       steps.csv, a row a trial
+//!   text    for a terminal of 80 columns         write     a folder of all of them, with capacity.json and charts/*.svg
 //! ```
 //!
 //! Rates are a second, times are microseconds where a name ends in `_us`, shares are from 0 to 1. What was not measured is absent, never 0.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use crate::folder::WriteError;
 use crate::record::Outcome;
+
+mod block;
+mod charts;
+mod csv;
+mod folder;
+mod notes;
+mod page;
+mod picture;
+mod text;
+mod words;
 
 /// The version of `capacity.json`.
 pub const SCHEMA: u32 = 1;
@@ -484,4 +500,56 @@ impl CapacityReport {
     pub fn axis(&self, name: &str) -> Option<&Axis> {
         self.axes.iter().find(|axis| axis.name == name)
     }
+}
+
+/// One offline page: the verdict first, then what it rests on. Parts that are absent are left out and named at the end.
+///
+/// # Errors
+/// Fails only if memory does: everything in it is text.
+pub fn page(report: &CapacityReport) -> Result<String, askama::Error> {
+    page::page(report)
+}
+
+/// Every trial of every search, a row each: RFC 4180, names of columns with their units. What was not measured is an empty field.
+#[must_use]
+pub fn csv(report: &CapacityReport) -> String {
+    csv::csv(report)
+}
+
+/// The report for a terminal, 80 columns wide: the sentence first, then short tables. There is not one escape sequence in it, whatever a name or a command holds.
+#[must_use]
+pub fn text(report: &CapacityReport) -> String {
+    text::text(report)
+}
+
+/// Writes `index.html`, `steps.csv`, `charts/*.svg` and, last, `capacity.json` into `dir`, which is made if need be. Where `capacity.json` stands, the rest
+/// stands.
+///
+/// # Errors
+/// [`WriteError`] names the file and what to do.
+pub fn write(dir: &Path, report: &CapacityReport) -> Result<(), WriteError> {
+    folder::write(dir, report)
+}
+
+/// Which parts a report does not have, by their names.
+fn absent(report: &CapacityReport) -> Vec<&'static str> {
+    let forecast = report.forecast.as_ref();
+    let has = |name: &str| report.axis(name).is_some_and(|axis| !axis.steps.is_empty());
+    let parts = [
+        ("the mix", !has("mixed")),
+        ("message rate at fixed connections", !has("rate")),
+        ("connections a second", !has("connect")),
+        ("held connections", !has("held")),
+        ("memory by connections", report.memory.is_empty()),
+        ("limits of resources", report.limits.is_empty()),
+        ("the scalability law", report.law.is_none()),
+        ("queueing models", report.queues.is_empty()),
+        ("instances for a demand", report.fleet.is_empty()),
+        ("cost (no price file)", report.cost.is_none()),
+        ("what-if", report.what_if.is_empty()),
+        ("a prediction", forecast.is_none_or(|forecast| forecast.predicted.is_empty())),
+        ("the loss of an instance", forecast.is_none_or(|forecast| forecast.storm.is_none())),
+        ("a comparison with an earlier report", report.regression.is_none()),
+    ];
+    parts.into_iter().filter(|(_, absent)| *absent).map(|(name, _)| name).collect()
 }

@@ -26,6 +26,7 @@ mod likelihood;
 pub(crate) mod scale;
 mod spread;
 mod timeline;
+pub(crate) mod xy;
 
 pub use self::likelihood::{Share, likelihood};
 
@@ -43,12 +44,12 @@ pub struct Chart {
 }
 
 // Okabe and Ito's palette, which people with any colour vision can tell apart; red is kept for violations.
-const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
-const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
-const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
-const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
-const GREY: RGBColor = RGBColor(0x88, 0x8f, 0x98);
+pub(crate) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+pub(crate) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
+pub(crate) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+pub(crate) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
+pub(crate) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
+pub(crate) const GREY: RGBColor = RGBColor(0x88, 0x8f, 0x98);
 const PALETTE: [RGBColor; 6] = [BLUE, ORANGE, GREEN, PURPLE, SKY, GREY];
 /// Instances that get a line of their own; the rest are shown as one sum.
 const INSTANCES_MAX: usize = 6;
@@ -310,7 +311,7 @@ fn drop_flat(lines: &mut Vec<Line>) {
 }
 
 /// Tells readers who do not see it what the picture shows.
-fn labelled(svg: String, describe: &str) -> String {
+pub(crate) fn labelled(svg: String, describe: &str) -> String {
     let mut escaped = String::with_capacity(describe.len());
     for character in describe.chars() {
         match character {
@@ -318,6 +319,7 @@ fn labelled(svg: String, describe: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '"' => escaped.push_str("&quot;"),
+            control if control.is_control() => escaped.push(' '),
             other => escaped.push(other),
         }
     }

@@ -103,6 +103,6 @@ fn clean_lines(text: &str) -> String {
 }
 
 /// Without control characters: a terminal obeys them.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

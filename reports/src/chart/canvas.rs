@@ -12,6 +12,7 @@ use super::scale::Scale;
 /// The width of every chart, in pixels.
 pub(super) const WIDTH: i32 = 900;
 
+pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
 pub(super) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
 pub(super) const FAINT: RGBColor = RGBColor(0x5a, 0x62, 0x6b);
 const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
@@ -45,11 +46,16 @@ pub(super) const SMALL: Type = Type { size: 12, bold: false, color: FAINT };
 
 /// Draws a chart into a string.
 pub(super) fn draw(height: i32, paint: impl FnOnce(&Canvas<'_>)) -> String {
+    draw_sized((WIDTH, height), paint)
+}
+
+/// As [`draw`], of another width.
+pub(super) fn draw_sized((width, height): (i32, i32), paint: impl FnOnce(&Canvas<'_>)) -> String {
     let mut svg = String::new();
     {
-        let size = (WIDTH.unsigned_abs(), height.unsigned_abs());
+        let size = (width.unsigned_abs(), height.unsigned_abs());
         let canvas = Canvas { area: SVGBackend::with_string(&mut svg, size).into_drawing_area() };
-        canvas.rect((0, 0), (WIDTH, height), RGBColor(255, 255, 255), 1.0);
+        canvas.rect((0, 0), (width, height), PAPER, 1.0);
         paint(&canvas);
         drop(canvas.area.present());
     }
@@ -70,7 +76,12 @@ impl Canvas<'_> {
     }
 
     pub(super) fn polygon(&self, points: Vec<(i32, i32)>, color: RGBColor) {
-        drop(self.area.draw(&Polygon::new(points, color.filled())));
+        self.polygon_through(points, color, 1.0);
+    }
+
+    /// One that what lies below can be seen through.
+    pub(super) fn polygon_through(&self, points: Vec<(i32, i32)>, color: RGBColor, alpha: f64) {
+        drop(self.area.draw(&Polygon::new(points, color.mix(alpha).filled())));
     }
 
     /// A vertical line of dashes.
@@ -94,6 +105,8 @@ impl Canvas<'_> {
             Anchor::End => HPos::Right,
         };
         let weight = if look.bold { FontStyle::Bold } else { FontStyle::Normal };
+        // What XML does not have makes a picture that no program opens.
+        let text: String = text.chars().filter(|character| !character.is_control()).collect();
         // plotters writes a font size of size / 1.24.
         let font = ("sans-serif", f64::from(look.size) * 1.24, weight).into_font();
         let style = font.transform(turn).color(&look.color).pos(Pos::new(h, VPos::Center));

@@ -9,6 +9,8 @@ pub(crate) enum Scale {
     Log { low: i32, high: i32 },
     /// From 0 to exactly `end`, a tick each `step`: the time axis.
     Exact { end: f64, step: f64 },
+    /// From `-top` to `top`, a tick each `step`: differences.
+    Around { top: f64, step: f64 },
 }
 
 /// One tick.
@@ -49,11 +51,20 @@ impl Scale {
         Self::Exact { end, step: nice_step(end / f64::from(ticks)) }
     }
 
+    /// From at most `-max` to at least `max`, about `ticks` ticks on each side of 0.
+    pub(crate) fn around(max: f64, ticks: u32) -> Self {
+        match Self::linear(max, ticks) {
+            Self::Linear { top, step } => Self::Around { top, step },
+            scale => scale,
+        }
+    }
+
     /// The place of a value, 0 to 1; what lies outside is put on the edge.
     pub(crate) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { top, .. } => value / top,
             Self::Exact { end, .. } => value / end,
+            Self::Around { top, .. } => 0.5 + value / top / 2.0,
             Self::Log { low, high } if value > 0.0 => (libm::log10(value) - f64::from(low)) / f64::from(high - low),
             Self::Log { .. } => 0.0,
         };
@@ -67,6 +78,11 @@ impl Scale {
                 let steps = (end / step + 1e-9).floor() as u32;
                 let value = |n| f64::from(n) * step;
                 (0..=steps).map(|n| Tick { place: self.place(value(n)), label: number(value(n), step) }).collect()
+            }
+            Self::Around { top, step } => {
+                let steps = (top / step + 1e-9).floor() as i32;
+                let value = |n| f64::from(n) * step;
+                (-steps..=steps).map(|n| Tick { place: self.place(value(n)), label: number(value(n), step) }).collect()
             }
             Self::Log { low, high } => self.decades(low, high),
         }
@@ -102,6 +118,9 @@ fn nice_step(least: f64) -> f64 {
 
 /// A tick's label with as many decimals as its step needs, and `k` or `M` from 10,000 on.
 fn number(value: f64, step: f64) -> String {
+    if value < 0.0 {
+        return format!("\u{2212}{}", number(-value, step));
+    }
     let (value, step, unit) = if value >= 1e7 {
         (value / 1e6, step / 1e6, "M")
     } else if value >= 1e4 {
@@ -133,6 +152,7 @@ mod tests {
             (Scale::linear(19_000.0, 4), "0 5000 10k 15k 20k"),
             (Scale::counts(2.0, 5), "0 1 2"),
             (Scale::counts(0.0, 5), "0 1"),
+            (Scale::around(0.03, 2), "\u{2212}0.04 \u{2212}0.02 0.00 0.02 0.04"),
             (Scale::exact(60.0, 10), "0 10 20 30 40 50 60"),
             (Scale::exact(12.5, 10), "0 2 4 6 8 10 12"),
             (Scale::log(0.3, 2_500.0), "0.1 1 10 100 1000 10k"),
@@ -147,5 +167,6 @@ mod tests {
         assert_eq!(Scale::Log { low: 0, high: 2 }.place(10.0), 0.5);
         assert_eq!(Scale::Log { low: 0, high: 2 }.place(0.0), 0.0);
         assert_eq!(Scale::Exact { end: 4.0, step: 1.0 }.place(9.0), 1.0);
+        assert_eq!([-4.0, 0.0, 2.0].map(|value| Scale::around(4.0, 2).place(value)), [0.0, 0.5, 0.75]);
     }
 }
