@@ -23,12 +23,14 @@ use crate::record::Verdict;
 
 mod canvas;
 mod likelihood;
+mod plane;
 pub(crate) mod scale;
 mod spread;
 mod timeline;
 pub(crate) mod xy;
 
 pub use self::likelihood::{Share, likelihood};
+pub use self::plane::{Plane, Series, plane};
 
 /// One picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

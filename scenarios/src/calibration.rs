@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::cost::Cost;
-use crate::model::{Queues, ServiceTime, Spread};
+use crate::model::{Queues, Reads, ServiceTime, Spread};
 
 /// The version of the file format.
 pub const SCHEMA: u32 = 1;
@@ -58,6 +58,9 @@ pub struct Costs {
     /// Default [`Spread::Fixed`].
     #[serde(default)]
     pub spread: Spread,
+    /// Default [`Reads::Each`].
+    #[serde(default)]
+    pub reads: Reads,
 }
 
 /// How far the fitted costs are from what was measured, over the points without a connection.
@@ -176,7 +179,7 @@ impl Calibration {
     /// What the simulator charges a proxy.
     #[must_use]
     pub fn service_time(&self) -> ServiceTime {
-        let Costs { per_segment, per_kib, per_connection, cores, queues, spread } = self.cost;
+        let Costs { per_segment, per_kib, per_connection, cores, queues, spread, reads } = self.cost;
         ServiceTime {
             proxy_per_segment: per_segment,
             proxy_per_kib: per_kib,
@@ -184,6 +187,7 @@ impl Calibration {
             proxy_cores: cores,
             proxy_queues: queues,
             proxy_spread: spread,
+            proxy_reads: reads,
         }
     }
 }

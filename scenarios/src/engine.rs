@@ -82,6 +82,19 @@ pub struct Run {
     pub standing: Vec<sim::Standing>,
     /// The packets, if they were to be captured.
     pub packets: Option<Packets>,
+    /// Where CPU costs something: for how long each host had worked when the steady phase began, and when it ended.
+    pub worked: Vec<Worked>,
+}
+
+/// For how long the cores of a host had worked at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worked {
+    /// Its name.
+    pub host: String,
+    /// When.
+    pub at: Duration,
+    /// All its cores together, since the beginning.
+    pub busy: Duration,
 }
 
 /// What the network of a run delivered: a stretch of it in words, and hashes by which the stretch is found.
@@ -392,6 +405,7 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
         said,
         standing,
         packets,
+        worked: recorded.worked,
     }
 }
 

@@ -34,6 +34,7 @@ pub mod explain;
 pub mod explore;
 pub mod fingerprint;
 mod folder;
+pub mod forecast;
 pub mod gate;
 pub mod logs;
 pub mod marks;

@@ -4,6 +4,7 @@
 //! programs, faults in order of time, all numbers fixed) -> a run. Unknown keys and impossible values are errors with line, column and what was probably
 //! meant, see [`crate::parse`].
 
+mod balancer;
 mod behaviour;
 mod fault;
 mod life;
@@ -14,6 +15,7 @@ mod trigger;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::balancer::{Backoff, Balancer, Pick};
 pub use self::behaviour::{Behaviour, Guard, Handshake, Offence};
 pub use self::fault::{Fault, FaultKind, Parameter};
 pub use self::life::{Drain, DrainCode, Reloaded};
@@ -61,6 +63,9 @@ pub struct Scenario {
     /// A tier of proxies before it: clients connect to these, and what they have for sources are the instances of `proxy`. None: clients connect to `proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<Proxy>,
+    /// One address before the instances that clients connect to; none: each client knows them all and takes them in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<Balancer>,
     /// Groups of clients.
     pub clients: Vec<Clients>,
     /// What goes wrong, in any order.
@@ -382,9 +387,12 @@ pub struct Clients {
     /// Bytes of the clients' receive buffers; none: the engine's default. Small ones make slow readers felt soon.
     #[serde(default)]
     pub recv_buffer: Option<usize>,
-    /// Whether they come again after a loss or a refusal (exponential backoff from 500 ms to 30 s with full jitter). Default true.
+    /// Whether they come again after a loss or a refusal. Default true.
     #[serde(default = "default_true")]
     pub reconnect: bool,
+    /// And after how long. None: exponential from 500 ms to 30 s with full jitter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
     /// What they do beside listening. Default: nothing.
     #[serde(default)]
     pub behaviour: Behaviour,
@@ -434,6 +442,9 @@ pub struct ServiceTime {
     /// Default [`Spread::Fixed`].
     #[serde(default)]
     pub proxy_spread: Spread,
+    /// Default [`Reads::Each`].
+    #[serde(default)]
+    pub proxy_reads: Reads,
 }
 
 impl ServiceTime {
@@ -452,6 +463,10 @@ impl ServiceTime {
             spread: match self.proxy_spread {
                 Spread::Fixed => sim::Spread::Fixed,
                 Spread::Exponential => sim::Spread::Exponential,
+            },
+            reads: match self.proxy_reads {
+                Reads::Each => sim::Reads::Each,
+                Reads::Joined => sim::Reads::Joined,
             },
         }
     }
@@ -481,6 +496,17 @@ pub enum Spread {
     Fixed,
     /// Exponentially.
     Exponential,
+}
+
+/// How segments are read that arrive while the CPU is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// Each by itself.
+    #[default]
+    Each,
+    /// Those of a connection that came in the meantime together.
+    Joined,
 }
 
 /// A state or a mark that the run must have reached, with how often at least. Too seldom: inconclusive.

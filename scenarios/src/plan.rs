@@ -289,6 +289,9 @@ impl Plan {
                     .then(|| "turmoil has neither bandwidth nor loss that keeps a stream whole".to_owned())
             })
             .or_else(|| {
+                self.scenario.balancer.map(|_| "one address for several hosts: a name is one host's in turmoil".to_owned())
+            })
+            .or_else(|| {
                 let slow = &slow?.name;
                 Some(format!("the slow readers of group {slow}: turmoil's buffers count writes, not bytes, and hold no writer back"))
             })

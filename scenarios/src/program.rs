@@ -8,6 +8,7 @@ mod bless;
 mod diff;
 mod difference;
 mod explore;
+mod forecast;
 mod merge;
 mod mutants;
 mod pin;
@@ -124,6 +125,11 @@ enum Command {
     },
     /// Random but lawful worlds until the time is over: what breaks, by kind, each with a capsule
     Explore(Box<ExploreArgs>),
+    /// What the simulator says beforehand of proxies that were calibrated
+    Forecast {
+        #[command(subcommand)]
+        command: forecast::ForecastCommand,
+    },
     /// JSON Schema of scenario files
     Schema,
     /// Run a capsule again and compare
@@ -606,6 +612,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Explore(args) => explore::explore(&args),
+        Command::Forecast { command } => forecast::forecast(command),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
         Command::Replay { capsule, report, captures } => replay::replay(&capsule, &captures, report),
         Command::Pin(args) => pin::pin(&args),

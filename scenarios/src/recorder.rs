@@ -13,6 +13,7 @@ use wire::reach::{self, Tally};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::check::Bench;
+use crate::engine::Worked;
 use crate::model::{FaultKind, State};
 use crate::plan::{Plan, Trigger};
 use crate::triggers::Triggers;
@@ -37,6 +38,7 @@ struct Inner {
     states: States,
     triggers: Option<Triggers>,
     kept: Option<Vec<Timed>>,
+    worked: Vec<Worked>,
 }
 
 /// What a finished record holds.
@@ -59,6 +61,8 @@ pub(crate) struct Recorded {
     pub triggers: Triggers,
     /// All events, if they were to be kept.
     pub kept: Option<Vec<Timed>>,
+    /// For how long hosts had worked at some times.
+    pub worked: Vec<Worked>,
 }
 
 impl Recorder {
@@ -82,6 +86,7 @@ impl Recorder {
                 states: States::new(plan.scenario.sources.count),
                 triggers: Some(Triggers::new(plan)),
                 kept: keep.then(Vec::new),
+                worked: Vec::new(),
             }),
             now_us,
             until_us: until.map_or(u64::MAX, |until| u64::try_from(until.as_micros()).unwrap_or(u64::MAX)),
@@ -136,6 +141,11 @@ impl Recorder {
         rings.into_iter().for_each(Waker::wake);
     }
 
+    /// Notes for how long a host has worked: no event, and not in the hash.
+    pub(crate) fn note_work(&self, worked: Worked) {
+        self.lock().worked.push(worked);
+    }
+
     /// Takes no further events: what happens while a run is torn down is not part of it.
     pub(crate) fn close(&self) {
         self.lock().open = false;
@@ -159,6 +169,7 @@ impl Recorder {
             marks: self.marks.take(),
             triggers,
             kept: inner.kept.take(),
+            worked: std::mem::take(&mut inner.worked),
         })
     }
 }

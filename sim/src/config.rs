@@ -283,6 +283,8 @@ pub struct ServiceTime {
     pub queues: Queues,
     /// How the costs of pieces of work spread. Default [`Spread::Fixed`].
     pub spread: Spread,
+    /// What becomes of segments that arrive while the CPU is busy. Default [`Reads::Each`].
+    pub reads: Reads,
 }
 
 impl Default for ServiceTime {
@@ -294,6 +296,7 @@ impl Default for ServiceTime {
             cores: 1,
             queues: Queues::default(),
             spread: Spread::default(),
+            reads: Reads::default(),
         }
     }
 }
@@ -316,6 +319,17 @@ pub enum Queues {
     /// One queue: whichever core is free takes the next piece of work. Segments of a connection still leave and are delivered in their order: one that is done
     /// before its forerunner waits for it.
     Shared,
+}
+
+/// How a connection's segments are read that arrive one after the other while the CPU is busy with something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// Each by itself, in its turn: what comes in costs as much under load as without it.
+    #[default]
+    Each,
+    /// Together, in the turn of the first of them, as a program does that reads whatever has come when it gets to it: the first costs a segment, the others their
+    /// bytes. Under load a program then does more at once, and does it cheaper.
+    Joined,
 }
 
 /// How the costs of pieces of work spread.

@@ -255,6 +255,12 @@ impl Control {
         if self.is_here() { kernel::with(|world| world.trace.hash).unwrap_or_default() } else { 0 }
     }
 
+    /// For how long the host's cores have worked so far, those of several added up: nothing where its CPU is free.
+    #[must_use]
+    pub fn busy(self, host: HostId) -> Duration {
+        if self.is_here() { kernel::with(|world| world.busy(host.0)).unwrap_or_default() } else { Duration::ZERO }
+    }
+
     /// Virtual time since the start.
     #[must_use]
     pub fn elapsed(self) -> Duration {

@@ -10,6 +10,7 @@ use crate::config::LinkConfig;
 use crate::control::{Control, HostState};
 use crate::fault::{FaultError, FaultId, FaultKind, Target};
 use crate::kernel::Sockets;
+use crate::kernel::address::Address;
 use crate::net::SimNet;
 use crate::setup::{HostId, Outcome, Setup};
 
@@ -44,6 +45,12 @@ pub trait Build {
     /// # Errors
     /// [`NotExpressible`] for what the engine's links cannot be.
     fn link(&mut self, a: HostId, b: HostId, link: LinkConfig) -> Result<(), NotExpressible>;
+
+    /// Gives several hosts one name, see [`Setup::address`].
+    ///
+    /// # Errors
+    /// [`NotExpressible`] where the engine's names have one host each.
+    fn address(&mut self, name: &str, address: Address) -> Result<(), NotExpressible>;
 
     /// The hand that reaches into the world once it runs.
     fn control(&self) -> Self::Control;
@@ -82,6 +89,8 @@ pub trait Faults: Copy + Debug + Send + Sync + 'static {
     fn sockets(self, host: HostId) -> Result<Sockets, NotExpressible>;
     /// See [`Control::tasks`].
     fn tasks(self, host: HostId) -> Result<usize, NotExpressible>;
+    /// See [`Control::busy`].
+    fn busy(self, host: HostId) -> Result<Duration, NotExpressible>;
     /// See [`Control::elapsed`].
     fn elapsed(self) -> Duration;
 }
@@ -110,6 +119,11 @@ impl Build for Setup {
 
     fn link(&mut self, a: HostId, b: HostId, link: LinkConfig) -> Result<(), NotExpressible> {
         Setup::link(self, a, b, link);
+        Ok(())
+    }
+
+    fn address(&mut self, name: &str, address: Address) -> Result<(), NotExpressible> {
+        Setup::address(self, name, address);
         Ok(())
     }
 
@@ -166,6 +180,10 @@ impl Faults for Control {
 
     fn tasks(self, host: HostId) -> Result<usize, NotExpressible> {
         Ok(Control::tasks(self, host))
+    }
+
+    fn busy(self, host: HostId) -> Result<Duration, NotExpressible> {
+        Ok(Control::busy(self, host))
     }
 
     fn elapsed(self) -> Duration {

@@ -125,6 +125,7 @@ pub(crate) fn start(host: u32) -> bool {
     })
     .flatten();
     let Some((factory, boot)) = taken else { return false };
+    kernel::with(|world| world.program_runs(host, true));
     let main =
         catch_unwind(AssertUnwindSafe(|| whose::in_the_name_of(host, "main", || factory(SimNet::new(host, boot)))));
     with(|exec| exec.programs[host as usize].factory = Some(factory));
@@ -278,7 +279,10 @@ pub(crate) fn stop(host: u32) {
             fail(cause);
         }
     }
-    kernel::with(|world| world.close_all(host));
+    kernel::with(|world| {
+        world.close_all(host);
+        world.program_runs(host, false);
+    });
 }
 
 /// Drops a future in the name of its task. A panic in there is given as the run's failure.

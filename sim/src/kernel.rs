@@ -11,10 +11,12 @@
 //!   cpu     cores: what network work costs, and who waits for whom
 //!   faults  what is in force, and what that makes of hosts and links
 //!   middle  what faults do to connections on their way: hold, slice, close, reset
+//!   address one name for several hosts
 //! ```
 //!
 //! Handles outside hold ids, never references. No waker is woken and no future dropped while the world is borrowed.
 
+pub(crate) mod address;
 mod conn;
 mod cpu;
 mod faults;
@@ -89,6 +91,8 @@ pub(crate) struct Host {
     opened: u32,
     port_next: u16,
     cpu: cpu::Cpu,
+    /// Since when its program does not run, if it does not and did before.
+    down_since_us: Option<u64>,
 }
 
 /// Everything but the tasks.
@@ -114,6 +118,7 @@ pub(crate) struct World {
     serial: u32,
     wakes: Vec<Waker>,
     service_free: bool,
+    addresses: Vec<address::Spread>,
 }
 
 thread_local! {
@@ -146,6 +151,7 @@ pub(crate) fn install(config: SimConfig, run: u32) {
         serial: 0,
         wakes: Vec::new(),
         service_free,
+        addresses: Vec::new(),
     };
     RUN.set(run);
     NOW_US.set(0);
@@ -210,6 +216,7 @@ impl World {
             opened: 0,
             port_next: PORT_FIRST,
             cpu,
+            down_since_us: None,
         });
         index
     }
@@ -283,6 +290,11 @@ impl World {
             host.cpu.set(service);
             self.service_free &= service.is_free();
         }
+    }
+
+    /// For how long the cores of a host have worked so far.
+    pub(crate) fn busy(&self, host: u32) -> std::time::Duration {
+        self.hosts.get(host as usize).map_or_else(Default::default, |host| host.cpu.busy(self.now_us))
     }
 
     /// When the CPU of a host is done with work that comes up now, for the connection with this number.

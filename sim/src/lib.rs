@@ -81,13 +81,14 @@ pub mod turmoil;
 mod whose;
 
 pub use self::config::{
-    AtHorizon, Latency, LinkConfig, Order, Queues, Reseed, ServiceTime, SimConfig, Spread, TcpConfig,
+    AtHorizon, Latency, LinkConfig, Order, Queues, Reads, Reseed, ServiceTime, SimConfig, Spread, TcpConfig,
 };
 pub use self::control::{Control, HostState};
 pub use self::engine::{Build, Faults, NotExpressible};
 pub use self::failure::{Cause, Ended, Failure, Report, Waiting};
 pub use self::fault::{Fault, FaultError, FaultEvent, FaultId, FaultKind, FaultPlan, Scope, Target};
 pub use self::kernel::Sockets;
+pub use self::kernel::address::{Address, Pick};
 pub use self::net::{SimListener, SimNet, SimStream};
 pub use self::run::run;
 pub use self::setup::{HostId, Outcome, Setup};

@@ -132,7 +132,11 @@ impl Network for SimNet {
         let ip = if host == "localhost" {
             Some(Ipv4Addr::LOCALHOST)
         } else {
-            kernel::with(|world| world.hosts.iter().find(|known| known.name == host).map(|known| known.ip)).flatten()
+            kernel::with(|world| {
+                let one = world.hosts.iter().find(|known| known.name == host).map(|known| known.ip);
+                one.or_else(|| world.stands_for(host).map(HostId::addr))
+            })
+            .flatten()
         };
         match ip {
             Some(ip) => Ok(vec![SocketAddr::from((ip, port))]),

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use crate::config::LinkConfig;
 use crate::control::Control;
 use crate::fault::{self, FaultError, FaultPlan};
+use crate::kernel::address::Address;
 use crate::net::SimNet;
 use crate::{exec, kernel};
 
@@ -116,6 +117,16 @@ impl Setup {
     pub fn link(&mut self, a: HostId, b: HostId, link: LinkConfig) {
         self.control().set_link(a, b, link);
         self.control().set_link(b, a, link);
+    }
+
+    /// Gives several hosts one name: each lookup of it gives one of them. See [`Address`].
+    ///
+    /// # Panics
+    /// If the name is a host's, or stands for nobody.
+    pub fn address(&mut self, name: &str, address: Address) {
+        assert!(self.control().host(name).is_none(), "a host is named {name}");
+        assert!(!address.hosts.is_empty(), "the address {name} stands for nobody");
+        kernel::with(|world| world.add_address(name, address));
     }
 
     /// Captures packets from now on, for [`crate::Report::capture`].

@@ -21,6 +21,7 @@ use self::state::{Command, State};
 use crate::config::{AtHorizon, Latency, LinkConfig, SimConfig, micros};
 use crate::engine::{Build, NotExpressible};
 use crate::failure::{Cause, Ended, Failure, Report};
+use crate::kernel::address::Address;
 use crate::run::fresh_thread;
 use crate::setup::{HostId, Outcome};
 use crate::{guard, interpose, panics};
@@ -88,6 +89,10 @@ impl Build for Setup {
         }
         self.links.push((a, b, min));
         Ok(())
+    }
+
+    fn address(&mut self, _name: &str, _address: Address) -> Result<(), NotExpressible> {
+        Err(NotExpressible("one address for several hosts"))
     }
 
     fn control(&self) -> Control {

@@ -111,6 +111,16 @@ async fn serve<N: Network>(
     Ok(())
 }
 
+/// The name that stands for all instances where there is a balancer.
+const FRONT: &str = "front";
+
+/// Gives the instances that clients connect to one address, where there is one.
+pub(super) fn address<B: Build>(world: &mut B, plan: &Plan, hosts: &Hosts) -> Result<(), NotExpressible> {
+    let Some(balancer) = plan.scenario.balancer else { return Ok(()) };
+    let fronts = plan.front_hosts();
+    world.address(FRONT, balancer.simulated(fronts.iter().filter_map(|host| hosts.get(host).copied()).collect()))
+}
+
 /// Sets the links that are not like the others.
 pub(super) fn links<B: Build>(world: &mut B, plan: &Plan, engine: Engine, hosts: &Hosts) -> Result<(), NotExpressible> {
     for ((one, other), shape) in &plan.links {
@@ -278,8 +288,8 @@ pub(super) fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
             (start + every.as_duration() * waves, Arrival::Waves { each, every: every.as_duration(), ahead })
         }
     };
-    let mut config =
-        loadgen::Config::new(plan.front_hosts().iter().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
+    let fronts = if plan.scenario.balancer.is_some() { vec![FRONT.to_owned()] } else { plan.front_hosts() };
+    let mut config = loadgen::Config::new(fronts.iter().map(|host| format!("ws://{host}:{PROXY_PORT}/")).collect());
     // A few ticks: the library clears all of a buffer before each read, and ten thousand clients have ten thousand of them.
     config.limits.read_buffer = if plan.scenario.sources.padding.is_some() { 4_096 } else { 512 };
     // The proxy's envelope comes on top.
@@ -327,7 +337,12 @@ pub(super) fn clients(plan: &Plan, host: &ClientHost) -> loadgen::Config {
         model::Reader::StopsAfter(after) => Reader::Stopped { after: after.as_duration() },
     };
     config.request_bytes = group.request_bytes.map_or(config.request_bytes, |bytes| bytes as _);
-    config.reconnect = group.reconnect.then(Reconnect::default);
+    config.reconnect = group.reconnect.then(|| match group.backoff {
+        None => Reconnect::default(),
+        Some(model::Backoff { base, cap }) => {
+            Reconnect { base: base.as_duration(), cap: cap.as_duration(), ..Reconnect::default() }
+        }
+    });
     let behaviour = &group.behaviour;
     let guard = &plan.scenario.proxy.guard;
     config.user_key = behaviour.user_key.as_ref().or(guard.keys.first()).cloned().unwrap_or(config.user_key);

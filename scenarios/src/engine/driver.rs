@@ -9,6 +9,7 @@ use sim::{FaultError, FaultId, Faults, HostState};
 use tokio::time::Instant;
 use wire::event::{Event, Phase, Sink};
 
+use super::Worked;
 use super::cast::Hosts;
 use super::reins::Reins;
 use crate::model::FaultKind;
@@ -99,6 +100,9 @@ pub(super) async fn drive<F: Faults>(
                 if matches!(phase, Phase::Steady | Phase::End) && plan.scenario.check.host_leaks.is_some() {
                     look_at(&hosts, &recorder, control);
                 }
+                if matches!(phase, Phase::Steady | Phase::Recovery) && plan.scenario.service_time.is_some() {
+                    note_work(&hosts, &recorder, control);
+                }
                 recorder.record(Event::Phase { phase });
                 if phase == Phase::End {
                     break;
@@ -119,6 +123,16 @@ pub(super) async fn drive<F: Faults>(
     recorder.close();
     control.finish();
     Ok(())
+}
+
+/// Notes for how long each host has worked so far, where the engine can tell: beside the record, not in it.
+fn note_work<F: Faults>(hosts: &Hosts, recorder: &Recorder, control: F) {
+    let at = control.elapsed();
+    for (name, host) in hosts {
+        if let Ok(busy) = control.busy(*host) {
+            recorder.note_work(Worked { host: name.clone(), at, busy });
+        }
+    }
 }
 
 /// Records what each host holds, where the engine can tell and the host is up.

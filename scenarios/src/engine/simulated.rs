@@ -80,11 +80,13 @@ pub(super) fn run(
             listen(&recorder);
             let hosts = cast::assemble(world, plan, options, &recorder);
             refused = cast::links(world, plan, options.engine, &hosts).err();
+            refused = refused.or(cast::address(world, plan, &hosts).err());
         }),
         _ => sim::run(config, |world| {
             listen(&recorder);
             let hosts = cast::assemble(world, plan, options, &recorder);
             refused = cast::links(world, plan, options.engine, &hosts).err();
+            refused = refused.or(cast::address(world, plan, &hosts).err());
             charge(plan, &world.control(), &hosts);
             if let Some((pcap, places)) = pcap {
                 let (under_way, wanted) = Capturing::begin(pcap, places, &hosts, EPOCH);

@@ -22,6 +22,9 @@ pub(super) fn cast(scenario: &Scenario) -> Vec<(&'static str, String)> {
         cast.insert(2, ("edge", format!("{}; clients connect to these, and they to the proxies", proxy(edge))));
     }
     cast.extend(scenario.network.links.iter().map(|link| ("link", self::link(link))));
+    if let Some(balancer) = scenario.balancer {
+        cast.push(("balancer", life::balancer(balancer)));
+    }
     if let Some(cost) = scenario.service_time {
         cast.push(("cpu", cpu(cost)));
     }
@@ -233,6 +236,9 @@ fn clients(group: &Clients) -> String {
     text += &life::behaviour(&group.behaviour);
     if !group.reconnect {
         text += ", not coming again";
+    }
+    if let Some(backoff) = group.backoff {
+        text += &format!(", coming again within {} to {}", backoff.base, backoff.cap);
     }
     text
 }

@@ -124,6 +124,10 @@ pub struct Guard {
     pub handshake_timeout: Option<Span>,
     /// Handshakes under way at once.
     pub handshakes_max: Option<u64>,
+    /// Handshakes begun in a second. 0: no bound.
+    pub handshakes_per_s: Option<u32>,
+    /// And at once.
+    pub handshakes_burst: Option<u32>,
     /// The largest message of a client, in bytes.
     pub message_bytes: Option<u64>,
     /// The largest message of a source, in bytes.
@@ -147,6 +151,8 @@ impl Guard {
         set(&mut limits.client_pong_timeout, self.pong_timeout);
         set(&mut limits.handshake_timeout, self.handshake_timeout);
         limits.handshakes_max = self.handshakes_max.unwrap_or(limits.handshakes_max);
+        limits.handshakes_per_second_max = self.handshakes_per_s.unwrap_or(limits.handshakes_per_second_max);
+        limits.handshakes_burst = self.handshakes_burst.unwrap_or(limits.handshakes_burst);
         limits.client_message_max = self.message_bytes.map_or(limits.client_message_max, |bytes| bytes as _);
         limits.source_message_max = self.source_message_bytes.map_or(limits.source_message_max, |bytes| bytes as _);
         limits.client_requests_per_second_max = self.requests_per_s.unwrap_or(limits.client_requests_per_second_max);

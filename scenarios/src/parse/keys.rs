@@ -1,5 +1,6 @@
 //! Every key of a scenario file.
 
+mod balancer;
 mod behaviour;
 mod faults;
 mod life;
@@ -68,6 +69,12 @@ pub static SCENARIO: Table = Table {
             Kind::Table(&PROXY),
             Without::Means("clients connect to `proxy`"),
             "A tier of proxies before `proxy`, with the same keys: hosts `edge-0`, ... Clients connect to these; what they have for sources are the `proxy-*` hosts.",
+        ),
+        key(
+            "balancer",
+            Kind::Table(&balancer::BALANCER),
+            Without::Means("each client knows all instances and takes them in turn"),
+            "One address before the instances that clients connect to.",
         ),
         key("clients", Kind::List(&Kind::Table(&CLIENTS)), Without::Wrong, "Groups of like clients, at least one."),
         key(
@@ -483,11 +490,12 @@ static CLIENTS: Table = Table {
             Without::Means("64"),
             "Bytes of each request to an echo: its number, and whose it is, over and over.",
         ),
+        key("reconnect", Kind::Flag, Without::Default("true"), "Whether they come again after a loss or a refusal."),
         key(
-            "reconnect",
-            Kind::Flag,
-            Without::Default("true"),
-            "Whether they come again after a loss or a refusal: exponential backoff from 500 ms to 30 s, full jitter.",
+            "backoff",
+            Kind::Table(&balancer::BACKOFF),
+            Without::Means("exponential from 500 ms to 30 s, full jitter"),
+            "After how long they come again.",
         ),
         key(
             "behaviour",
@@ -653,6 +661,12 @@ static SERVICE_TIME: Table = Table {
             Without::Default("\"fixed\""),
             "How the costs of pieces of work spread.",
         ),
+        key(
+            "proxy-reads",
+            Kind::OneOf(READS),
+            Without::Default("\"each\""),
+            "How segments of a connection are read that arrive while the core is busy.",
+        ),
     ],
 };
 
@@ -666,6 +680,14 @@ const QUEUES: &[Choice] = &[
 
 const SPREAD: &[Choice] =
     &[word("fixed", "Each costs the same."), word("exponential", "Exponentially, with the costs given as means.")];
+
+const READS: &[Choice] = &[
+    word("each", "Each by itself, in its turn."),
+    word(
+        "joined",
+        "Together, in the turn of the first, as a program reads whatever has come: the first costs a segment, the others their bytes. Under load more is then done at once, and cheaper.",
+    ),
+];
 
 static REACH: Table = Table {
     about: "A state, or a mark in the programs, that the run must have reached.",

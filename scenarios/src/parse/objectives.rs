@@ -485,6 +485,7 @@ pub(super) fn check(rules: &mut Rules<'_>) {
     answers(rules);
     latency(rules);
     tiers(rules);
+    balanced(rules);
     faults(rules);
     clients(rules);
     caps(rules);
@@ -549,6 +550,24 @@ fn tiers(rules: &mut Rules<'_>) {
     ] {
         if asked {
             wrong(rules, name, lack, "take it out, or take [edge] out");
+        }
+    }
+}
+
+/// What is judged by whom a client dialled: with one address for all, nobody can tell.
+fn balanced(rules: &mut Rules<'_>) {
+    if rules.scenario.balancer.is_none() {
+        return;
+    }
+    let check = &rules.scenario.check;
+    for (name, asked) in [
+        ("drain", check.drain.is_some()),
+        ("reload", check.reload.is_some()),
+        ("host-leaks", check.host_leaks.is_some()),
+    ] {
+        if asked {
+            let lack = "behind a balancer it is not known which instance a client dials";
+            wrong(rules, name, lack, "take it out, or take [balancer] out");
         }
     }
 }

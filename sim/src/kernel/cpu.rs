@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wire::draw::Draws;
 
-use crate::config::{Queues, ServiceTime, Spread};
+use crate::config::{Queues, Reads, ServiceTime, Spread};
 
 /// A piece of network work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,12 +25,14 @@ pub(crate) struct Cpu {
     /// How many times slower than normal the machine is, at least 1.
     times: f64,
     draws: Draws,
+    /// What all work so far costs.
+    charged_ns: u64,
 }
 
 impl Cpu {
     /// Idle cores. `draws` are those of the spread.
     pub(crate) fn new(service: ServiceTime, draws: Draws) -> Self {
-        Self { service, free_ns: vec![0; cores(service)], times: 1.0, draws }
+        Self { service, free_ns: vec![0; cores(service)], times: 1.0, draws, charged_ns: 0 }
     }
 
     /// What work costs from now on. Work under way ends as it would have; a core that is taken away takes its work along.
@@ -49,8 +51,20 @@ impl Cpu {
         self.free_ns.fill(0);
     }
 
+    /// For how long cores have worked until now, those of several added up. Work that was lost with the power counts as done.
+    pub(crate) fn busy(&self, now_us: u64) -> Duration {
+        let now = now_us.saturating_mul(1_000);
+        let to_do: u64 = self.free_ns.iter().map(|free| free.saturating_sub(now)).sum();
+        Duration::from_nanos(self.charged_ns.saturating_sub(to_do))
+    }
+
     pub(crate) fn is_free(&self) -> bool {
         self.service.is_free()
+    }
+
+    /// Whether what arrives while an earlier segment of its connection waits is read with that.
+    pub(crate) fn joins(&self) -> bool {
+        self.service.reads == Reads::Joined
     }
 
     /// Whether it matters by which number [`Cpu::serve`] picks a core.
@@ -82,6 +96,7 @@ impl Cpu {
             }
         };
         *free = at_us.saturating_mul(1_000).max(*free).saturating_add(cost);
+        self.charged_ns = self.charged_ns.saturating_add(cost);
         free.div_ceil(1_000)
     }
 

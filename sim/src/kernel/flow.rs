@@ -493,10 +493,14 @@ impl World {
             let before = index.checked_sub(1).map(|index| flow.segments[index]);
             let (begin, after) = before.map_or((flow.arrived, now), |before| (before.end, before.arrives));
             let bytes = if segment.kind == SegmentKind::Data { segment.end.saturating_sub(begin) } else { 0 };
-            let done = self.serve(to, number, Work { segments: 1, bytes, connections: 0 });
+            // One that still waits in front of it is read with it, if reads are joined; its bytes cost what they cost.
+            let joins = self.hosts[to as usize].cpu.joins()
+                && segment.kind == SegmentKind::Data
+                && before.is_some_and(|before| before.kind == SegmentKind::Data && before.arrives > now);
+            let done = self.serve(to, number, Work { segments: u64::from(!joins), bytes, connections: 0 });
             if let Some(conn) = self.conn(id) {
                 let segment = &mut conn.flows[dir as usize].segments[index];
-                (segment.served, segment.arrives) = (true, done.max(after));
+                (segment.served, segment.arrives) = (true, if joins { after } else { done.max(after) });
             }
             index += 1;
         }

@@ -124,6 +124,10 @@ impl Faults for Control {
         Err(NotExpressible("how many tasks a host has"))
     }
 
+    fn busy(self, _: HostId) -> Result<Duration, NotExpressible> {
+        Err(NotExpressible("how busy a host is"))
+    }
+
     fn elapsed(self) -> Duration {
         Duration::from_micros(now_us())
     }

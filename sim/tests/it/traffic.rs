@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sim::{
-    Fault, FaultKind, FaultPlan, Latency, LinkConfig, Order, Queues, Scope, ServiceTime, SimConfig, SimNet, Spread,
-    TcpConfig,
+    Fault, FaultKind, FaultPlan, Latency, LinkConfig, Order, Queues, Reads, Scope, ServiceTime, SimConfig, SimNet,
+    Spread, TcpConfig,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
@@ -99,14 +99,18 @@ fn fault(kind: impl Strategy<Value = FaultKind>) -> impl Strategy<Value = Fault>
 fn service() -> impl Strategy<Value = ServiceTime> {
     let queues = prop_oneof![Just(Queues::PerCore), Just(Queues::Shared)];
     let spread = prop_oneof![Just(Spread::Fixed), Just(Spread::Exponential)];
+    let reads = prop_oneof![Just(Reads::Each), Just(Reads::Joined)];
     let costs = prop_oneof![Just((0, 0, 0)), (0..50_000_u64, 0..20_000_u64, 0..200_000_u64)];
-    (costs, 1..5_u16, queues, spread).prop_map(|((segment, kib, connection), cores, queues, spread)| ServiceTime {
-        per_segment: Duration::from_nanos(segment),
-        per_kib: Duration::from_nanos(kib),
-        per_connection: Duration::from_nanos(connection),
-        cores,
-        queues,
-        spread,
+    (costs, 1..5_u16, queues, spread, reads).prop_map(|((segment, kib, connection), cores, queues, spread, reads)| {
+        ServiceTime {
+            per_segment: Duration::from_nanos(segment),
+            per_kib: Duration::from_nanos(kib),
+            per_connection: Duration::from_nanos(connection),
+            cores,
+            queues,
+            spread,
+            reads,
+        }
     })
 }
 

@@ -24,6 +24,9 @@ pub(crate) fn lack(plan: &Plan) -> Option<String> {
             "its only invariant is host-leaks: nobody can look into a kernel as the simulator does".to_owned(),
         );
     }
+    if plan.scenario.balancer.is_some() {
+        return Some("one address for several instances: clients are told the addresses of all".to_owned());
+    }
     if !plan.triggers.is_empty() {
         return Some("a fault that waits for an event: events are gathered when the run is over".to_owned());
     }

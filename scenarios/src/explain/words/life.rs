@@ -1,7 +1,7 @@
 //! How proxies leave and change, in words.
 
 use crate::check::Objectives;
-use crate::model::{Behaviour, Guard, Handshake};
+use crate::model::{Balancer, Behaviour, Guard, Handshake, Pick};
 use crate::model::{Drain, DrainCode};
 use crate::span::Span;
 
@@ -102,6 +102,17 @@ pub(super) fn behaviour(behaviour: &Behaviour) -> String {
     text
 }
 
+/// One address for all instances.
+pub(super) fn balancer(balancer: Balancer) -> String {
+    let Balancer { pick, detect } = balancer;
+    let pick = match pick {
+        Pick::RoundRobin => "in turns",
+        Pick::LeastConnections => "to whoever has fewest connections",
+        Pick::Random => "at random",
+    };
+    format!("one address for all instances, {pick}; a lost one is known after {detect}")
+}
+
 /// What a proxy has against them, to go on with; nothing where all is as the proxy has it.
 pub(super) fn guard(guard: &Guard) -> String {
     let mut text = String::new();
@@ -116,6 +127,12 @@ pub(super) fn guard(guard: &Guard) -> String {
     }
     if let Some(most) = guard.handshakes_max {
         text += &format!(", {most} handshakes at once");
+    }
+    if let Some(per_s) = guard.handshakes_per_s.filter(|per_s| *per_s > 0) {
+        text += &format!(", {per_s} handshakes a second");
+    }
+    if let Some(burst) = guard.handshakes_burst {
+        text += &format!(", {burst} of them in a burst");
     }
     if let Some(bytes) = guard.message_bytes {
         text += &format!(", messages of {bytes} bytes at most");

@@ -13,6 +13,12 @@ pub(super) static GUARD: Table = Table {
         default("pong-timeout", Kind::Span(MS, HOUR), "And given up when it says nothing for so long after that."),
         default("handshake-timeout", Kind::Span(MS, HOUR), "From the accept to the end of the handshake."),
         default("handshakes-max", Kind::Whole(1, u32::MAX as u64), "Handshakes under way at once."),
+        default(
+            "handshakes-per-s",
+            Kind::Whole(0, u32::MAX as u64),
+            "Handshakes begun in a second; who comes sooner waits in the backlog. 0: no bound.",
+        ),
+        default("handshakes-burst", Kind::Whole(1, u32::MAX as u64), "And at once."),
         default("message-bytes", Kind::Whole(128, 1 << 30), "The largest message of a client."),
         default("source-message-bytes", Kind::Whole(128, 1 << 30), "The largest message of a source."),
         default(

@@ -1,7 +1,7 @@
 //! Sources, proxy and groups of clients: who speaks with whom, how much in all.
 
 use super::{Rules, is_kebab, kebab_hint};
-use crate::model::{Arrival, Clients, Load, ProxyMode, Scenario, SourceMode, Subscriptions, Waves, Zipf};
+use crate::model::{Arrival, Backoff, Clients, Load, ProxyMode, Scenario, SourceMode, Subscriptions, Waves, Zipf};
 use crate::span::Span;
 
 /// Messages that all clients of a run may receive together, as planned: at a million a second the run takes most of a minute.
@@ -111,10 +111,24 @@ fn groups(rules: &mut Rules<'_>) {
     }
 }
 
+/// Who comes again does so within a window that grows.
+fn backoff<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static str) -> [super::Step<'p>; 3]) {
+    let Some(Backoff { base, cap }) = group.backoff else { return };
+    let name = &group.name;
+    if !group.reconnect {
+        let message = format!("group \"{name}\" has a backoff, and never comes again");
+        rules.wrong_but(&at("backoff"), message, "leave reconnect out");
+    } else if cap < base {
+        let message = format!("group \"{name}\" begins with a window of {base}, and {cap} is its largest");
+        rules.wrong_but(&at("backoff"), message, format!("write cap = \"{base}\" or more"));
+    }
+}
+
 fn group_alone<'p>(rules: &mut Rules<'_>, group: &Clients, at: &dyn Fn(&'static str) -> [super::Step<'p>; 3]) {
     let Scenario { sources, proxy, .. } = rules.scenario;
     let name = &group.name;
     subscriptions(rules, group, at);
+    backoff(rules, group, at);
     let part = |part: &'static str, key: &'static str| {
         let [clients, index, part] = at(part);
         [clients, index, part, key.into()]

@@ -238,7 +238,7 @@ fn groups_of_clients_are_held_against_sources_and_phases() {
         "[extra]\n",
         &[
             "1:1: the file lacks the key \"clients\"; it must be tables",
-            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"edge\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\", \"regression\"",
+            "12:2: unknown key \"extra\"; known here: \"schema\", \"name\", \"about\", \"tags\", \"warmup\", \"steady\", \"recovery\", \"network\", \"sources\", \"proxy\", \"edge\", \"balancer\", \"clients\", \"faults\", \"service-time\", \"check\", \"reach\", \"engines\", \"include\", \"matrix\", \"regression\"",
         ],
     );
     check(
@@ -313,6 +313,16 @@ fn modes_that_do_not_go_together_are_refused() {
         "count = 10",
         "count = 10\nresume = true\nstrong = 1.0\nreconnect = false",
         &["15:10: group \"all\" resumes, and never comes again; write reconnect = true"],
+    );
+    check(
+        "count = 10",
+        "count = 10\nbackoff = { base = \"2s\" }\nreconnect = false",
+        &["15:11: group \"all\" has a backoff, and never comes again; leave reconnect out"],
+    );
+    check(
+        "count = 10",
+        "count = 10\nbackoff = { base = \"2s\", cap = \"1s\" }",
+        &["15:11: group \"all\" begins with a window of 2s, and 1s is its largest; write cap = \"2s\" or more"],
     );
     check(
         "count = 10",
