@@ -66,20 +66,22 @@ pub(crate) struct Wanted {
     pub(crate) events: bool,
 }
 
+/// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it.
+pub(crate) fn make(out: Option<&Path>, name: &str) -> Result<PathBuf, WriteError> {
+    let Some(path) = out else {
+        let path = fresh(name)?;
+        // A convenience: where links cannot be made, the folder is there all the same.
+        let _ = link_latest(&path);
+        return Ok(path);
+    };
+    std::fs::create_dir_all(path).map_err(|source| WriteError::Folder { path: path.to_owned(), source })?;
+    Ok(path.to_owned())
+}
+
 impl Folder {
     /// Makes the folder `out`, or `target/windtunnel/TIME-NAME` with a link `latest` beside it.
     pub(crate) fn create(out: Option<&Path>, name: &str) -> Result<Self, WriteError> {
-        let path = match out {
-            Some(path) => {
-                std::fs::create_dir_all(path).map_err(|source| WriteError::Folder { path: path.to_owned(), source })?;
-                path.to_owned()
-            }
-            None => fresh(name)?,
-        };
-        if out.is_none() {
-            // A convenience: where links cannot be made, the folder is there all the same.
-            let _ = link_latest(&path);
-        }
+        let path = make(out, name)?;
         Ok(Self { path, runs: BTreeMap::new(), measures: BTreeMap::new(), failed: BTreeMap::new() })
     }
 

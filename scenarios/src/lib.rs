@@ -13,7 +13,8 @@
 //! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the
 //! run that must fail. `merge`: shards made whole. `sweep`: parts of a campaign on other machines. `fingerprint`: what makes two failures one. `shrink`: the
 //! least that still fails alike. `regressions`: the bank of such. `pin`: when a failure became inevitable. `allocator`: the one that programs with many
-//! worlds choose. `process`: programs over real sockets.
+//! worlds choose. `process`: programs over real sockets. `sizing`:
+//! what one instance carries, measured over them.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -52,6 +53,7 @@ mod recorder;
 pub mod regressions;
 pub mod schema;
 pub mod shrink;
+pub mod sizing;
 pub mod span;
 pub mod sweep;
 mod triggers;

@@ -5,6 +5,7 @@ mod shrink;
 mod annotations;
 mod bank;
 mod bless;
+mod capacity;
 mod diff;
 mod difference;
 mod explore;
@@ -104,6 +105,8 @@ enum Command {
     },
     /// Put the run folders of all shards together: the same summary, verdicts and JUnit as one command would have given
     Merge(MergeArgs),
+    /// What one instance of the proxy carries, over real sockets on this machine: connections under an objective, what binds, and what follows from it
+    Capacity(Box<capacity::CapacityArgs>),
     /// A run folder in the browser: serves it on loopback, prints the address, and ends with ctrl-c
     Open(open::OpenArgs),
     /// Lint scenario files: file:line:column, what is wrong, what was probably meant
@@ -609,6 +612,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sweep { command } => sweep::sweep(command),
         Command::Merge(args) => merge::merge(&args),
         Command::Open(args) => open::open(&args),
+        Command::Capacity(args) => capacity::capacity(&args),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Explore(args) => explore::explore(&args),

@@ -1,0 +1,185 @@
+//! `capacity`: what one instance carries, measured over real sockets, with a report.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use reports::capacity::{CapacityReport, Step};
+use reports::record::Outcome;
+
+use super::{Failure, exit, print, say};
+use crate::folder;
+use crate::sizing::axis::Axis;
+use crate::sizing::sentence::number;
+use crate::sizing::{self, Mix, Progress, Settings, SizingError};
+
+#[derive(Debug, Args)]
+pub(super) struct CapacityArgs {
+    /// For all of it. Shorter windows tell less: below a minute hardly anything
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5m")]
+    time_budget: Duration,
+    /// A message later than this after its planned instant misses the objective
+    #[arg(long, visible_alias = "objective", value_name = "TIME", value_parser = humantime::parse_duration, default_value = "50ms")]
+    p99: Duration,
+    /// The share of planned messages that must come within it, 0.5 to 0.9999
+    #[arg(long, value_name = "SHARE", value_parser = goodput, default_value = "0.99")]
+    goodput: f64,
+    /// A connection that takes longer than this from its planned dial to its upgrade misses its objective
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "250ms")]
+    connect_p99: Duration,
+    /// Symbols of the source
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000), default_value_t = 100)]
+    symbols: u32,
+    /// Symbols that each connection subscribes to
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000), default_value_t = 10)]
+    symbols_per_connection: u32,
+    /// Ticks of each symbol a second
+    #[arg(long, value_name = "R", value_parser = rate, default_value = "1")]
+    rate: f64,
+    /// Filler of each tick, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=65_536), default_value_t = 0)]
+    padding: u32,
+    /// Connections of the axis of the message rate
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), default_value_t = 1_000)]
+    connections: u32,
+    /// The most connections that are tried
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(50..=200_000), default_value_t = 60_000)]
+    connections_max: u32,
+    /// The share of connections that check every byte; the others count frames
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.05")]
+    verify: f64,
+    /// Connections in all, for which instances are reckoned [default: 2, 5 and 10 times what one holds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    demand: Option<u32>,
+    /// What instances cost: a TOML file with a date, a currency, and [[instance]] tables of name and per_hour
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// The folder of the report; default: target/windtunnel/TIME-capacity, with a link `latest` beside it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Say nothing while it goes on, and the sentence at the end
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Print capacity.json
+    #[arg(long)]
+    json: bool,
+    /// Further arguments of the proxy
+    #[arg(last = true, value_name = "PROXY_ARGS")]
+    proxy_args: Vec<String>,
+}
+
+fn goodput(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.5..=0.9999).contains(share)).ok_or_else(|| "must be from 0.5 to 0.9999".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.001..=1.0).contains(share)).ok_or_else(|| "must be from 0.001 to 1".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate| (0.01..=1_000.0).contains(rate)).ok_or_else(|| "must be from 0.01 to 1000".into())
+}
+
+pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
+    if args.symbols_per_connection > args.symbols {
+        return Err(Failure::usage(format!(
+            "--symbols-per-connection {} is more than --symbols {}",
+            args.symbols_per_connection, args.symbols
+        )));
+    }
+    let out = folder::make(args.out.as_deref(), "capacity").map_err(|error| Failure::io(error.to_string()))?;
+    let logs = out.join("logs");
+    std::fs::create_dir_all(&logs)
+        .map_err(|error| Failure::io(format!("failed to make {}: {error}", logs.display())))?;
+    let report =
+        sizing::measure(&settings(args, &logs), &mut Lines { quiet: args.quiet || args.json }).map_err(failed)?;
+    write(&out, &report)?;
+    if args.json {
+        print(&json(&report))?;
+    } else {
+        print(&report.sentence)?;
+        for reason in &report.reasons {
+            say(&format!("windtunnel: inconclusive: {reason}"));
+        }
+        say(&format!("report: {}", out.join("capacity.json").display()));
+    }
+    Ok(match report.outcome {
+        Outcome::Pass => exit::PASSED,
+        Outcome::Fail => exit::BROKEN,
+        Outcome::Inconclusive => exit::INCONCLUSIVE,
+    })
+}
+
+fn json(report: &CapacityReport) -> String {
+    serde_json::to_string_pretty(report).expect("a report always serialises")
+}
+
+fn write(out: &Path, report: &CapacityReport) -> Result<(), Failure> {
+    let path = out.join("capacity.json");
+    std::fs::write(&path, json(report) + "\n")
+        .map_err(|error| Failure::io(format!("failed to write {}: {error}", path.display())))
+}
+
+fn settings(args: &CapacityArgs, logs: &Path) -> Settings {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    Settings {
+        objective: args.p99,
+        goodput_min: args.goodput,
+        connect_objective: args.connect_p99,
+        mix: Mix {
+            symbols: args.symbols,
+            symbols_per_connection: args.symbols_per_connection,
+            ticks_per_s: args.rate,
+            padding: args.padding,
+        },
+        fixed_connections: args.connections,
+        connections_max: args.connections_max,
+        verify: args.verify,
+        time_budget: args.time_budget,
+        proxy_args: args.proxy_args.clone(),
+        demand: args.demand.map(f64::from),
+        prices: args.prices.clone(),
+        command: format!("windtunnel {}", words.join(" ")),
+        ..Settings::new(logs.to_owned())
+    }
+}
+
+fn failed(error: SizingError) -> Failure {
+    match error {
+        SizingError::Prices(error) => Failure::usage(error.to_string()),
+        SizingError::Trial(error) => Failure::io(error.to_string()),
+    }
+}
+
+/// A line for each trial.
+struct Lines {
+    quiet: bool,
+}
+
+impl Progress for Lines {
+    fn axis(&mut self, axis: Axis, what: &str) {
+        self.word(&format!("{}: {what}", axis.name()));
+    }
+
+    fn step(&mut self, axis: Axis, step: &Step) {
+        let percent =
+            |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0));
+        let p99 = step.latency.map_or_else(|| "-".to_owned(), |one| format!("{:.1} ms", one.p99_us as f64 / 1e3));
+        self.word(&format!(
+            "  {:>9} {:<13} {:<7} {:<9} p99 {p99:>9}, proxy {:>5}, generator {:>5}; {}",
+            number(step.load),
+            axis.unit(),
+            step.stage,
+            step.answer,
+            percent(step.proxy.map(|proxy| proxy.cpu)),
+            percent(step.generator.cpu),
+            step.why,
+        ));
+    }
+
+    fn word(&mut self, word: &str) {
+        if !self.quiet {
+            say(word);
+        }
+    }
+}

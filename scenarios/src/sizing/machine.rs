@@ -1,0 +1,124 @@
+//! The machine that something is measured on, and who runs where on it.
+
+use std::fmt::Write as _;
+
+/// Which core is whose. None: any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The proxy's.
+    pub proxy: Option<usize>,
+    /// That of the source and the generator.
+    pub rest: Option<usize>,
+    /// Cores in all.
+    pub cores: usize,
+}
+
+impl Placement {
+    /// The last core is the proxy's; where there are only two, the other one is for all else; where there is one, nobody has one of his own.
+    #[must_use]
+    pub fn of(cores: usize) -> Self {
+        match cores {
+            0 | 1 => Self { proxy: None, rest: None, cores },
+            2 => Self { proxy: Some(1), rest: Some(0), cores },
+            _ => Self { proxy: Some(cores - 1), rest: None, cores },
+        }
+    }
+
+    /// On this machine.
+    #[must_use]
+    pub fn here() -> Self {
+        Self::of(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = String::new();
+        match (self.proxy, self.rest) {
+            (Some(proxy), Some(rest)) => {
+                let _ = write!(words, "proxy on core {proxy}, source and generator on core {rest}");
+            }
+            (Some(proxy), None) => {
+                let _ = write!(words, "proxy on core {proxy}, source and generator on any");
+            }
+            _ => words.push_str("one core for all: the generator takes from the proxy"),
+        }
+        words
+    }
+}
+
+/// What the machine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its processor's name.
+    pub cpu: String,
+    /// Its memory, in bytes.
+    pub memory_bytes: u64,
+    /// Its kernel.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This one, as far as `/proc` says; "unknown" otherwise.
+    #[must_use]
+    pub fn here() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let of = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+            line.map(|value| value.trim().to_owned())
+        };
+        let unknown = || "unknown".to_owned();
+        let memory = of(&read("/proc/meminfo"), "MemTotal");
+        let kilobytes = memory.and_then(|text| text.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
+        let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
+        Self {
+            cpu: of(&read("/proc/cpuinfo"), "model name").unwrap_or_else(unknown),
+            memory_bytes: kilobytes << 10,
+            kernel: if kernel.is_empty() { unknown() } else { format!("Linux {kernel}") },
+        }
+    }
+}
+
+/// The kernel's memory for TCP sockets, of all of this network namespace; none where it does not say.
+#[must_use]
+pub fn socket_bytes() -> Option<u64> {
+    let pages = pages_of(&std::fs::read_to_string("/proc/net/sockstat").ok()?)?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// The pages of the line `TCP: inuse 1 orphan 0 tw 0 alloc 1 mem 235`.
+fn pages_of(sockstat: &str) -> Option<u64> {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+    let mut words = line.split_whitespace();
+    words.find(|word| *word == "mem")?;
+    words.next()?.parse().ok()
+}
+
+/// Descriptors that a process may have.
+#[must_use]
+pub fn descriptors_max(pid: u32) -> Option<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_files_are_read_as_proc_5_has_them() {
+        let text = "sockets: used 19\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 235\nUDP: inuse 0 mem 7\n";
+        assert_eq!(pages_of(text), Some(235));
+        assert_eq!(pages_of("UDP: inuse 0 mem 7\n"), None);
+        assert!(descriptors_max(std::process::id()).is_some_and(|most| most > 10));
+        assert!(Machine::here().memory_bytes > 1 << 20);
+    }
+
+    #[test]
+    fn the_proxy_has_a_core_of_its_own_where_there_is_one() {
+        assert_eq!(Placement::of(1).proxy, None);
+        assert_eq!((Placement::of(2).proxy, Placement::of(2).rest), (Some(1), Some(0)));
+        assert_eq!((Placement::of(8).proxy, Placement::of(8).rest), (Some(7), None));
+    }
+}

@@ -1,0 +1,277 @@
+//! All of a measurement, in its order.
+
+use std::time::{Duration, Instant};
+
+use capacity::search::{Answer, Effort, End, Search, Stage};
+use reports::capacity::{Axis as AxisReport, CapacityReport, Conditions, Found, Health, SCHEMA, Step};
+
+use super::axis::{Axis, STAY};
+use super::budget;
+use super::judge::{Judged, Measured};
+use super::machine::{Machine, Placement};
+use super::memory;
+use super::model::{self, Instance};
+use super::prices::{self, PricesError};
+use super::sentence::{self, Facts, sentence};
+use super::settings::Settings;
+use super::trial::{Bench, TrialError};
+
+/// Longer windows in which a load must hold.
+const CONFIRMATIONS: u32 = 2;
+/// Trials of one axis.
+const TRIALS_MAX: u32 = 40;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum SizingError {
+    /// A trial.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// The price file.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+}
+
+/// Who wants to know how it goes.
+pub trait Progress {
+    /// An axis begins.
+    fn axis(&mut self, axis: Axis, what: &str);
+    /// A trial has ended.
+    fn step(&mut self, axis: Axis, step: &Step);
+    /// A word.
+    fn word(&mut self, word: &str);
+}
+
+/// One search, and what it leaves for others.
+struct Searched {
+    report: AxisReport,
+    descriptors_max: Option<u64>,
+}
+
+struct Clock {
+    began: Instant,
+    whole: Duration,
+}
+
+impl Clock {
+    fn left(&self) -> Duration {
+        self.whole.saturating_sub(self.began.elapsed())
+    }
+}
+
+/// Measures all axes within the time, and draws the conclusions. Begins with nothing but processes of its own, and leaves none.
+///
+/// # Errors
+/// [`SizingError`]; what the proxy does is never one.
+#[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<CapacityReport, SizingError> {
+    let prices = settings.prices.as_deref().map(|path| prices::read(path).map(|read| (path, read))).transpose()?;
+    let clock = Clock { began: Instant::now(), whole: settings.time_budget };
+    let began = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let placement = Placement::here();
+    let bench = Bench { placement, proxy_args: &settings.proxy_args, dir: &settings.logs };
+    let mut axes = Vec::new();
+    let mut descriptors_max = None;
+    for axis in Axis::ALL {
+        let searched = search(axis, settings, &bench, &clock, progress)?;
+        descriptors_max = descriptors_max.or(searched.descriptors_max);
+        axes.push(searched.report);
+    }
+    let of = |name: &str| axes.iter().find(|axis| axis.name == name);
+    let levels = |name: &str| of(name).map(|axis| memory::levels(&axis.steps)).unwrap_or_default();
+    let subscribed = memory::state("subscribed", "connections of the mix, at their rate", levels("mixed"));
+    let idle = memory::state("idle", "connections with a message in ten seconds", levels("held"));
+    progress.word("memory of clients that read nothing");
+    let stalled = stalled(settings, &bench)?;
+    let machine = Machine::here();
+    // The first axis is that of the verdict.
+    let mixed = &axes[0];
+    let limits = model::limits(mixed, Some(&subscribed), machine.memory_bytes, descriptors_max);
+    let not_tested = sentence::not_tested(settings, &placement);
+    let goodput = settings.goodput_min * 100.0;
+    let objective = format!("{goodput} % of messages within {}", humantime::format_duration(settings.objective));
+    let facts = Facts {
+        mixed,
+        limits: &limits,
+        messages_per_s: settings.mix.messages_per_s(),
+        objective: &objective,
+        not_tested: "a real network, TLS, other machines",
+    };
+    let (sentence, outcome, reasons) = sentence(&facts);
+    let accepts = of("connect").and_then(|axis| axis.found).map(|found| found.load);
+    let (mut fleet, mut cost, mut what_if) = (Vec::new(), None, Vec::new());
+    if let Some(found) = mixed.found {
+        let holds = sentence::capacity(found.load, limits.iter().find(|limit| limit.binds));
+        let demands = settings.demand.map_or_else(|| [2.0, 5.0, 10.0].map(|n| n * holds).to_vec(), |one| vec![one]);
+        fleet = model::fleet(holds, accepts, &demands);
+        cost = prices
+            .as_ref()
+            .zip(fleet.first())
+            .map(|((path, prices), row)| model::cost(&path.display().to_string(), prices, row));
+        what_if = model::what_if(&Instance {
+            capacity: holds,
+            demand: demands[0],
+            deliveries_per_s: of("rate").and_then(|axis| axis.found).map(|found| found.load),
+            messages_per_s: settings.mix.messages_per_s(),
+            subscribed: Some(&subscribed),
+            stalled: Some(&stalled),
+        });
+    }
+    Ok(CapacityReport {
+        schema: SCHEMA,
+        sentence,
+        outcome,
+        reasons,
+        conditions: Conditions {
+            began,
+            took_s: clock.began.elapsed().as_secs_f64(),
+            command: settings.command.clone(),
+            proxy: format!("windtunnel role proxy {}", settings.proxy_args.join(" ")).trim_end().to_owned(),
+            proxy_version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: crate::capsule::profile().to_owned(),
+            cpu: machine.cpu,
+            cores: placement.cores,
+            memory_bytes: machine.memory_bytes,
+            kernel: machine.kernel,
+            placement: placement.words(),
+            objective_us: u64::try_from(settings.objective.as_micros()).unwrap_or(u64::MAX),
+            goodput_min: settings.goodput_min,
+            mix: settings.mix.words(),
+            messages_per_connection_s: settings.mix.messages_per_s(),
+            verified_share: settings.verify,
+        },
+        law: model::law(mixed),
+        queues: model::queues(mixed, &settings.mix),
+        memory: vec![idle, subscribed, stalled],
+        limits,
+        fleet,
+        cost,
+        what_if,
+        forecast: None,
+        regression: None,
+        not_tested,
+        axes,
+    })
+}
+
+/// Finds the greatest load of an axis that holds, within its share of the time.
+#[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+fn search(
+    axis: Axis,
+    settings: &Settings,
+    bench: &Bench<'_>,
+    clock: &Clock,
+    progress: &mut dyn Progress,
+) -> Result<Searched, SizingError> {
+    let what = axis.what(settings);
+    progress.axis(axis, &what);
+    let share = budget::share(axis, clock.whole, clock.left());
+    let until = Instant::now() + share.time;
+    let (start, least, most) = axis.range(settings);
+    let mut search = Search::new(Effort {
+        start,
+        least,
+        most,
+        factor: 2.0,
+        tolerance: settings.tolerance,
+        confirmations: CONFIRMATIONS,
+        trials_max: TRIALS_MAX,
+    });
+    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::new(), None, None, None);
+    let mut out_of_time = false;
+    while let Some(asked) = search.ask() {
+        let window = if asked.stage == Stage::Confirm { share.window * budget::CONFIRM } else { share.window };
+        let trial = axis.trial(asked.load, window, settings);
+        if Instant::now() + trial.takes() > until {
+            out_of_time = true;
+            break;
+        }
+        let measured = bench.run(&trial)?;
+        let judged = measured.judge(settings.goodput_min);
+        descriptors_max = descriptors_max.or(measured.descriptors_max);
+        search.answer(judged.answer);
+        if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
+            fails_at = Some(asked.load);
+            binds.clone_from(&judged.binds);
+        }
+        let step = step(&measured, &judged, asked.stage);
+        progress.step(axis, &step);
+        steps.push(step);
+    }
+    let confirmations = |load: f64| {
+        let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
+        u32::try_from(steps.iter().filter(held).count()).unwrap_or(u32::MAX)
+    };
+    let found =
+        search.best().map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
+    let end = match (search.end(), out_of_time) {
+        (_, true) => "the time was over before the search was",
+        (Some(End::Found), _) => "found within the tolerance",
+        (Some(End::AtMost), _) => "all that may be tried holds",
+        (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
+        (Some(End::GeneratorGaveOut), _) => "the generator gave out",
+        (Some(End::OutOfTrials) | None, _) => "there were no trials left",
+    };
+    let report = AxisReport {
+        name: axis.name().to_owned(),
+        what,
+        unit: axis.unit().to_owned(),
+        steps,
+        found,
+        end: end.to_owned(),
+        binds,
+    };
+    Ok(Searched { report, descriptors_max })
+}
+
+fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
+    let Measured { trial, heard, .. } = measured;
+    let stage = match stage {
+        Stage::Grow => "grow",
+        Stage::Bisect => "bisect",
+        Stage::Confirm => "confirm",
+    };
+    let answer = match judged.answer {
+        Answer::Holds => "holds",
+        Answer::Fails => "fails",
+        Answer::Unhealthy => "unhealthy",
+    };
+    Step {
+        load: trial.load,
+        stage: stage.to_owned(),
+        answer: answer.to_owned(),
+        why: judged.why.clone(),
+        window_s: heard.window_s,
+        connections: heard.opened,
+        planned: measured.planned().round() as u64,
+        delivered: heard.delivered,
+        goodput: judged.goodput,
+        latency: heard.latency,
+        proxy: measured.proxy,
+        generator: Health {
+            healthy: heard.healthy,
+            reasons: heard.reasons.clone(),
+            cpu: heard.cpu,
+            lateness_p99_us: heard.lateness_p99_us,
+        },
+        source_cpu: measured.source_cpu,
+        // Connections that come and go: those that are there are as many as come a second, times how long they stay.
+        little: measured
+            .under_way
+            .map(|counted| model::little(counted, heard.opened as f64 / heard.window_s, STAY.as_secs_f64())),
+    }
+}
+
+fn stalled(settings: &Settings, bench: &Bench<'_>) -> Result<reports::capacity::Memory, SizingError> {
+    let mut levels = Vec::new();
+    for trial in memory::stalled(settings) {
+        let measured = bench.run(&trial)?;
+        if let Some(proxy) = measured.proxy
+            && measured.heard.opened == u64::from(trial.clients)
+        {
+            levels.push((measured.heard.opened, proxy.rss_bytes, proxy.kernel_bytes));
+        }
+    }
+    Ok(memory::state("stalled", "clients that read nothing, with full buffers", levels))
+}

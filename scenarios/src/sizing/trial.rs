@@ -1,0 +1,212 @@
+//! One trial: a source, the proxy and the generator as processes, looked at from the beginning of the window to its end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reports::capacity::Footprint;
+
+use super::axis::{Arrivals, STAY, Trial, WARM_UP};
+use super::generator;
+use super::judge::Measured;
+use super::machine::{self, Placement};
+use crate::process::{Launch, Process, ProcessError, Usage};
+
+/// A process says where it is, or that its clients have arrived, within this beyond what is planned.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Addresses that clients connect from: each has the ports of the range.
+const SOURCE_ADDRESSES: &str = "127.0.0.2..127.0.0.9";
+
+/// How often connections under way are counted.
+const LOOKS: u32 = 10;
+
+/// Why a trial came to nothing. None of them is the proxy's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The generator's summary cannot be read.
+    #[error("failed to read what the generator wrote ({path}): {why}")]
+    Summary {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A folder or a file.
+    #[error("failed to write below {path}: {source}")]
+    Io {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Where and with what trials are run.
+#[derive(Clone, Debug)]
+pub struct Bench<'a> {
+    /// Who runs where.
+    pub placement: Placement,
+    /// Further arguments of the proxy.
+    pub proxy_args: &'a [String],
+    /// Logs and summaries.
+    pub dir: &'a Path,
+}
+
+/// The processes of a trial whose clients have not begun.
+struct Stage {
+    source: Process,
+    proxy: Process,
+    address: String,
+    kernel_before: Option<u64>,
+}
+
+/// What processes had used at an instant.
+struct Reading {
+    at: Instant,
+    proxy: Option<Usage>,
+    source: Option<Usage>,
+    kernel: Option<u64>,
+}
+
+impl Bench<'_> {
+    fn launch(&self, role: &str, args: &[String]) -> Result<Launch, ProcessError> {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let failed = |source| ProcessError::Start { name: role.to_owned(), source };
+        Launch::role(role, role, &args, self.dir).map_err(failed)
+    }
+
+    fn stage(&self, trial: &Trial) -> Result<Stage, TrialError> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (symbols, rate) = (trial.symbols.to_string(), trial.ticks_per_s.to_string());
+        let mut args = words(&["--listen", "127.0.0.1:0", "--symbols", &symbols, "--rate", &rate]);
+        if trial.padding > 0 {
+            args.extend(["--padding".to_owned(), trial.padding.to_string()]);
+        }
+        let mut source = self.launch("mock-upstream", &args)?.on(self.placement.rest).start()?;
+        let url = source.says("listening on ", PATIENCE)?;
+        let url = url.split_whitespace().next().unwrap_or_default().to_owned();
+        // All clients may come, from one address, as fast as they do: what the proxy would turn away is not what is looked for.
+        let clients = (trial.clients + 100).to_string();
+        let mut args = words(&["--listen", "127.0.0.1:0", "--upstream", &url, "--clients-max", &clients]);
+        args.extend_from_slice(self.proxy_args);
+        let mut proxy = self.launch("proxy", &args)?.on(self.placement.proxy).start()?;
+        let address = proxy.says("listening on ", PATIENCE)?;
+        let address = address.split_whitespace().next().unwrap_or_default().to_owned();
+        Ok(Stage { source, proxy, address, kernel_before: machine::socket_bytes() })
+    }
+
+    fn clients(&self, trial: &Trial, target: &str, summary: &Path) -> Result<Process, TrialError> {
+        let time = |time: Duration| format!("{}us", time.as_micros());
+        let mut args: Vec<String> = Vec::new();
+        let mut say = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
+        say("--target", target.to_owned());
+        say("--clients", trial.clients.to_string());
+        say("--symbols", trial.symbols.to_string());
+        if trial.symbols_per_client < trial.symbols {
+            say("--symbols-per-client", trial.symbols_per_client.to_string());
+        }
+        say("--source-address", SOURCE_ADDRESSES.to_owned());
+        say("--verify", trial.verify.to_string());
+        say("--objective", time(trial.objective));
+        say("--out", summary.display().to_string());
+        if let Some(bytes) = trial.bytes_per_s {
+            say("--read-rate", bytes.to_string());
+        }
+        match trial.arrivals {
+            Arrivals::Ramp => {
+                say("--ramp", time(trial.ramp()));
+                say("--warm-up", time(WARM_UP));
+                say("--window", time(trial.window));
+            }
+            Arrivals::Poisson { per_s } => {
+                say("--poisson", per_s.to_string());
+                say("--stay", time(STAY));
+                say("--duration", time(trial.window + STAY));
+            }
+        }
+        Ok(self.launch("loadgen", &args)?.on(self.placement.rest).start()?)
+    }
+
+    /// Runs a trial to its end.
+    ///
+    /// # Errors
+    /// [`TrialError`] where a process of ours failed; a proxy that ended is no error, but measured.
+    pub fn run(&self, trial: &Trial) -> Result<Measured, TrialError> {
+        let mut stage = self.stage(trial)?;
+        let out = self.dir.join("loadgen");
+        let summary = out.join("summary.json");
+        // What an earlier trial left must not be taken for this one's.
+        let _ = std::fs::remove_file(&summary);
+        let mut clients = self.clients(trial, &stage.address.clone(), &out)?;
+        let (before, after);
+        let mut under_way = None;
+        if trial.arrivals == Arrivals::Ramp {
+            clients.says("loadgen measuring", trial.ramp() + WARM_UP + PATIENCE)?;
+            before = stage.read();
+            clients.says("loadgen measured", trial.window + PATIENCE)?;
+            after = stage.read();
+        } else {
+            before = stage.read();
+            under_way = stage.under_way(trial.window, &before);
+            // Its clients are gone when it ends; what they cost is in the proxy's account.
+            clients.wait(trial.window + STAY + PATIENCE)?;
+            after = stage.read();
+        }
+        let descriptors_max = machine::descriptors_max(stage.proxy.id());
+        clients.wait(PATIENCE)?;
+        let heard = generator::read(&summary, trial)?;
+        let proxy_ended = stage.proxy.ended()?.map(|status| format!("{status}{}", stage.proxy.last_words()));
+        Ok(Measured {
+            trial: *trial,
+            heard,
+            proxy: stage.footprint(&before, &after),
+            descriptors_max,
+            under_way,
+            source_cpu: share(before.source, after.source, after.at - before.at),
+            proxy_ended,
+        })
+    }
+}
+
+impl Stage {
+    #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+    fn read(&self) -> Reading {
+        // A process that has ended has no account.
+        let (proxy, source) = (self.proxy.usage().ok(), self.source.usage().ok());
+        Reading { at: Instant::now(), proxy, source, kernel: machine::socket_bytes() }
+    }
+
+    /// Connections that the proxy has on average, by its descriptors, from when as many go as come to shortly before no more come.
+    #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+    fn under_way(&self, window: Duration, before: &Reading) -> Option<f64> {
+        let settled = STAY * 2;
+        let over = window.checked_sub(settled)?.mul_f64(0.8);
+        std::thread::sleep(settled);
+        let mut counts = Vec::new();
+        for _ in 0..LOOKS {
+            counts.push(self.proxy.usage().ok()?.descriptors.saturating_sub(before.proxy?.descriptors) as f64);
+            std::thread::sleep(over / LOOKS);
+        }
+        Some(counts.iter().sum::<f64>() / counts.len() as f64)
+    }
+
+    fn footprint(&self, before: &Reading, after: &Reading) -> Option<Footprint> {
+        let now = after.proxy?;
+        let kernel = after.kernel.zip(self.kernel_before).map(|(now, before)| now.saturating_sub(before));
+        Some(Footprint {
+            cpu: share(before.proxy, after.proxy, after.at - before.at)?,
+            rss_bytes: now.rss_bytes,
+            kernel_bytes: kernel,
+            descriptors: now.descriptors,
+            threads: now.threads,
+        })
+    }
+}
+
+/// CPU time over a time, as a share of one core.
+fn share(before: Option<Usage>, after: Option<Usage>, over: Duration) -> Option<f64> {
+    let used = after?.cpu.saturating_sub(before?.cpu);
+    (!over.is_zero()).then(|| used.as_secs_f64() / over.as_secs_f64())
+}
