@@ -7,6 +7,7 @@
 //!   judge      a trial -> holds, fails, unhealthy, and what gave out (pure)
 //!   search     crate capacity: which load next
 //!   memory     levels and lines       model     laws, queues, limits, fleets from the steps (pure)
+//!   against    two sets of reports
 //!   prices     the user's price file  machine   where this was                       sentence    the verdict (pure)
 //!   measure    all of it, in its order -> reports::capacity::CapacityReport
 //! ```
@@ -14,6 +15,7 @@
 //! Each trial begins with fresh processes, so that one knows nothing of another. The proxy has a core of its own where there are two; the source and the generator
 //! share another. Nothing here runs in the simulator.
 
+pub mod against;
 pub mod axis;
 pub mod budget;
 pub mod generator;

@@ -48,6 +48,18 @@ pub(super) struct CapacityArgs {
     /// The share of connections that check every byte; the others count frames
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.05")]
     verify: f64,
+    /// Another build of `windtunnel` or `proxy`: half of the time goes into runs of both in turns, and the report says whether this one is better or worse
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
+    /// Runs of each of the two
+    #[arg(long, value_name = "N", requires = "against", value_parser = clap::value_parser!(u32).range(3..=50), default_value_t = 3)]
+    runs: u32,
+    /// Earlier reports (capacity.json), three or more of them, to hold this one and those of --beside against
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "against")]
+    before: Vec<PathBuf>,
+    /// Further reports of this build
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "before")]
+    beside: Vec<PathBuf>,
     /// Connections in all, for which instances are reckoned [default: 2, 5 and 10 times what one holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     demand: Option<u32>,
@@ -91,8 +103,15 @@ pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
     let logs = out.join("logs");
     std::fs::create_dir_all(&logs)
         .map_err(|error| Failure::io(format!("failed to make {}: {error}", logs.display())))?;
-    let report =
-        sizing::measure(&settings(args, &logs), &mut Lines { quiet: args.quiet || args.json }).map_err(failed)?;
+    // Read first: what is amiss with them is said before minutes have passed.
+    let (before, mut now) = (read(&args.before)?, read(&args.beside)?);
+    let measured = sizing::measure(&settings(args, &logs), &mut Lines { quiet: args.quiet || args.json });
+    let mut report = measured.map_err(failed)?;
+    if !before.is_empty() {
+        now.push(report.clone());
+        let names: Vec<String> = args.before.iter().map(|path| path.display().to_string()).collect();
+        report.regression = Some(sizing::against::against(&names.join(", "), &before, &now));
+    }
     write(&out, &report)?;
     if args.json {
         print(&json(&report))?;
@@ -108,6 +127,16 @@ pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
         Outcome::Fail => exit::BROKEN,
         Outcome::Inconclusive => exit::INCONCLUSIVE,
     })
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<CapacityReport>, Failure> {
+    let one = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::io(format!("failed to read {}: {error}", path.display())))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format!("{} is no capacity.json: {error}", path.display())))
+    };
+    paths.iter().map(one).collect()
 }
 
 fn json(report: &CapacityReport) -> String {
@@ -137,6 +166,8 @@ fn settings(args: &CapacityArgs, logs: &Path) -> Settings {
         verify: args.verify,
         time_budget: args.time_budget,
         proxy_args: args.proxy_args.clone(),
+        against: args.against.clone(),
+        runs: args.runs,
         demand: args.demand.map(f64::from),
         prices: args.prices.clone(),
         command: format!("windtunnel {}", words.join(" ")),

@@ -13,24 +13,18 @@ const WINDOW: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 /// A confirmation's window against that of a search.
 pub const CONFIRM: u32 = 2;
 
-/// The time of one axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// From now.
-    pub time: Duration,
-    /// The window of a trial that searches.
-    pub window: Duration,
-}
-
-/// The share of an axis, of what is left of `whole`.
+/// The time of an axis, of what is `left` of the `whole`.
 #[must_use]
-pub fn share(axis: Axis, whole: Duration, left: Duration) -> Share {
+pub fn time(axis: Axis, whole: Duration, left: Duration) -> Duration {
     let place = Axis::ALL.iter().position(|one| *one == axis).unwrap_or(0);
     let rest: f64 = SHARES[place..].iter().sum::<f64>() + (1.0 - SHARES.iter().sum::<f64>());
-    let time = left.min(whole).mul_f64(SHARES[place] / rest);
-    // Half of a trial goes into what is around its window.
-    let window = time.div_f64(TRIALS * 2.0).clamp(WINDOW.0, WINDOW.1);
-    Share { time, window }
+    left.min(whole).mul_f64(SHARES[place] / rest)
+}
+
+/// The window of a trial that searches, in a search of so long: half of a trial goes into what is around its window.
+#[must_use]
+pub fn window(time: Duration) -> Duration {
+    time.div_f64(TRIALS * 2.0).clamp(WINDOW.0, WINDOW.1)
 }
 
 #[cfg(test)]
@@ -43,21 +37,21 @@ mod tests {
         let mut left = whole;
         let mut times = Vec::new();
         for axis in Axis::ALL {
-            let share = share(axis, whole, left);
-            times.push(share.time.as_secs_f64().round());
-            left -= share.time;
+            let time = time(axis, whole, left);
+            times.push(time.as_secs_f64().round());
+            left -= time;
         }
         assert_eq!(times, [135.0, 75.0, 30.0, 36.0]);
         assert!(left >= Duration::from_secs(20), "{left:?} for memory and slack");
-        let generous = share(Axis::Rate, whole, whole);
-        assert!(generous.time > Duration::from_secs(120), "{generous:?}");
+        let generous = time(Axis::Rate, whole, whole);
+        assert!(generous > Duration::from_secs(120), "{generous:?}");
     }
 
     #[test]
     fn windows_stay_within_what_tells_something() {
-        let of = |secs: u64| share(Axis::Mixed, Duration::from_secs(secs), Duration::from_secs(secs)).window;
+        let of = |secs: u64| window(Duration::from_secs(secs));
         assert_eq!(of(1), WINDOW.0);
         assert_eq!(of(100_000), WINDOW.1);
-        assert!(of(300) > Duration::from_secs(4) && of(300) < Duration::from_secs(6), "{:?}", of(300));
+        assert_eq!(of(140), Duration::from_secs(5));
     }
 }

@@ -1,10 +1,12 @@
 //! All of a measurement, in its order.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use capacity::search::{Answer, Effort, End, Search, Stage};
-use reports::capacity::{Axis as AxisReport, CapacityReport, Conditions, Found, Health, SCHEMA, Step};
+use reports::capacity::{Axis as AxisReport, CapacityReport, Conditions, Found, Health, Regression, SCHEMA, Step};
 
+use super::against;
 use super::axis::{Axis, STAY};
 use super::budget;
 use super::judge::{Judged, Measured};
@@ -66,14 +68,16 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
 pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<CapacityReport, SizingError> {
     let prices = settings.prices.as_deref().map(|path| prices::read(path).map(|read| (path, read))).transpose()?;
-    let clock = Clock { began: Instant::now(), whole: settings.time_budget };
+    let whole = if settings.against.is_some() { settings.time_budget / 2 } else { settings.time_budget };
+    let clock = Clock { began: Instant::now(), whole };
     let began = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let placement = Placement::here();
-    let bench = Bench { placement, proxy_args: &settings.proxy_args, dir: &settings.logs };
+    let bench = Bench { placement, proxy_program: None, proxy_args: &settings.proxy_args, dir: &settings.logs };
     let mut axes = Vec::new();
     let mut descriptors_max = None;
     for axis in Axis::ALL {
-        let searched = search(axis, settings, &bench, &clock, progress)?;
+        let time = budget::time(axis, clock.whole, clock.left());
+        let searched = search(axis, time, settings, &bench, progress)?;
         descriptors_max = descriptors_max.or(searched.descriptors_max);
         axes.push(searched.report);
     }
@@ -117,7 +121,7 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
             stalled: Some(&stalled),
         });
     }
-    Ok(CapacityReport {
+    let report = CapacityReport {
         schema: SCHEMA,
         sentence,
         outcome,
@@ -152,22 +156,51 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
         regression: None,
         not_tested,
         axes,
-    })
+    };
+    let Some(program) = &settings.against else { return Ok(report) };
+    let regression = turns(program, &report, settings, &bench, progress)?;
+    Ok(CapacityReport { regression: Some(regression), ..report })
+}
+
+/// The first axis with both programs in turns (A B B A), so that what drifts on the machine drifts for both.
+fn turns(
+    program: &Path,
+    report: &CapacityReport,
+    settings: &Settings,
+    bench: &Bench<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Regression, SizingError> {
+    let each = settings.time_budget / 2 / (2 * settings.runs);
+    let (mut before, mut now) = (Vec::new(), Vec::new());
+    for turn in 0..2 * settings.runs {
+        let other = matches!(turn % 4, 1 | 2);
+        progress.word(&format!(
+            "turn {} of {}: {}",
+            turn + 1,
+            2 * settings.runs,
+            if other { "the other" } else { "this one" }
+        ));
+        let bench = Bench { proxy_program: other.then_some(program), ..bench.clone() };
+        let axis = search(Axis::Mixed, each, settings, &bench, progress)?.report;
+        let subscribed = memory::state("subscribed", "", memory::levels(&axis.steps));
+        let run = CapacityReport { axes: vec![axis], memory: vec![subscribed], ..report.clone() };
+        if other { before.push(run) } else { now.push(run) }
+    }
+    Ok(against::against(&program.display().to_string(), &before, &now))
 }
 
 /// Finds the greatest load of an axis that holds, within its share of the time.
 #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
 fn search(
     axis: Axis,
+    time: Duration,
     settings: &Settings,
     bench: &Bench<'_>,
-    clock: &Clock,
     progress: &mut dyn Progress,
 ) -> Result<Searched, SizingError> {
     let what = axis.what(settings);
     progress.axis(axis, &what);
-    let share = budget::share(axis, clock.whole, clock.left());
-    let until = Instant::now() + share.time;
+    let (until, window) = (Instant::now() + time, budget::window(time));
     let (start, least, most) = axis.range(settings);
     let mut search = Search::new(Effort {
         start,
@@ -181,7 +214,7 @@ fn search(
     let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::new(), None, None, None);
     let mut out_of_time = false;
     while let Some(asked) = search.ask() {
-        let window = if asked.stage == Stage::Confirm { share.window * budget::CONFIRM } else { share.window };
+        let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
         let trial = axis.trial(asked.load, window, settings);
         if Instant::now() + trial.takes() > until {
             out_of_time = true;

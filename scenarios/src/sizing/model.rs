@@ -354,11 +354,11 @@ mod tests {
         let memory =
             Memory { state: "subscribed".into(), what: String::new(), levels: vec![], line: Some(line), kernel: None };
         let mixed = axis(vec![step(8_000.0, 1.0, 0.8, 1.0)], 8_000.0, Some("CPU of the proxy (98 % of a core)"));
-        let all = limits(&mixed, Some(&memory), 10 << 30, Some(20_000));
+        let all = limits(&mixed, Some(&memory), 10_737_418_240, Some(20_000));
         let binding: Vec<&str> = all.iter().filter(|one| one.binds).map(|one| one.resource.as_str()).collect();
         assert_eq!(binding, ["CPU"]);
         assert_eq!((all[0].basis, all[0].capacity), (Basis::Measured, 8_000.0));
-        assert!((all[1].capacity - (10 << 30) as f64 * 0.8 / 10_240.0).abs() < 1.0);
+        assert!((all[1].capacity - 10_737_418_240.0 * 0.8 / 10_240.0).abs() < 1.0);
         // The search ended before anything gave out: what the CPU would hold is reckoned.
         let all = limits(&axis(vec![step(8_000.0, 1.0, 0.5, 1.0)], 8_000.0, None), None, 0, Some(10_064));
         assert_eq!((all[0].capacity, all[0].basis), (16_000.0, Basis::Extrapolated));

@@ -66,6 +66,10 @@ pub struct Settings {
     pub tolerance: f64,
     /// Further arguments of the proxy, as `--shards 2`.
     pub proxy_args: Vec<String>,
+    /// Another build of `windtunnel` (or of `proxy`) to compare with; half of the time goes into that.
+    pub against: Option<PathBuf>,
+    /// Runs of each build for that, in turns; at least 3. Default 3.
+    pub runs: u32,
     /// Connections in all, for which instances are reckoned; none: some multiples of what one holds.
     pub demand: Option<f64>,
     /// A price file.
@@ -91,6 +95,8 @@ impl Settings {
             time_budget: Duration::from_secs(300),
             tolerance: 0.05,
             proxy_args: Vec::new(),
+            against: None,
+            runs: 3,
             demand: None,
             prices: None,
             logs,

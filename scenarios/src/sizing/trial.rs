@@ -48,6 +48,8 @@ pub enum TrialError {
 pub struct Bench<'a> {
     /// Who runs where.
     pub placement: Placement,
+    /// The program of the proxy, `windtunnel` or `proxy` of another build; none: this one.
+    pub proxy_program: Option<&'a Path>,
     /// Further arguments of the proxy.
     pub proxy_args: &'a [String],
     /// Logs and summaries.
@@ -77,6 +79,16 @@ impl Bench<'_> {
         Launch::role(role, role, &args, self.dir).map_err(failed)
     }
 
+    fn proxy(&self, args: &[String]) -> Result<Launch, ProcessError> {
+        let mut launch = self.launch("proxy", args)?;
+        if let Some(program) = self.proxy_program {
+            let alone = program.file_stem().is_some_and(|stem| stem == "proxy");
+            let words = ["role", "proxy"].into_iter().filter(|_| !alone).chain(args.iter().map(String::as_str));
+            launch.command = std::iter::once(program.as_os_str().to_owned()).chain(words.map(Into::into)).collect();
+        }
+        Ok(launch)
+    }
+
     fn stage(&self, trial: &Trial) -> Result<Stage, TrialError> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (symbols, rate) = (trial.symbols.to_string(), trial.ticks_per_s.to_string());
@@ -91,7 +103,7 @@ impl Bench<'_> {
         let clients = (trial.clients + 100).to_string();
         let mut args = words(&["--listen", "127.0.0.1:0", "--upstream", &url, "--clients-max", &clients]);
         args.extend_from_slice(self.proxy_args);
-        let mut proxy = self.launch("proxy", &args)?.on(self.placement.proxy).start()?;
+        let mut proxy = self.proxy(&args)?.on(self.placement.proxy).start()?;
         let address = proxy.says("listening on ", PATIENCE)?;
         let address = address.split_whitespace().next().unwrap_or_default().to_owned();
         Ok(Stage { source, proxy, address, kernel_before: machine::socket_bytes() })
