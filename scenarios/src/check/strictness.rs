@@ -29,7 +29,9 @@ pub(super) struct Strict {
     homes: Homes,
     /// By client: when it broke the rules in its open session, the event, and who it is.
     pending: Vec<Option<(u64, u64, u32)>>,
-    /// By client: its proxy has lost its session without a word.
+    /// By client: who it is, while its session is open.
+    open: Vec<Option<u32>>,
+    /// By client: its proxy has lost its session without a word, perhaps before it broke the rules.
     lost: Vec<bool>,
     /// Open legs: when their source offended over them, and the event.
     legs: BTreeMap<(SourceId, LegId), Option<(u64, u64)>>,
@@ -47,6 +49,7 @@ impl Strict {
             within_us,
             facts: facts.clone(),
             homes: Homes::new(facts),
+            open: Vec::new(),
             lost: Vec::new(),
             pending: Vec::new(),
             legs: BTreeMap::new(),
@@ -112,7 +115,7 @@ impl Strict {
                 .violation(at, &[event], || format!("c{client} broke the rules, and was there for {after_us} us more"));
         } else if (by != Side::Peer || code != Some(expect))
             // A fault may break the session before its proxy can end it, and a drain may be quicker.
-            && !((self.faults > 0 || self.felt_us >= Some(since_us)) && (code.is_none() || code == Some(self.facts.drain.code)))
+            && !((self.faults > 0 || self.felt_us >= Some(since_us) || self.lost(at.client)) && (code.is_none() || code == Some(self.facts.drain.code)))
         {
             findings.violation(at, &[event], || {
                 format!("c{client} broke the rules, and ends with {said}, not with {expect}")
@@ -124,10 +127,32 @@ impl Strict {
         self.lost.get(client as usize).copied().unwrap_or(false)
     }
 
+    /// Whose session is open.
+    fn sessions(&mut self, at: At, event: &Event) {
+        let place = at.client as usize;
+        match event {
+            Event::ClientOpen { client, .. } => {
+                if self.open.len() <= place {
+                    self.open.resize(place + 1, None);
+                }
+                self.open[place] = Some(client.0);
+                if let Some(lost) = self.lost.get_mut(place) {
+                    *lost = false;
+                }
+            }
+            Event::ClientClose { .. } => {
+                if let Some(open) = self.open.get_mut(place) {
+                    *open = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Proxies lose sessions by a fault.
     fn lose(&mut self, kind: &str, target: &str) {
-        for (client, pending) in self.pending.iter().enumerate() {
-            let Some((_, _, id)) = pending else { continue };
+        for (client, id) in self.open.iter().enumerate() {
+            let Some(id) = id else { continue };
             let home = self.homes.proxy(client as u32);
             if home.is_some_and(|proxy| self.facts.loses(kind, target, proxy, *id)) {
                 if self.lost.len() <= client {
@@ -167,11 +192,7 @@ impl Strict {
 impl Checker for Strict {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         self.homes.observe(at, event);
-        if let Event::ClientOpen { .. } = event
-            && let Some(lost) = self.lost.get_mut(at.client as usize)
-        {
-            *lost = false;
-        }
+        self.sessions(at, event);
         match event {
             _ if self.over => {}
             Event::ClientOffend { client, .. } => self.offends(at, client.0),
@@ -295,8 +316,10 @@ mod tests {
         let dark = || tape().offend(1).fault(0, "power-off", "proxy-0").after(500_000).heal(0);
         check(dark().close_by_peer(1, None), Pass, 1);
         check(dark().close_by_peer(1, Some(1000)), Fail, 1);
-        let before = tape().fault(0, "power-off", "proxy-0").heal(0).after(500_000).offend(1);
-        check(before.close_by_peer(1, None), Fail, 1);
+        let before = |target| tape().fault(0, "power-off", target).heal(0).after(500_000).offend(1);
+        check(before("source-0").close_by_peer(1, None), Fail, 1);
+        // The proxy that answers then knows nothing of the session any more.
+        check(before("proxy-0").close_by_peer(1, None), Pass, 1);
     }
 
     #[test]
@@ -306,6 +329,8 @@ mod tests {
             let lost = || tape().offend(1).fault(0, kind, target).after(60_000_000).heal(0);
             check(lost(), Inconclusive, 0);
             check(lost().close_by_peer(1, None), Pass, 1);
+            // Seed 10775: who breaks the rules over a session that is lost already.
+            check(tape().fault(0, kind, target).heal(0).offend(1).after(60_000_000), Inconclusive, 0);
             // Its next session is another matter.
             check(lost().session(1).open(1, 1).offend(1).after(1_100_000), Fail, 1);
         }
