@@ -86,7 +86,7 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
     let subscribed = memory::state("subscribed", "connections of the mix, at their rate", levels("mixed"));
     let idle = memory::state("idle", "connections with a message in ten seconds", levels("held"));
     progress.word("memory of clients that read nothing");
-    let stalled = stalled(settings, &bench)?;
+    let stalled = stalled(settings, &bench, &clock)?;
     let machine = Machine::here();
     // The first axis is that of the verdict.
     let mixed = &axes[0];
@@ -296,9 +296,12 @@ fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
     }
 }
 
-fn stalled(settings: &Settings, bench: &Bench<'_>) -> Result<reports::capacity::Memory, SizingError> {
+fn stalled(settings: &Settings, bench: &Bench<'_>, clock: &Clock) -> Result<reports::capacity::Memory, SizingError> {
     let mut levels = Vec::new();
     for trial in memory::stalled(settings) {
+        if clock.left() < trial.takes() {
+            break;
+        }
         let measured = bench.run(&trial)?;
         if let Some(proxy) = measured.proxy
             && measured.heard.opened == u64::from(trial.clients)

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod bank;
+mod capacity;
 mod closed_pipe;
 mod debugging;
 mod explore;
