@@ -58,10 +58,10 @@ impl Axis {
     pub fn range(self, settings: &Settings) -> (f64, f64, f64) {
         let most = f64::from(settings.connections_max);
         let (start, least, most): (f64, f64, f64) = match self {
-            Self::Mixed => (2_000.0, 50.0, most),
-            Self::Rate => (20_000.0, 100.0, self.rate_max(settings)),
-            Self::Connect => (500.0, 10.0, 20_000.0),
-            Self::Held => (2_000.0, 100.0, most),
+            Self::Mixed => (4_000.0, 50.0, most),
+            Self::Rate => (50_000.0, 100.0, self.rate_max(settings)),
+            Self::Connect => (1_000.0, 10.0, 20_000.0),
+            Self::Held => (2_500.0, 100.0, most),
         };
         let start = start.min(most);
         (start, least.min(start), most)
@@ -90,12 +90,12 @@ impl Axis {
             bytes_per_s: None,
             window,
         };
-        match self {
+        let trial = match self {
             Self::Mixed => trial,
             Self::Rate => {
                 let fixed = f64::from(settings.fixed_connections);
                 let ticks_per_s = load / (fixed * f64::from(mix.symbols_per_connection));
-                Trial { clients: settings.fixed_connections, ticks_per_s, verify: settings.verify.max(0.02), ..trial }
+                Trial { clients: settings.fixed_connections, ticks_per_s, ..trial }
             }
             Self::Connect => {
                 let clients = (load * window.as_secs_f64()).round().max(1.0) as u32;
@@ -107,12 +107,14 @@ impl Axis {
                     symbols_per_client: 1,
                     ticks_per_s: 0.1,
                     objective: settings.connect_objective,
-                    verify: 0.0,
                     ..trial
                 }
             }
             Self::Held => Trial { symbols: 10, symbols_per_client: 1, ticks_per_s: 0.1, ..trial },
-        }
+        };
+        // Where there are few messages, more of them are checked.
+        let enough = SAMPLES / trial.planned(window.as_secs_f64()).max(1.0);
+        Trial { verify: trial.verify.max(enough).min(1.0), ..trial }
     }
 }
 
@@ -128,6 +130,8 @@ pub enum Arrivals {
     },
 }
 
+/// Messages that are checked in a trial, where there are so many.
+const SAMPLES: f64 = 4_000.0;
 /// Connections a second of a ramp: well below what a proxy takes.
 pub const RAMP_PER_S: f64 = 2_000.0;
 /// How long a client of the axis of connections a second stays.

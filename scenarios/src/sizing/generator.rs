@@ -63,8 +63,6 @@ struct Dials {
     closed: u64,
     timed_out: u64,
     upgrade_failed: u64,
-    no_port: u64,
-    no_descriptor: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,7 +102,7 @@ struct Health {
     verdict: String,
     reasons: Vec<String>,
     cpu_share: Option<f64>,
-    lateness: Option<Quantiles>,
+    timer_lateness: Option<Quantiles>,
 }
 
 /// Reads what the generator of a trial wrote.
@@ -140,14 +138,7 @@ fn heard(text: &str, trial: &Trial) -> Result<Heard, String> {
     let (mut healthy, mut reasons, mut cpu, mut lateness) = (true, Vec::new(), None, None);
     if let Some(health) = health {
         healthy = health.verdict == "healthy";
-        (reasons, cpu, lateness) = (health.reasons, health.cpu_share, health.lateness);
-    }
-    // What the generator lacks is not the proxy's refusal.
-    for (count, what) in [(dials.no_port, "ports"), (dials.no_descriptor, "file descriptors")] {
-        if count > 0 {
-            healthy = false;
-            reasons.push(format!("it had no {what} left for {count} connections"));
-        }
+        (reasons, cpu, lateness) = (health.reasons, health.cpu_share, health.timer_lateness);
     }
     Ok(Heard {
         window_s,

@@ -69,6 +69,9 @@ impl Measured {
         if let Some(why) = self.unhealthy(goodput_min) {
             return judged(Answer::Unhealthy, why, None);
         }
+        if self.trial.axis == Axis::Held {
+            return self.held(goodput_min, goodput);
+        }
         let Some(share) = goodput else {
             return judged(Answer::Unhealthy, "nothing was measured".to_owned(), None);
         };
@@ -81,6 +84,15 @@ impl Measured {
         let lost = if lost > LOST { format!("; {:.1} % did not come at all", lost * 100.0) } else { String::new() };
         let why = format!("{:.2} % of {what} within {within}{lost}", share * 100.0);
         judged(Answer::Fails, why, Some(self.binds()))
+    }
+
+    /// Connections that get next to nothing hold if all were let in, nobody was sent away, and what little was planned came.
+    fn held(&self, goodput_min: f64, goodput: Option<f64>) -> Judged {
+        let came = (self.heard.delivered as f64 / self.planned()).min(1.0);
+        let why = format!("all were let in and stayed; {:.2} % of messages came", came * 100.0);
+        let (answer, binds) =
+            if came >= goodput_min { (Answer::Holds, None) } else { (Answer::Fails, Some(self.binds())) };
+        Judged { answer, why, goodput, binds }
     }
 
     /// Of those planned: those that came, by all clients, times the share within the objective among those that were checked.
@@ -122,7 +134,7 @@ impl Measured {
             ));
         }
         let needed = SAMPLES_BEYOND / (1.0 - goodput_min);
-        ((heard.checked as f64) < needed).then(|| {
+        (self.trial.axis != Axis::Held && (heard.checked as f64) < needed).then(|| {
             format!("{} samples cannot tell {:.1} % (at least {needed:.0})", heard.checked, goodput_min * 100.0)
         })
     }
@@ -182,6 +194,17 @@ mod tests {
         assert!(judged.why.contains("97.50 %") && judged.why.contains("2.5 % did not come at all"), "{}", judged.why);
         let late = measured(|one| one.heard.within_objective = 1_900);
         assert!(late.answer == Answer::Fails && !late.why.contains("did not come"), "{}", late.why);
+    }
+
+    #[test]
+    fn held_connections_hold_without_messages_enough_for_a_quantile() {
+        let held = |delivered| {
+            measured(|one| {
+                one.trial = Axis::Held.trial(2_000.0, Duration::from_secs(2), &Settings::new(PathBuf::new()));
+                (one.heard.delivered, one.heard.checked, one.heard.within_objective) = (delivered, 40, 40);
+            })
+        };
+        assert_eq!((held(400).answer, held(300).answer), (Answer::Holds, Answer::Fails));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Bench<'_> {
     }
 
     fn clients(&self, trial: &Trial, target: &str, summary: &Path) -> Result<Process, TrialError> {
-        let time = |time: Duration| format!("{}us", time.as_micros());
+        let time = |time: Duration| format!("{}s", time.as_secs_f64());
         let mut args: Vec<String> = Vec::new();
         let mut say = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
         say("--target", target.to_owned());
