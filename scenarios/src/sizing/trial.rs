@@ -92,7 +92,8 @@ impl Bench<'_> {
     fn stage(&self, trial: &Trial) -> Result<Stage, TrialError> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (symbols, rate) = (trial.symbols.to_string(), trial.ticks_per_s.to_string());
-        let mut args = words(&["--listen", "127.0.0.1:0", "--symbols", &symbols, "--rate", &rate]);
+        // With an exponent of 0 all tick alike, each at instants of its own: no burst of all at once.
+        let mut args = words(&["--listen", "127.0.0.1:0", "--symbols", &symbols, "--rate", &rate, "--zipf", "0"]);
         if trial.padding > 0 {
             args.extend(["--padding".to_owned(), trial.padding.to_string()]);
         }
