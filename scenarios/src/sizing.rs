@@ -7,7 +7,7 @@
 //!   judge      a trial -> holds, fails, unhealthy, and what gave out (pure)
 //!   search     crate capacity: which load next
 //!   memory     levels and lines       model     laws, queues, limits, fleets from the steps (pure)
-//!   against    two sets of reports
+//!   foresee    what the simulator says of it           against    two sets of reports
 //!   prices     the user's price file  machine   where this was                       sentence    the verdict (pure)
 //!   measure    all of it, in its order -> reports::capacity::CapacityReport
 //! ```
@@ -18,6 +18,7 @@
 pub mod against;
 pub mod axis;
 pub mod budget;
+pub mod foresee;
 pub mod generator;
 pub mod judge;
 pub mod machine;

@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use reports::capacity::{CapacityReport, Step};
+use reports::capacity::{self, CapacityReport, Step};
 use reports::record::Outcome;
 
+use super::forecast::Runs;
+use super::select::Seeds;
 use super::{Failure, exit, print, say};
 use crate::folder;
 use crate::sizing::axis::Axis;
 use crate::sizing::sentence::number;
 use crate::sizing::{self, Mix, Progress, Settings, SizingError};
+
+/// Seeds for a first answer, where many confirm it.
+const PROBE: u64 = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct CapacityArgs {
@@ -60,6 +65,10 @@ pub(super) struct CapacityArgs {
     /// Further reports of this build
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "before")]
     beside: Vec<PathBuf>,
+    /// Afterwards, what was measured goes into the simulator: what it predicts beside what was measured, one of several instances lost once for each of N seeds, and
+    /// the smallest window of jitter that keeps the objectives. Takes minutes beyond the time budget
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1000", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    predict: Option<u64>,
     /// Connections in all, for which instances are reckoned [default: 2, 5 and 10 times what one holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     demand: Option<u32>,
@@ -105,22 +114,27 @@ pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
         .map_err(|error| Failure::io(format!("failed to make {}: {error}", logs.display())))?;
     // Read first: what is amiss with them is said before minutes have passed.
     let (before, mut now) = (read(&args.before)?, read(&args.beside)?);
-    let measured = sizing::measure(&settings(args, &logs), &mut Lines { quiet: args.quiet || args.json });
-    let mut report = measured.map_err(failed)?;
+    let (settings, mut lines) = (settings(args, &logs), Lines { quiet: args.quiet || args.json });
+    let mut report = sizing::measure(&settings, &mut lines).map_err(failed)?;
     if !before.is_empty() {
         now.push(report.clone());
         let names: Vec<String> = args.before.iter().map(|path| path.display().to_string()).collect();
         report.regression = Some(sizing::against::against(&names.join(", "), &before, &now));
     }
-    write(&out, &report)?;
+    if let Some(seeds) = args.predict {
+        let probe = Seeds { first: 1, last: seeds.min(PROBE) };
+        let (probe, all) = (Runs::new(probe), Runs::new(Seeds { first: 1, last: seeds }));
+        lines.word("the simulator, with what was measured: prediction, storms, the smallest window of jitter");
+        report.forecast = sizing::foresee::foresee(&report, &settings, &probe, &all)?;
+    }
+    capacity::write(&out, &report).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
         print(&json(&report))?;
-    } else {
+    } else if args.quiet {
         print(&report.sentence)?;
-        for reason in &report.reasons {
-            say(&format!("windtunnel: inconclusive: {reason}"));
-        }
-        say(&format!("report: {}", out.join("capacity.json").display()));
+    } else {
+        print(&capacity::text(&report))?;
+        say(&format!("report: {}", out.join("index.html").display()));
     }
     Ok(match report.outcome {
         Outcome::Pass => exit::PASSED,
@@ -141,12 +155,6 @@ fn read(paths: &[PathBuf]) -> Result<Vec<CapacityReport>, Failure> {
 
 fn json(report: &CapacityReport) -> String {
     serde_json::to_string_pretty(report).expect("a report always serialises")
-}
-
-fn write(out: &Path, report: &CapacityReport) -> Result<(), Failure> {
-    let path = out.join("capacity.json");
-    std::fs::write(&path, json(report) + "\n")
-        .map_err(|error| Failure::io(format!("failed to write {}: {error}", path.display())))
 }
 
 fn settings(args: &CapacityArgs, logs: &Path) -> Settings {

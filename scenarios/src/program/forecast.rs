@@ -102,9 +102,16 @@ impl From<ForecastError> for Failure {
 }
 
 /// Seeds on a few threads.
-struct Runs {
+pub(super) struct Runs {
     seeds: Seeds,
     bounds: Bounds,
+}
+
+impl Runs {
+    /// On all cores.
+    pub(super) fn new(seeds: Seeds) -> Self {
+        Self { seeds, bounds: Bounds { threads: campaign::cores(), budget: None, watchdog: Duration::from_secs(300) } }
+    }
 }
 
 impl forecast::Seeds for Runs {

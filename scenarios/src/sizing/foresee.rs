@@ -1,0 +1,216 @@
+//! What was measured goes into the simulator, and the simulator says what no load tool can: what becomes of everybody when an instance is lost.
+//!
+//! ```text
+//!   steps of the message rate --> CPU a delivery      \
+//!                                                      > service time --> forecast::predict   the knee, beside the measured one
+//!   steps of connections a second --> CPU a connection /            `---> forecast::storms    1,000 losses
+//!                                                                   `---> forecast::smallest_window
+//! ```
+
+use std::time::Duration;
+
+use capacity::line;
+use reports::capacity::{CapacityReport, Forecast, Predicted, Step, Storm, StormFigure};
+
+use super::settings::Settings;
+use crate::cost::Cost;
+use crate::forecast::{
+    self, Dials, Feed, Fleet, ForecastError, Goodput, Limits, Objective, Over, Range, Seeds, Workload, charts, words,
+};
+use crate::model::{Pick, Queues, Reads, ServiceTime, Spread};
+use crate::span::Span;
+
+/// Predicted and measured may differ by so much.
+const TARGET: f64 = 0.2;
+/// Segments of a connection that comes, upgrades, subscribes and goes: what the bench charges, too (docs/scenarios.md).
+const SEGMENTS_A_CONNECTION: f64 = 9.0;
+/// Points that a cost is fitted through, at least.
+const POINTS_MIN: usize = 3;
+/// From the loss of an instance until the address does not give it out any more.
+const DETECT: Span = Span::from_millis(1_000);
+/// The window of jitter of the storm that is shown.
+const JITTER: Span = Span::from_millis(5_000);
+/// The longest window of a client that keeps failing.
+const CAP: Span = Span::from_millis(30_000);
+/// A run is watched for so long after the loss.
+const WATCHED: Span = Span::from_millis(120_000);
+/// One way, within a data centre.
+const LATENCY: Span = Span::from_micros(500);
+/// One way, over loopback.
+const LOOPBACK: Span = Span::from_micros(50);
+
+/// What network work costs, from the report's own steps. None where there are too few of them.
+#[must_use]
+pub fn costs(report: &CapacityReport) -> Option<ServiceTime> {
+    let slope = |axis: &str| {
+        let steps = report.axis(axis)?.steps.iter();
+        let points: Vec<(f64, f64)> = steps.filter(|step| step.answer == "holds").filter_map(point).collect();
+        let line = line::line(&points).ok()?;
+        (points.len() >= POINTS_MIN && line.slope > 0.0).then_some(line.slope)
+    };
+    let (delivery_s, connection_s) = (slope("rate")?, slope("connect").unwrap_or(0.0));
+    let cost = |seconds: f64| Cost::from_nanos((seconds.max(0.0) * 1e9).round() as u64);
+    Some(ServiceTime {
+        // Each delivery is a segment of its own as long as the proxy keeps up.
+        proxy_per_segment: cost(delivery_s),
+        proxy_per_kib: cost(0.0),
+        proxy_per_connection: cost(connection_s - SEGMENTS_A_CONNECTION * delivery_s),
+        proxy_cores: 1,
+        proxy_queues: Queues::default(),
+        proxy_spread: Spread::default(),
+        proxy_reads: Reads::default(),
+    })
+}
+
+/// Work a second, and CPU time a second.
+fn point(step: &Step) -> Option<(f64, f64)> {
+    Some((step.delivered as f64 / step.window_s, step.proxy?.cpu))
+}
+
+/// Predicts what was measured, loses instances once for each of `all`, and looks for the smallest window of jitter, first with the few seeds of `probe`.
+///
+/// # Errors
+/// [`ForecastError`].
+pub fn foresee(
+    report: &CapacityReport,
+    settings: &Settings,
+    probe: &impl Seeds,
+    all: &impl Seeds,
+) -> Result<Option<Forecast>, ForecastError> {
+    let Some(costs) = costs(report) else { return Ok(None) };
+    let us = |cost: Cost| cost.as_duration().as_secs_f64() * 1e6;
+    let calibration = format!(
+        "this report: {:.2} us a delivery, {:.0} us a connection beyond its segments",
+        us(costs.proxy_per_segment),
+        us(costs.proxy_per_connection)
+    );
+    let predicted = predicted(report, settings, costs)?;
+    let storm = match report.fleet.first() {
+        Some(row) => {
+            let fleet = fleet(settings, row.instances, row.demand);
+            Some(storm(&fleet, costs, settings, probe, all)?)
+        }
+        None => None,
+    };
+    Ok(Some(Forecast { calibration, predicted, storm }))
+}
+
+fn feed(settings: &Settings) -> Feed {
+    let mix = settings.mix;
+    // In the simulated world each client gets all that the source sends: the same number of messages.
+    Feed { symbols: mix.symbols_per_connection, ticks_per_s: mix.ticks_per_s, message_bytes: None, together: false }
+}
+
+fn span(time: Duration) -> Span {
+    Span::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn predicted(
+    report: &CapacityReport,
+    settings: &Settings,
+    costs: ServiceTime,
+) -> Result<Vec<Predicted>, ForecastError> {
+    let Some(axis) = report.axis("rate") else { return Ok(Vec::new()) };
+    let each = f64::from(settings.fixed_connections) * f64::from(settings.mix.symbols_per_connection);
+    let measured = axis.found.map(|found| found.load);
+    let busy = super::model::of_found(axis);
+    let workload = Workload {
+        clients: settings.fixed_connections,
+        simulated_max: forecast::CLIENTS_MAX,
+        feed: feed(settings),
+        latency: LOOPBACK,
+    };
+    let objective = Goodput { within: span(settings.objective), share_min: settings.goodput_min };
+    let at: Vec<f64> = measured.iter().map(|load| load / each).collect();
+    let prediction = forecast::predict(&workload, costs, objective, &at)?;
+    let mut rows = Vec::new();
+    if let Some(knee) = prediction.knee {
+        let predicted = knee.delivered_per_s;
+        rows.push(Predicted { what: "deliveries/s at the knee".to_owned(), predicted, measured, target: Some(TARGET) });
+    }
+    if let (Some(step), Some(busy)) = (prediction.at.first(), busy) {
+        let what = format!("utilisation of the core at {:.0} deliveries/s", busy.load);
+        let cpu = busy.proxy.map(|proxy| proxy.cpu);
+        rows.push(Predicted { what, predicted: step.utilisation, measured: cpu, target: Some(TARGET) });
+        if let Some(p99_ms) = step.p99_ms {
+            let what =
+                format!("p99 at {:.0} deliveries/s, in ms (the real one has the scheduler's noise in it)", busy.load);
+            let measured = busy.latency.map(|latency| latency.p99_us as f64 / 1e3);
+            rows.push(Predicted { what, predicted: p99_ms, measured, target: None });
+        }
+    }
+    Ok(rows)
+}
+
+fn fleet(settings: &Settings, instances: u32, clients: f64) -> Fleet {
+    Fleet {
+        instances: u16::try_from(instances).unwrap_or(u16::MAX).clamp(2, 16),
+        clients: clients.round() as u32,
+        simulated_max: forecast::CLIENTS_MAX,
+        feed: feed(settings),
+        jitter: JITTER,
+        cap: CAP,
+        pick: Pick::RoundRobin,
+        detect: DETECT,
+        dials: Dials::Refused,
+        limits: Limits::default(),
+        latency: LATENCY,
+    }
+}
+
+fn storm(
+    fleet: &Fleet,
+    costs: ServiceTime,
+    settings: &Settings,
+    probe: &impl Seeds,
+    all: &impl Seeds,
+) -> Result<Storm, ForecastError> {
+    let storms = forecast::storms(fleet, costs, all, WATCHED)?;
+    let figures = [
+        ("seconds until 99 of 100 lost clients are back", Some(&storms.back_99_s)),
+        ("seconds until all are", Some(&storms.back_s)),
+        ("p99 of connecting meanwhile, seconds", Some(&storms.connect_p99_s)),
+        ("p99 of messages of the other clients, seconds", Some(&storms.untouched_p99_s)),
+    ];
+    let objective = Objective {
+        connect_p99: Some(span(settings.connect_objective)),
+        back: None,
+        untouched_p99: Some(span(settings.objective)),
+    };
+    let range = Range { from: Span::from_millis(100), to: Span::from_millis(60_000), tolerance: 0.1 };
+    let window = forecast::smallest_window(fleet, costs, objective, range, probe, all)?;
+    let chart = |name: &str, title: &str, svg: String| (name.to_owned(), title.to_owned(), title.to_owned(), svg);
+    Ok(Storm {
+        what: format!(
+            "one of {} instances is lost, with {} clients in all behind one address; they come back within {}",
+            fleet.instances,
+            super::sentence::number(f64::from(fleet.clients)),
+            humantime::format_duration(JITTER.as_duration())
+        ),
+        seeds: storms.back_s.seeds,
+        figures: figures.into_iter().filter_map(|(name, over)| figure(name, over?)).collect(),
+        smallest_jitter: Some(words::found(&window)),
+        command: format!(
+            "windtunnel forecast storm --service-time FILE --instances {} --clients {} --symbols {} --rate {} --apart",
+            fleet.instances, fleet.clients, fleet.feed.symbols, fleet.feed.ticks_per_s
+        ),
+        charts: vec![
+            chart("recovery", "Time until lost clients are back, over all seeds", charts::recovery(&storms)),
+            chart("connections", "Connections after the loss, median and worst seed", charts::connections(&storms)),
+            chart("window", "Windows of jitter that were tried", charts::window(&window)),
+        ],
+    })
+}
+
+/// A figure that some seeds do not have has no p99 or worst that could be told.
+fn figure(name: &str, over: &Over) -> Option<StormFigure> {
+    let within = over.median_within.and_then(|within| Some((within.low, within.high?)));
+    Some(StormFigure {
+        name: name.to_owned(),
+        median: over.median?,
+        median_interval: within,
+        p99: over.p99?,
+        worst: over.worst?,
+        worst_seed: over.worst_seed,
+    })
+}
