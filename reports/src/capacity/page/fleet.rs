@@ -4,7 +4,7 @@ use super::ROWS_MAX;
 use super::limits::with_basis;
 use crate::capacity::block::{Block, Cell, Section, Table, figures, words};
 use crate::capacity::words as say;
-use crate::capacity::{CapacityReport, notes};
+use crate::capacity::{CapacityReport, FleetRow, notes};
 use crate::figure;
 
 /// Columns of the what-if table.
@@ -29,7 +29,7 @@ pub(super) fn fleet(report: &CapacityReport) -> Option<Section> {
             row.instances.to_string().into(),
             say::share(row.utilisation).into(),
             say::share(row.utilisation_after_losses).into(),
-            row.smallest_jitter_s.map_or_else(|| "not measured".to_owned(), seconds).into(),
+            jitter(row).into(),
         ]);
     }
     let about = "Instances like the one measured, each on a machine like this, so that the demand is still met when some are lost.";
@@ -38,6 +38,12 @@ pub(super) fn fleet(report: &CapacityReport) -> Option<Section> {
             .with(Block::Faint(about.to_owned()))
             .with(Block::Table(table.bounded(ROWS_MAX))),
     )
+}
+
+/// Where nothing is lost, nobody comes back.
+fn jitter(row: &FleetRow) -> String {
+    let nothing = if row.losses == 0 { say::DASH } else { "not measured" };
+    row.smallest_jitter_s.map_or_else(|| nothing.to_owned(), seconds)
 }
 
 fn seconds(s: f64) -> String {

@@ -79,7 +79,7 @@ pub(super) fn storm(report: &CapacityReport) -> Option<Section> {
     let mut section = Section::new("storm", "Storm", "When an instance is lost: the reconnect storm")
         .with(Block::Text(format!("{} {} seeds.", storm.what, figure::count(storm.seeds))));
     if let Some(jitter) = &storm.smallest_jitter {
-        section = section.with(Block::Alert("pass", jitter.clone()));
+        section = section.with(Block::Text(jitter.clone()));
     }
     section = section.with(Block::Table(table.bounded(ROWS_MAX)));
     let mut pictures = Vec::new();

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use reports::record::Verdict;
+use reports::capacity::CapacityReport;
+use reports::record::{Outcome, Verdict};
 use reports::summary::{RunSummary, SummaryMeta, write_summary};
 
 use crate::command_line::open::Opened;
 use crate::command_line::{Place, SMALL};
+
+#[path = "../../../../reports/tests/it/capacity_report/synthetic.rs"]
+mod measured;
 
 /// Run folders with pages.
 pub(super) struct Pages {
@@ -26,6 +30,7 @@ pub(super) fn all() -> Pages {
     place.write("small.toml", &format!("{SMALL}\n[[reach]]\nstate = \"failover\"\n\n{stall}"));
     place.windtunnel(&[&runs[..], &["weak"]].concat()).exits(2);
     many(&place);
+    capacity(&place);
     Pages { place }
 }
 
@@ -33,11 +38,11 @@ impl Pages {
     /// Every page, as a file.
     pub(super) fn urls(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for folder in ["passed", "failed", "weak", "many"] {
+        for folder in ["passed", "failed", "weak", "many", "capacity"] {
             walk(&self.place.path().join(folder), &mut found);
         }
-        // Of each run folder its index and two reports.
-        assert_eq!(found.len(), 10, "{found:?}");
+        // Of each run folder its index and two reports; of a measurement with every part, and of one with none, a page.
+        assert_eq!(found.len(), 12, "{found:?}");
         found
     }
 
@@ -82,6 +87,31 @@ fn many(place: &Place) {
     let runs: Vec<RunSummary> = (0..10_000).map(run).collect();
     let meta = SummaryMeta { command: "windtunnel run --seeds 0..49".to_owned(), ..SummaryMeta::default() };
     write_summary(&place.path().join("many"), &runs, &meta).expect("a writable folder");
+}
+
+/// The pages of a measurement of capacity: with every part, and without any.
+fn capacity(place: &Place) {
+    let full = measured::report();
+    let write = |folder: &str, report: &CapacityReport| {
+        reports::capacity::write(&place.path().join("capacity").join(folder), report).expect("a writable folder");
+    };
+    write("full", &full);
+    let nothing = CapacityReport {
+        outcome: Outcome::Inconclusive,
+        reasons: vec!["no trial came to an end".to_owned()],
+        axes: Vec::new(),
+        memory: Vec::new(),
+        limits: Vec::new(),
+        law: None,
+        queues: Vec::new(),
+        fleet: Vec::new(),
+        cost: None,
+        what_if: Vec::new(),
+        forecast: None,
+        regression: None,
+        ..full
+    };
+    write("nothing", &nothing);
 }
 
 fn walk(folder: &Path, found: &mut Vec<String>) {
