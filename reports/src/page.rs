@@ -199,6 +199,8 @@ fn facts(report: &RunReport) -> Vec<(&'static str, String)> {
         ("Slowest recovery", verdict.recovery_us.map_or_else(String::new, figure::latency)),
         ("Events", figure::count(verdict.events)),
         ("Trace hash", verdict.trace_hash.clone()),
+        ("Proxy", verdict.proxy.clone().unwrap_or_default()),
+        ("Not applicable", verdict.not_applicable.join(", ")),
         ("Version", report.version.clone()),
         ("Profile", report.profile.clone()),
     ];

@@ -67,6 +67,12 @@ pub struct Verdict {
     /// scenario has the objective `recovery`, and one was seen to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_us: Option<u64>,
+    /// The command of the program that stood in the proxy's place, if another than ours did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Invariants that were asked for and could not be judged, as they need the account that only our proxy gives of itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applicable: Vec<String>,
 }
 
 impl Verdict {

@@ -12,6 +12,8 @@ mod reins;
 mod simulated;
 mod sockets;
 
+pub use self::sockets::{Foreign, ForeignError};
+
 use std::time::Duration;
 
 use reports::log::Log;
@@ -61,6 +63,8 @@ pub struct Look {
     /// From some time on everything is drawn anew: the world's draws, those of programs, the order of ready tasks. What was worked out before from
     /// the run's seed stays: the plan with its faults, and when clients arrive.
     pub reseed: Option<sim::Reseed>,
+    /// Another program in the proxy's place, in a run over sockets.
+    pub proxy: Option<Foreign>,
 }
 
 /// A run, judged.
@@ -182,6 +186,20 @@ pub fn able(plan: &Plan, engine: Engine) -> Result<(), EngineError> {
     plan.expressible(engine).map_err(|why| cannot(plan, engine, why))
 }
 
+/// Whether a plan can be run with another program in the proxy's place.
+///
+/// # Errors
+/// [`EngineError::NotExpressible`] says why not.
+pub fn able_with_foreign(plan: &Plan, options: Options) -> Result<(), EngineError> {
+    let lack = match options.engine {
+        Engine::Sockets => sockets::foreign_lack(plan, options.mutant.is_some()),
+        Engine::Sim | Engine::Turmoil => {
+            Some("another program in the proxy's place: it runs over sockets only".to_owned())
+        }
+    };
+    lack.map_or(Ok(()), |why| Err(cannot(plan, options.engine, format!("cannot express: {why}"))))
+}
+
 fn cannot(plan: &Plan, engine: Engine, why: String) -> EngineError {
     EngineError::NotExpressible { engine: engine.word(), scenario: plan.scenario.name.clone(), why }
 }
@@ -224,8 +242,11 @@ fn simulate(
     look: &Look,
 ) -> Result<Ended, EngineError> {
     able(plan, options.engine)?;
+    if look.proxy.is_some() {
+        able_with_foreign(plan, options)?;
+    }
     let ended = match options.engine {
-        Engine::Sockets => sockets::run(plan, options),
+        Engine::Sockets => sockets::run(plan, options, look.proxy.as_ref()),
         Engine::Sim | Engine::Turmoil => simulated::run(plan, options, segments_from, pcap, look),
     };
     ended.map_err(|why| EngineError::Failed {
@@ -397,6 +418,8 @@ fn judge(plan: &Plan, options: Options, ended: Ended) -> Run {
             reached,
             marks,
             recovery_us,
+            proxy: machine.as_ref().and_then(|machine| machine.proxy.clone()),
+            not_applicable: machine.map_or_else(Vec::new, |machine| machine.not_applicable),
         },
         metrics,
         checkpoints: recorded.checkpoints,

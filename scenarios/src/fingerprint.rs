@@ -235,6 +235,8 @@ mod tests {
             reached: Vec::new(),
             marks: std::collections::BTreeMap::new(),
             recovery_us: None,
+            proxy: None,
+            not_applicable: Vec::new(),
         }
     }
 

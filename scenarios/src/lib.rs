@@ -13,8 +13,7 @@
 //! takes part in a trace. `logs`: what the programs say inside of a run. `marks`: the rare branches of the programs that a run can reach. `canary`: the
 //! run that must fail. `merge`: shards made whole. `sweep`: parts of a campaign on other machines. `fingerprint`: what makes two failures one. `shrink`: the
 //! least that still fails alike. `regressions`: the bank of such. `pin`: when a failure became inevitable. `allocator`: the one that programs with many
-//! worlds choose. `process`: programs over real sockets. `sizing`:
-//! what one instance carries, measured over them.
+//! worlds choose. `process`: programs over real sockets. `peers`: proxies of others beside ours. `sizing`: what one instance carries, measured over sockets.
 //!
 //! Only this crate knows all the others. It must never hold a second copy of anything that a program does: a simulated host calls the function that
 //! the program calls.
@@ -44,6 +43,7 @@ pub mod model;
 pub mod mutants;
 pub mod parse;
 pub mod pcap;
+pub mod peers;
 pub mod perfetto;
 pub mod pin;
 pub mod plan;

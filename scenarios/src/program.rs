@@ -22,6 +22,7 @@ mod twice;
 
 // A server, and no story.
 mod open;
+mod peers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -107,6 +108,8 @@ enum Command {
     Merge(MergeArgs),
     /// What one instance of the proxy carries, over real sockets on this machine: connections under an objective, what binds, and what follows from it
     Capacity(Box<capacity::CapacityArgs>),
+    /// Proxies of others, and ours, through the same scenarios over sockets: the page docs/peers.md, on standard output
+    Peers(peers::PeersArgs),
     /// A run folder in the browser: serves it on loopback, prints the address, and ends with ctrl-c
     Open(open::OpenArgs),
     /// Lint scenario files: file:line:column, what is wrong, what was probably meant
@@ -306,6 +309,12 @@ struct RunArgs {
     /// A run that takes longer than this on the wall is a bug in the harness
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
     watchdog: Duration,
+    /// Another program in the proxy's place, over sockets: its command, as `haproxy -db -f {config}`; placeholders stand in docs/sockets.md
+    #[arg(long, value_name = "CMD")]
+    proxy_cmd: Option<String>,
+    /// The template of its configuration
+    #[arg(long, value_name = "FILE", requires = "proxy_cmd")]
+    proxy_config: Option<PathBuf>,
     /// The run folder; default: target/windtunnel/TIME-NAME, with a link `latest` beside it
     #[arg(long)]
     out: Option<PathBuf>,
@@ -381,6 +390,7 @@ impl CaptureArgs {
             pause_at: at.filter(|_| debugger),
             stop_at: at.filter(|_| !debugger),
             reseed: None,
+            proxy: None,
         }
     }
 
@@ -613,6 +623,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Merge(args) => merge::merge(&args),
         Command::Open(args) => open::open(&args),
         Command::Capacity(args) => capacity::capacity(&args),
+        Command::Peers(args) => peers::peers(&args),
         Command::Check { files } => select::check(&files),
         Command::Explain { scenario, service_time, toml } => select::explain(&scenario, service_time.as_deref(), toml),
         Command::Explore(args) => explore::explore(&args),

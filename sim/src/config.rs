@@ -194,7 +194,8 @@ const DELAY_MAX_US: f64 = 86_400.0 * 1e6;
 
 impl Latency {
     /// One delay in microseconds.
-    pub(crate) fn draw(&self, draws: &mut Draws) -> u64 {
+    #[must_use]
+    pub fn draw(&self, draws: &mut Draws) -> u64 {
         match *self {
             Self::Fixed(delay) => bounded(delay),
             Self::Uniform { min, max } => {

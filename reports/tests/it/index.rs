@@ -32,6 +32,8 @@ fn run(scenario: &str, seed: u64) -> RunSummary {
         reached: vec![Reached { name: "failover".to_owned(), times: 2, at_least: 1 }],
         marks: BTreeMap::new(),
         recovery_us: Some(100_000 * seed),
+        proxy: None,
+        not_applicable: Vec::new(),
     };
     RunSummary {
         verdict,

@@ -274,5 +274,7 @@ pub(crate) fn verdict(events: u64) -> Verdict {
         ],
         marks: [("first data after a failover".to_owned(), 1)].into(),
         recovery_us: Some(412_000),
+        proxy: None,
+        not_applicable: Vec::new(),
     }
 }

@@ -13,12 +13,14 @@
 mod able;
 mod book;
 mod clock;
+mod foreign;
 mod host;
 mod merge;
 mod net;
 mod players;
 mod pulse;
 mod real;
+mod relays;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ use self::clock::{Clock, monotonic_us};
 use self::merge::{Stream, Witness, merge};
 use self::players::{Gathered, Players};
 use self::pulse::Lateness;
+use self::relays::{Relays, Route, Toxic};
 use super::driver::{Agenda, Move, PHASES, number};
 use super::{Ended, Options, Segments};
 use crate::check;
@@ -40,7 +43,8 @@ use crate::marks;
 use crate::plan::{Plan, SOURCE_ACTIVE, source_host};
 use crate::recorder::Recorder;
 
-pub(crate) use self::able::lack;
+pub(crate) use self::able::{foreign_lack, lack};
+pub use self::foreign::{Foreign, ForeignError};
 pub(super) use self::host::play;
 
 /// How the machine of a run did.
@@ -48,6 +52,10 @@ pub(super) use self::host::play;
 pub(super) struct Machine {
     /// Sources and hosts of clients that no fault held up.
     instruments: Vec<(String, Lateness)>,
+    /// The command of the program in the proxy's place, if another is.
+    pub(super) proxy: Option<String>,
+    /// The invariants that were asked for, and need the account of our proxy.
+    pub(super) not_applicable: Vec<String>,
 }
 
 /// Sees to what failed only because the machine did not keep up, and says whether it did.
@@ -56,20 +64,28 @@ pub(super) fn judge(invariants: &mut Vec<Invariant>, machine: &Machine) {
 }
 
 /// Runs a plan.
-pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
+pub(super) fn run(plan: &Plan, options: Options, foreign: Option<&Foreign>) -> Result<Ended, String> {
     let work = Work::new()?;
     let block = Claimed::any()?;
-    let mut players = Players::new(plan, work.path.clone());
-    stage(plan, options, block.block).write(&work.path)?;
+    let routes = book::routes(plan, block.block);
+    let stage = stage(plan, options, block.block, &routes);
+    stage.write(&work.path)?;
+    let relays = Relays::start(routes, block.block.relays())?;
+    let mut players = Players::new(plan, work.path.clone(), &stage, foreign);
     players.start_all()?;
     let clock = begin(&work.path)?;
-    let driven = drive(plan, &mut players, clock)?;
+    let driven = drive(plan, &mut players, &relays, clock)?;
     let Gathered { mut streams, broken, instruments, marks: reached } = players.end()?;
     streams.push(Stream { witness: Witness::Driver, until_us: None, events: driven });
-    let record = merge(streams, &merge::Behind::new());
+    let record = merge(streams, &relays.behind());
+    drop(relays);
+    let (mut objectives, mut not_applicable) = (real::allowed(&plan.scenario), Vec::new());
+    if foreign.is_some() {
+        not_applicable = real::seen_from_outside(&mut objectives);
+    }
     let recorder = Recorder::new(
         plan,
-        check::build(&real::allowed(&plan.scenario), &super::facts(plan)),
+        check::build(&objectives, &super::facts(plan)),
         super::collector(plan),
         options.keep_events,
         None,
@@ -96,20 +112,32 @@ pub(super) fn run(plan: &Plan, options: Options) -> Result<Ended, String> {
         engine_hash: 0,
         segments: Segments::default(),
         packets: None,
-        machine: Some(Machine { instruments }),
+        machine: Some(Machine {
+            instruments,
+            proxy: foreign.map(|foreign| foreign.command().to_owned()),
+            not_applicable: not_applicable.into_iter().map(str::to_owned).collect(),
+        }),
     })
 }
 
 /// Who is where.
-fn stage(plan: &Plan, options: Options, block: Block) -> Stage {
-    let mortal = |host: &str| {
-        // `source-active` may be any of them.
-        let hits = |target: &str| target == host || (target == SOURCE_ACTIVE && host.starts_with("source-"));
-        plan.faults.iter().any(|fault| fault.kind.ends_process() && hits(&fault.target))
+fn stage(plan: &Plan, options: Options, block: Block, routes: &[Route]) -> Stage {
+    // What a process had done must be known when it is killed; and who carries legs, when `source-active` is asked for.
+    let at_once = |host: &str| {
+        let asked = |target: &str| target.contains(SOURCE_ACTIVE) && host.starts_with("source-");
+        plan.faults.iter().any(|it| asked(&it.target) || (it.kind.ends_process() && it.target == host))
     };
     let seat = |host: String| {
-        let names = book::dialled(plan, &host).into_iter().map(|name| (name.clone(), block.of(&name)));
-        let seat = Seat { addr: block.of(&host).ip(), names: names.collect(), mortal: mortal(&host) };
+        let relayed = |name: &str| routes.iter().find(|route| route.ends.0 == host && route.ends.1 == name);
+        let at = |name: String| {
+            let addr = relayed(&name).map_or_else(|| block.of(&name), |route| route.listen);
+            (name, addr)
+        };
+        let names = book::dialled(plan, &host).into_iter().map(at);
+        let names = names.collect();
+        let desk = plan.client_hosts.iter().position(|desk| desk.name == host);
+        let addr = desk.map_or_else(|| block.of(&host).ip(), |desk| block.desk(desk));
+        let seat = Seat { addr, names, at_once: at_once(&host) };
         (host, seat)
     };
     let seats: BTreeMap<String, Seat> = book::hosts(plan).into_iter().map(seat).collect();
@@ -137,7 +165,7 @@ fn begin(dir: &Path) -> Result<Clock, String> {
 }
 
 /// Waits for each move of the plan and carries it out; gives what it did.
-fn drive(plan: &Plan, players: &mut Players, clock: Clock) -> Result<Vec<Timed>, String> {
+fn drive(plan: &Plan, players: &mut Players, relays: &Relays, clock: Clock) -> Result<Vec<Timed>, String> {
     let mut agenda = Agenda::new(plan);
     let mut events = Vec::new();
     // The hosts that faults really hit.
@@ -162,7 +190,10 @@ fn drive(plan: &Plan, players: &mut Players, clock: Clock) -> Result<Vec<Timed>,
                 };
                 let (kind, name) = (planned.kind.word().into(), target.as_str().into());
                 note(Event::FaultStart { fault: number(fault), kind, target: name });
-                players.strike(fault, planned, &target, at_us)?;
+                match planned.simulated.as_ref().and_then(Toxic::of) {
+                    Some(toxic) => relays.strike(fault, &target, &toxic),
+                    None => players.strike(fault, planned, &target, at_us)?,
+                }
                 if planned.kind.is_instant() {
                     note(Event::FaultStop { fault: number(fault) });
                 }
@@ -171,6 +202,7 @@ fn drive(plan: &Plan, players: &mut Players, clock: Clock) -> Result<Vec<Timed>,
             Move::End(fault) => {
                 if let Some(target) = hits.remove(&fault) {
                     note(Event::FaultStop { fault: number(fault) });
+                    relays.lift(fault, &target);
                     players.lift(fault, &plan.faults[fault], &target, at_us)?;
                 }
             }

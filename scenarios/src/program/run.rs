@@ -19,7 +19,7 @@ use super::{EngineArg, Failure, ReportsArg, RunArgs, annotations, exit, print, s
 use crate::agenda::{Agenda, MINIMUM, Place, SEEDS_MAX, Seeds, Shard, Wish};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::canary;
-use crate::engine::Options;
+use crate::engine::{self, Foreign, Look, Options};
 use crate::folder::{Folder, Wanted};
 use crate::gate::{self, Against, BaselineError};
 use crate::marks;
@@ -62,6 +62,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
     let total = unlocked(&agenda).total();
     let single = total == Some(1);
     let closely = args.captures.closely(single, engine)?;
+    let proxy = foreign(&args, engine, mutant, &chosen)?;
     let job = |place: Place| {
         let Chosen { scenario, text, .. } = &chosen[place.scenario];
         Job {
@@ -72,7 +73,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
             service_time,
             pcap: pcap.clone(),
             trace: args.captures.trace,
-            look: args.captures.look(single),
+            look: Look { proxy: proxy.clone(), ..args.captures.look(single) },
         }
     };
     let name = match chosen.as_slice() {
@@ -203,6 +204,30 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         return Err(Failure { message: format!("{}; the results are not whole", failure.message), ..failure });
     }
     code(&runs, &meta)
+}
+
+/// The program that is to stand in the proxy's place, if one is.
+fn foreign(
+    args: &RunArgs,
+    engine: Engine,
+    mutant: Option<&'static Mutant>,
+    chosen: &[Chosen],
+) -> Result<Option<Foreign>, Failure> {
+    let Some(command) = &args.proxy_cmd else { return Ok(None) };
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path)
+            .map_err(|error| Failure::io(format!("failed to read --proxy-config {}: {error}", path.display())))
+    };
+    let template = args.proxy_config.as_ref().map(read).transpose()?;
+    let named = |path: &std::path::PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = args.proxy_config.as_ref().map(named);
+    let foreign = Foreign::new(command, name.as_deref().zip(template.as_deref()))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    for Chosen { scenario, .. } in chosen {
+        let options = Options { engine, mutant, order: 0, keep_events: true };
+        engine::able_with_foreign(&Plan::new(scenario, 0), options).map_err(|error| Failure::engine(&error))?;
+    }
+    Ok(Some(foreign))
 }
 
 /// Where to break.

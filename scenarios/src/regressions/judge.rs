@@ -113,6 +113,8 @@ mod tests {
             reached: vec![Reached { name: "delivered".to_owned(), times: delivered, at_least: 5 }],
             marks: Default::default(),
             recovery_us: None,
+            proxy: None,
+            not_applicable: Vec::new(),
         }
     }
 

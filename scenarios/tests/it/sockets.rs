@@ -87,6 +87,46 @@ fn a_planted_bug_is_blamed_over_sockets_too() {
     assert!(said.contains("no-duplicates"), "{said}");
 }
 
+/// The verdict of a run over sockets that must not have failed.
+fn judged(scenario: &str, args: &[&str]) -> Verdict {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("short.toml"), scenario).expect("writable");
+    std::fs::write(dir.path().join("proxy.toml"), "listen = \"{listen}\"\nupstreams = [\n  \"ws://{upstream}\",\n]\n")
+        .expect("writable");
+    let args = [&["run", "short.toml", "--engine", "sockets", "--seed", "1", "--out", "out"], args].concat();
+    let (code, said) = windtunnel(dir.path(), &args);
+    assert!(matches!(code, Some(0 | 2)), "{code:?}: {said}");
+    let verdict = std::fs::read_to_string(dir.path().join("out/short/1/verdict.json")).expect("a verdict");
+    let verdict: Verdict = serde_json::from_str(&verdict).expect("a verdict");
+    for name in ["symbol-order", "no-duplicates", "payload-intact", "no-leakage", "programs-live"] {
+        let found = verdict.invariants.iter().find(|invariant| invariant.name == name);
+        assert_eq!(found.map(|it| it.verdict), Some(Outcome::Pass), "{name}: {said}");
+    }
+    verdict
+}
+
+#[test]
+fn a_link_that_is_far_and_one_that_stalls_go_through_relays() {
+    let links = "[[network.links]]\nbetween = [\"plain\", \"proxy-0\"]\nlatency = { fixed = \"20ms\" }\n[check]";
+    let scenario = SHORT.replace("\"kill\"", "\"stall\"").replace("source-active", "proxy-0/source-active");
+    // Silence is what tells of it.
+    let scenario = scenario.replace("500ms", "3s");
+    let verdict = judged(&scenario.replace("[check]", links), &[]);
+    let delivered = verdict.reached.iter().find(|reached| reached.name == "delivered");
+    assert!(delivered.is_some_and(|reached| reached.times > 0), "{:?}", verdict.reached);
+}
+
+#[test]
+fn any_program_may_stand_in_the_proxys_place_and_its_own_account_is_not_asked_for() {
+    // Ours, as if it were another's.
+    let command = format!("{} role proxy --config {{config}}", env!("CARGO_BIN_EXE_windtunnel"));
+    let scenario = SHORT.replace("[check]", "[check]\nno-silent-gap = {}");
+    let verdict = judged(&scenario, &["--proxy-cmd", &command, "--proxy-config", "proxy.toml"]);
+    assert_eq!(verdict.proxy.as_deref(), Some(command.as_str()));
+    assert_eq!(verdict.not_applicable, ["no-silent-gap"]);
+    assert!(!verdict.invariants.iter().any(|invariant| invariant.name == "no-silent-gap"));
+}
+
 /// What stands before the table.
 const PAGE: &str = include_str!("sockets.md");
 

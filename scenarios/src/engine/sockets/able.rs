@@ -40,6 +40,18 @@ pub(crate) fn lack(plan: &Plan) -> Option<String> {
     })
 }
 
+/// The first thing that cannot be had with another program in the proxy's place.
+pub(crate) fn foreign_lack(plan: &Plan, mutant: bool) -> Option<String> {
+    if plan.edges() > 0 {
+        return Some("a tier of edges: --proxy-cmd is for one tier".to_owned());
+    }
+    if mutant {
+        return Some("a planted bug: they are planted in our proxy only".to_owned());
+    }
+    let operated = plan.faults.iter().find(|fault| fault.kind.is_operated())?;
+    Some(format!("{} of {}: only our proxy is known to do that", operated.kind.word(), operated.target))
+}
+
 /// Why a kind of fault cannot be had.
 fn misses(kind: FaultKind) -> Option<&'static str> {
     Some(match kind {
@@ -51,17 +63,6 @@ fn misses(kind: FaultKind) -> Option<&'static str> {
         FaultKind::Loss | FaultKind::BurstLoss => "a relay of bytes has no packets to lose",
         FaultKind::HalfOpen => "no kernel forgets a connection without a word",
         FaultKind::SlowHost => "what slows a process is not in our hand",
-        FaultKind::Stall
-        | FaultKind::Partition
-        | FaultKind::Refuse
-        | FaultKind::AcceptClose
-        | FaultKind::Latency
-        | FaultKind::Bandwidth
-        | FaultKind::Slicer
-        | FaultKind::SlowClose
-        | FaultKind::Timeout
-        | FaultKind::LimitData
-        | FaultKind::ResetPeer => "links have no relay yet",
         _ => return None,
     })
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Scenario;
-use crate::plan::{PROXY_PORT, Plan, SOURCE_PORT};
+use super::relays::{Route, Toxic, ways};
+use crate::model::{Latency, Scenario};
+use crate::plan::{PROXY_PORT, Plan, Planned, SOURCE_ACTIVE, SOURCE_PORT, Shape};
 
 /// What the processes of a run are told: the file `stage.json` of its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +33,8 @@ pub(super) struct Seat {
     pub(super) addr: IpAddr,
     /// Those whom it dials, by name.
     pub(super) names: BTreeMap<String, SocketAddr>,
-    /// Whether it may be killed: then it reports without a buffer, for what it had done must be known.
-    pub(super) mortal: bool,
+    /// Whether it writes down what happens at once, and not many events together.
+    pub(super) at_once: bool,
 }
 
 impl Stage {
@@ -90,7 +92,12 @@ impl Block {
         (Ipv4Addr::new(127, self.a, self.b, last), port).into()
     }
 
-    /// A host's address and the port on which it serves; clients serve on none.
+    /// Where the n-th host of clients dials from.
+    pub(super) fn desk(self, n: usize) -> IpAddr {
+        self.addr(130 + u8::try_from(n % 120).unwrap_or(0), 0).ip()
+    }
+
+    /// A server's address and the port on which it serves.
     pub(super) fn of(self, host: &str) -> SocketAddr {
         let number = |begin: &str| host.strip_prefix(begin)?.parse::<u8>().ok();
         if let Some(source) = number("source-") {
@@ -100,8 +107,63 @@ impl Block {
         } else if let Some(edge) = number("edge-") {
             self.addr(100 + edge, PROXY_PORT)
         } else {
+            // Clients serve on none, see `desk`.
             self.addr(2, 0)
         }
+    }
+}
+
+impl Block {
+    /// Where the n-th relay listens.
+    pub(super) fn relay(self, n: u16) -> SocketAddr {
+        self.addr(120, 20_000 + n)
+    }
+
+    /// From where relays dial: nobody else does.
+    pub(super) fn relays(self) -> IpAddr {
+        self.addr(121, 0).ip()
+    }
+}
+
+/// The links that go through a relay: those with a shape that loopback does not stand for, and those that a fault hits.
+pub(super) fn routes(plan: &Plan, block: Block) -> Vec<Route> {
+    let faulty = |dials: &str, serves: &str| {
+        let hits = |target: &str| {
+            // `source-active` may be any of them.
+            let target =
+                if serves.starts_with("source-") { target.replace(SOURCE_ACTIVE, serves) } else { target.to_owned() };
+            ways(&target, dials, serves).is_some()
+        };
+        let on_links = |fault: &&Planned| fault.simulated.as_ref().is_some_and(|kind| Toxic::of(kind).is_some());
+        plan.faults.iter().filter(on_links).any(|fault| hits(&fault.target))
+    };
+    let everywhere = Shape::of(&plan.scenario.network);
+    let mut routes = Vec::new();
+    for dials in hosts(plan) {
+        for serves in dialled(plan, &dials) {
+            let pair = if dials < serves { (dials.clone(), serves.clone()) } else { (serves.clone(), dials.clone()) };
+            let shape = *plan.links.get(&pair).unwrap_or(&everywhere);
+            let shape = (shape.bandwidth.is_some() || typical(shape.latency) >= ADDED_FROM).then_some(shape);
+            if shape.is_some() || faulty(&dials, &serves) {
+                let listen = block.relay(u16::try_from(routes.len()).unwrap_or(u16::MAX));
+                let to = block.of(&serves);
+                routes.push(Route { ends: (dials.clone(), serves), listen, to, shape });
+            }
+        }
+    }
+    routes
+}
+
+/// A latency from here on is added; below it loopback's own stands for it.
+const ADDED_FROM: Duration = Duration::from_millis(5);
+
+/// What about half of the delays are below; the greatest of those that come now and then.
+fn typical(latency: Latency) -> Duration {
+    match latency {
+        Latency::Fixed(one) => one.as_duration(),
+        Latency::Uniform(min, max) => (min.as_duration() + max.as_duration()) / 2,
+        Latency::LogNormal { median, .. } => median.as_duration(),
+        Latency::Spikes { delay, .. } => delay.as_duration(),
     }
 }
 
@@ -138,6 +200,35 @@ mod tests {
         let addrs: BTreeSet<SocketAddr> = hosts.iter().map(|host| block.of(host)).chain([block.lock()]).collect();
         assert_eq!(addrs.len(), hosts.len() + 1);
         assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    }
+
+    #[test]
+    fn links_that_loopback_does_not_stand_for_and_those_that_a_fault_hits_go_through_a_relay() {
+        let plan = |lines: &str| {
+            let text = format!(
+                "schema = 1\nname = \"x\"\nabout = \"A test.\"\nsteady = \"10s\"\nsources = {{ count = 2 }}\n\
+                proxy = {{ mode = \"fanout\" }}\ncheck = {{ symbol-order = {{}} }}\n\
+                [[clients]]\nname = \"desk\"\ncount = 1\n{lines}"
+            );
+            Plan::new(&crate::parse::parse("x.toml", &text).unwrap(), 1)
+        };
+        let check = |lines: &str, expect: &[&str]| {
+            let routes = routes(&plan(lines), Block::nth(0));
+            let found: Vec<String> = routes.iter().map(|it| format!("{}>{}", it.ends.0, it.ends.1)).collect();
+            assert_eq!(found, expect, "{lines}");
+        };
+        check("", &[]);
+        check("[[faults]]\nkind = \"kill\"\ntarget = \"source-0\"\nat = \"1s\"\n", &[]);
+        check(
+            "[[network.links]]\nbetween = [\"desk\", \"proxy-0\"]\nlatency = { fixed = \"80ms\" }\n",
+            &["desk-0>proxy-0"],
+        );
+        check("[[network.links]]\nbetween = [\"desk\", \"proxy-0\"]\nlatency = { fixed = \"4ms\" }\n", &[]);
+        let stall =
+            |target| format!("[[faults]]\nkind = \"stall\"\ntarget = \"{target}\"\nat = \"1s\"\nfor = \"1s\"\n");
+        check(&stall("proxy-0/source-1"), &["proxy-0>source-1"]);
+        check(&stall("source-active>proxy-0"), &["proxy-0>source-0", "proxy-0>source-1"]);
+        check(&stall("desk"), &["desk-0>proxy-0"]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Life {
             handles.push(further(shard, tally.clone())?);
         }
         tally.listen();
-        let pen = Pen::new(&self.dir.join(events_file(&self.name, self.life)), self.seat.mortal)?;
+        let pen = Pen::new(&self.dir.join(events_file(&self.name, self.life)), self.seat.at_once)?;
         say(READY);
         let clock = self.wait()?;
         runtime.block_on(self.begun(TokioNet::sharded(handles), clock, tally, pen))

@@ -40,7 +40,8 @@ impl Network for NamedNet {
         addr: SocketAddr,
         options: SocketOptions,
     ) -> impl Future<Output = io::Result<TokioStream>> + Send {
-        self.net.connect(addr, options)
+        // From its own address, so that who reads a record sees which host it was.
+        self.net.connect(addr, SocketOptions { local: options.local.or(Some(self.addr)), ..options })
     }
 
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::book::{self, end_file, events_file, reloads_file};
+use super::book::{self, Stage, end_file, events_file, reloads_file};
+use super::foreign::{Foreign, Place};
 use super::host::{End, READY};
 use super::merge::{Stream, Witness, read};
 use super::pulse::Lateness;
 use crate::model::FaultKind;
-use crate::plan::{Plan, Planned, number};
+use crate::plan::{PROXY_PORT, Plan, Planned, number};
 use crate::process::{Launch, Process};
 
+/// How long a program of others has for its end.
+const GUEST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a process may take to say that it is ready, and to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,11 +52,26 @@ struct Player {
     held_up: bool,
     /// It was told to leave, and may end by itself.
     leaves: bool,
+    /// Another program plays it.
+    foreign: Option<Guest>,
+}
+
+/// A program of others, and where it plays.
+struct Guest {
+    program: Foreign,
+    listen: SocketAddr,
+    upstreams: Vec<SocketAddr>,
 }
 
 impl Players {
-    pub(super) fn new(plan: &Plan, dir: PathBuf) -> Self {
-        let player = |name| Player {
+    pub(super) fn new(plan: &Plan, dir: PathBuf, stage: &Stage, foreign: Option<&Foreign>) -> Self {
+        let guest = |name: &str| {
+            let seat = stage.seats.get(name).filter(|_| name.starts_with("proxy-"))?;
+            let (listen, upstreams) = ((seat.addr, PROXY_PORT).into(), seat.names.values().copied().collect());
+            foreign.map(|program| Guest { program: program.clone(), listen, upstreams })
+        };
+        let player = |name: String| Player {
+            foreign: guest(&name),
             name,
             process: None,
             lives: Vec::new(),
@@ -70,8 +89,10 @@ impl Players {
             player.start(&self.dir)?;
         }
         for player in &mut self.all {
-            if let Some(process) = &mut player.process {
-                process.says(READY, PATIENCE).map_err(|error| error.to_string())?;
+            let Some(process) = &mut player.process else { continue };
+            match &player.foreign {
+                Some(guest) => await_listener(process, guest.listen)?,
+                None => drop(process.says(READY, PATIENCE).map_err(|error| error.to_string())?),
             }
         }
         Ok(())
@@ -188,6 +209,11 @@ impl Players {
         let (mut instruments, mut marks) = (Vec::new(), BTreeMap::new());
         for player in &mut self.all {
             let Some(mut process) = player.process.take() else { continue };
+            if player.foreign.is_some() {
+                // It may take its time over its clients, or not know the signal; it is killed when it is dropped.
+                let _ = process.wait(GUEST_PATIENCE);
+                continue;
+            }
             process.wait(PATIENCE).map_err(|error| error.to_string())?;
             let life = u32::try_from(player.lives.len().saturating_sub(1)).unwrap_or(0);
             let path = self.dir.join(end_file(&player.name, life));
@@ -213,6 +239,27 @@ impl Players {
     }
 }
 
+/// Waits until a program takes connections.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "outside all runs: another process is waited for"
+)]
+fn await_listener(process: &mut Process, listen: SocketAddr) -> Result<(), String> {
+    const LOOK: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        if std::net::TcpStream::connect(listen).is_ok() {
+            return Ok(());
+        }
+        if let Some(status) = process.ended().map_err(|error| error.to_string())? {
+            let (name, last) = (process.name(), process.last_words());
+            return Err(format!("{name} ended ({status}) before it listened on {listen}{last}"));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Err(format!("{} does not listen on {listen}{}", process.name(), process.last_words()))
+}
+
 /// What one life of a host reported.
 fn stream(dir: &Path, host: &str, life: u32, until_us: Option<u64>) -> Result<Stream, String> {
     let path = dir.join(events_file(host, life));
@@ -228,6 +275,22 @@ fn stream(dir: &Path, host: &str, life: u32, until_us: Option<u64>) -> Result<St
 impl Player {
     fn start(&mut self, dir: &Path) -> Result<(), String> {
         let life = self.lives.len().to_string();
+        if let Some(guest) = &self.foreign {
+            let own = dir.join(&self.name);
+            let config = own.join(guest.program.config_name());
+            let place = Place { listen: guest.listen, upstreams: &guest.upstreams, config: &config, dir: &own };
+            let written = std::fs::create_dir_all(&own)
+                .and_then(|()| guest.program.config_at(place).map_or(Ok(()), |text| std::fs::write(&config, text)));
+            written.map_err(|error| format!("failed to write {}: {error}", config.display()))?;
+            // The shell becomes the program: signals are for it.
+            let command = ["sh".to_owned(), "-c".to_owned(), format!("exec {}", guest.program.command_at(place))];
+            let name = format!("{}.{life}", self.name);
+            let command = command.into_iter().map(Into::into).collect();
+            let launch = Launch { name, command, core: None, logs: dir.to_owned() };
+            self.process = Some(launch.start().map_err(|error| error.to_string())?);
+            self.lives.push(None);
+            return Ok(());
+        }
         let program = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
         let words = ["host", "--name", &self.name, "--life", &life, "--stage"].map(Into::into);
         let command = std::iter::once(program.into_os_string()).chain(words).chain([dir.as_os_str().to_owned()]);

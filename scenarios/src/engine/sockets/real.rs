@@ -68,6 +68,44 @@ pub(super) fn allowed(scenario: &Scenario) -> Objectives {
     it
 }
 
+/// Leaves what can be judged without the account that our proxy gives of itself; gives the names of the others, which are not applicable to a proxy of others.
+pub(super) fn seen_from_outside(objectives: &mut Objectives) -> Vec<&'static str> {
+    let mut gone = Vec::new();
+    macro_rules! needs_account {
+        ($($key:ident $name:literal),* $(,)?) => {
+            $(if objectives.$key.take().is_some() {
+                gone.push($name);
+            })*
+        };
+    }
+    needs_account! {
+        no_silent_gap "no-silent-gap",
+        snapshot_then_live "snapshot-then-live",
+        resume_all_or_nothing "resume-all-or-nothing",
+        subscription_dedup "subscription-dedup",
+        subscription_answers "subscription-answers",
+        upstream_connections "upstream-connections",
+        upstream_caps "upstream-caps",
+        upstream_dials "upstream-dials",
+        even_spread "even-spread",
+        slow_start "slow-start",
+        gentle_rebalance "gentle-rebalance",
+        client_memory "client-memory",
+        slow_policy "slow-policy",
+        nothing_leaks "nothing-leaks",
+        metrics_truth "metrics-truth",
+        drain "drain",
+        reload "reload",
+        ping_pong "ping-pong",
+        strictness "strictness",
+        handshake_bounds "handshake-bounds",
+        quota "quota",
+        preamble "preamble",
+        close_codes "close-codes",
+    }
+    gone
+}
+
 /// What a slow machine excuses nothing of: no delay makes a tick come twice, in the wrong order, spoilt, or to whom it is not for, and none makes a program fail.
 const WHATEVER_THE_TIME: [&str; 5] =
     ["symbol-order", "no-duplicates", "payload-intact", "no-leakage", super::super::PROGRAMS_LIVE];
@@ -132,6 +170,16 @@ mod tests {
     fn a_machine_that_did_not_keep_up_excuses_what_is_late_and_nothing_else() {
         check(1_000, [Outcome::Fail, Outcome::Fail, Outcome::Pass]);
         check(3_000_000, [Outcome::Inconclusive, Outcome::Fail, Outcome::Inconclusive]);
+    }
+
+    #[test]
+    fn a_proxy_of_others_is_not_judged_by_an_account_that_it_does_not_give() {
+        let text = "schema = 1\nname = \"x\"\nabout = \"A test.\"\nsteady = \"10s\"\nsources = { count = 2 }\n\
+            proxy = { mode = \"fanout\" }\n[[clients]]\nname = \"all\"\ncount = 1\n\
+            [check]\nno-silent-gap = {}\nsymbol-order = {}\nmetrics-truth = {}\n";
+        let mut objectives = crate::parse::parse("x.toml", text).unwrap().check;
+        assert_eq!(seen_from_outside(&mut objectives), ["no-silent-gap", "metrics-truth"]);
+        assert!(objectives.symbol_order.is_some() && objectives.metrics_truth.is_none());
     }
 
     #[test]
