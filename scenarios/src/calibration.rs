@@ -46,6 +46,9 @@ pub struct Costs {
     /// For 1024 bytes of payload.
     #[serde(default)]
     pub per_kib: Cost,
+    /// For a message, beyond its bytes and its part of a segment.
+    #[serde(default)]
+    pub per_message: Cost,
     /// For a connection, beyond its segments.
     #[serde(default)]
     pub per_connection: Cost,
@@ -83,6 +86,9 @@ pub struct Point {
     pub segments: f64,
     /// Bytes of payload, sent and received.
     pub bytes: f64,
+    /// Messages, sent and received. Default 0.
+    #[serde(default)]
+    pub messages: f64,
     /// Connections. Default 0.
     #[serde(default)]
     pub connections: f64,
@@ -176,19 +182,38 @@ impl Calibration {
         Ok(found)
     }
 
-    /// What the simulator charges a proxy.
+    /// What the simulator charges a proxy whose messages are ticks without filler.
     #[must_use]
     pub fn service_time(&self) -> ServiceTime {
-        let Costs { per_segment, per_kib, per_connection, cores, queues, spread, reads } = self.cost;
+        self.service_time_of(crate::forecast::plain_bytes())
+    }
+
+    /// What the simulator charges a proxy whose messages have so many bytes. It knows nothing of messages, so what one costs is charged with its bytes: of messages that all
+    /// have one size, that is the same.
+    #[must_use]
+    pub fn service_time_of(&self, message_bytes: u32) -> ServiceTime {
+        let Costs { per_segment, per_kib, per_message, per_connection, cores, queues, spread, reads } = self.cost;
+        let with_head = f64::from(message_bytes + frame_head(message_bytes));
+        let of_messages = (per_message.as_nanos() as f64 * 1_024.0 / with_head).round() as u64;
         ServiceTime {
             proxy_per_segment: per_segment,
-            proxy_per_kib: per_kib,
+            proxy_per_kib: Cost::from_nanos(per_kib.as_nanos().saturating_add(of_messages)),
             proxy_per_connection: per_connection,
             proxy_cores: cores,
             proxy_queues: queues,
             proxy_spread: spread,
             proxy_reads: reads,
         }
+    }
+}
+
+/// Bytes of the head of a frame that is not masked (RFC 6455, 5.2).
+#[must_use]
+pub fn frame_head(payload_bytes: u32) -> u32 {
+    match payload_bytes {
+        0..=125 => 2,
+        126..=65_535 => 4,
+        _ => 10,
     }
 }
 

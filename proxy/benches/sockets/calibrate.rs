@@ -50,14 +50,16 @@ impl Case {
             case: self.name(),
             segments: ways / f64::from(self.ticks),
             bytes: ways * (head_len(self.payload_len) + self.payload_len) as f64,
+            messages: ways,
             cpu_ns,
         }
     }
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case { payload_len: 112, ticks: 1, bursts_per_s: 20 },
     Case { payload_len: 112, ticks: 8, bursts_per_s: 5 },
+    Case { payload_len: 112, ticks: 32, bursts_per_s: 5 },
     Case { payload_len: 1_024, ticks: 1, bursts_per_s: 20 },
     Case { payload_len: 1_024, ticks: 8, bursts_per_s: 5 },
     Case { payload_len: 4_096, ticks: 1, bursts_per_s: 20 },
@@ -73,37 +75,75 @@ struct Point {
     case: String,
     segments: f64,
     bytes: f64,
+    messages: f64,
     cpu_ns: f64,
 }
 
-/// Nanoseconds for a segment and for a byte.
+/// Nanoseconds for a segment, for a byte and for a message.
 #[derive(Clone, Copy)]
 struct Costs {
     segment: f64,
     byte: f64,
+    message: f64,
+}
+
+impl Point {
+    fn terms(&self) -> [f64; 3] {
+        [self.segments, self.bytes, self.messages]
+    }
 }
 
 impl Costs {
-    /// Those whose sum of squared relative errors is least; no cost is below nothing.
+    /// Those whose sum of squared relative errors is least; no cost is below nothing. Of all sets of costs that may be above nothing, the best whose own are.
     fn fitted(points: &[Point]) -> Self {
-        let sum = |term: fn(&Point) -> f64| points.iter().map(|it| term(it) / (it.cpu_ns * it.cpu_ns)).sum::<f64>();
-        let (ss, sb, bb) =
-            (sum(|it| it.segments * it.segments), sum(|it| it.segments * it.bytes), sum(|it| it.bytes * it.bytes));
-        let (sy, by) = (sum(|it| it.segments * it.cpu_ns), sum(|it| it.bytes * it.cpu_ns));
-        let determinant = ss * bb - sb * sb;
-        let (segment, byte) = ((sy * bb - by * sb) / determinant, (by * ss - sy * sb) / determinant);
-        if byte < 0.0 {
-            Self { segment: sy / ss, byte: 0.0 }
-        } else if segment < 0.0 {
-            Self { segment: 0.0, byte: by / bb }
-        } else {
-            Self { segment, byte }
+        let mut best: Option<(f64, [f64; 3])> = None;
+        for set in 1..8_usize {
+            let kept: Vec<usize> = (0..3).filter(|term| set >> term & 1 == 1).collect();
+            let Some(found) = least_squares(points, &kept) else { continue };
+            let error = |point: &Point| {
+                let sum: f64 = point.terms().iter().zip(found).map(|(term, cost)| term * cost).sum();
+                (sum / point.cpu_ns - 1.0).powi(2)
+            };
+            let error: f64 = points.iter().map(error).sum();
+            if found.iter().all(|cost| *cost >= 0.0) && best.is_none_or(|(least, _)| error < least) {
+                best = Some((error, found));
+            }
         }
+        let [segment, byte, message] = best.map_or([f64::NAN; 3], |(_, costs)| costs);
+        Self { segment, byte, message }
     }
 
-    fn of(self, segments: f64, bytes: f64) -> f64 {
-        self.segment * segments + self.byte * bytes
+    fn of(self, segments: f64, bytes: f64, messages: f64) -> f64 {
+        self.segment * segments + self.byte * bytes + self.message * messages
     }
+}
+
+/// The costs of some terms by the normal equations of relative errors, those of the others nothing; none where the points do not tell them apart.
+fn least_squares(points: &[Point], kept: &[usize]) -> Option<[f64; 3]> {
+    let n = kept.len();
+    let mut rows = vec![vec![0.0; n + 1]; n];
+    for point in points {
+        let terms: Vec<f64> = kept.iter().map(|term| point.terms()[*term] / point.cpu_ns).collect();
+        for (row, own) in rows.iter_mut().zip(&terms) {
+            row.iter_mut().zip(&terms).for_each(|(cell, other)| *cell += own * other);
+            row[n] += own;
+        }
+    }
+    for pivot in 0..n {
+        let best = (pivot..n).max_by(|one, next| rows[*one][pivot].abs().total_cmp(&rows[*next][pivot].abs()))?;
+        rows.swap(pivot, best);
+        if rows[pivot][pivot].abs() < 1e-300 {
+            return None;
+        }
+        let own = rows[pivot].clone();
+        for (_, row) in rows.iter_mut().enumerate().filter(|(place, _)| *place != pivot) {
+            let times = row[pivot] / own[pivot];
+            row.iter_mut().zip(&own).for_each(|(cell, own)| *cell -= times * own);
+        }
+    }
+    let mut found = [0.0; 3];
+    kept.iter().enumerate().for_each(|(row, term)| found[*term] = rows[row][n] / rows[row][row]);
+    Some(found)
 }
 
 /// Measures, fits, and writes the file. A relative path counts from the workspace, wherever cargo runs benches.
@@ -138,8 +178,8 @@ pub(crate) fn run(file: Option<&str>, quick: bool) -> Outcome<()> {
     let costs = Costs::fitted(&points);
     if !(costs.segment >= 1.0 && costs.byte.is_finite()) {
         return Err(format!(
-            "no costs fit these measurements ({:.1} ns a segment, {:.3} ns a byte): is the machine busy? Nothing was written",
-            costs.segment, costs.byte
+            "no costs fit these measurements ({:.1} ns a segment, {:.3} ns a byte, {:.1} ns a message): is the machine busy? Nothing was written",
+            costs.segment, costs.byte, costs.message
         )
         .into());
     }
@@ -155,9 +195,10 @@ fn written(place: Place, file: &str, quick: bool, costs: Costs, churn_ns: f64, p
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let date = date.split('T').next().unwrap_or_default();
     let quoted = |text: &str| toml::Value::from(text).to_string();
-    let churn_segments_ns = costs.of(CHURN_SEGMENTS, CHURN_BYTES);
+    let churn_segments_ns = costs.of(CHURN_SEGMENTS, CHURN_BYTES, 0.0);
     let connection = (churn_ns - churn_segments_ns).max(0.0);
-    let errors: Vec<f64> = points.iter().map(|it| (costs.of(it.segments, it.bytes) / it.cpu_ns - 1.0).abs()).collect();
+    let errors: Vec<f64> =
+        points.iter().map(|it| (costs.of(it.segments, it.bytes, it.messages) / it.cpu_ns - 1.0).abs()).collect();
     let rms = (errors.iter().map(|it| it * it).sum::<f64>() / errors.len() as f64).sqrt();
     let mut text = String::new();
     writeln!(
@@ -178,7 +219,7 @@ fn written(place: Place, file: &str, quick: bool, costs: Costs, churn_ns: f64, p
     let mut caveats = vec![
         "over loopback the kernel does the receiver's part of the network work in the sender's time".to_owned(),
         format!("fan-out to {CLIENTS} clients, one shard; the relay, TLS and the strong contract cost more"),
-        "a message costs nothing of its own: it is in its segment and its bytes".to_owned(),
+        "of messages that are written together each costs per-message, beside its bytes".to_owned(),
         format!(
             "a connection's cost is what is left of connect, upgrade and close after {CHURN_SEGMENTS} segments and {CHURN_BYTES} bytes"
         ),
@@ -196,6 +237,7 @@ fn written(place: Place, file: &str, quick: bool, costs: Costs, churn_ns: f64, p
     writeln!(text, "]\n\n[cost]")?;
     writeln!(text, "per-segment = \"{:.0}ns\"", costs.segment)?;
     writeln!(text, "per-kib = \"{:.0}ns\"", costs.byte * 1024.0)?;
+    writeln!(text, "per-message = \"{:.0}ns\"", costs.message)?;
     writeln!(text, "per-connection = \"{connection:.0}ns\"")?;
     writeln!(text, "cores = 1\nqueues = \"per-core\"\nspread = \"fixed\"\n")?;
     writeln!(text, "# Relative errors of the points below, but for the connection.\n[fit]")?;
@@ -206,13 +248,17 @@ fn written(place: Place, file: &str, quick: bool, costs: Costs, churn_ns: f64, p
     )?;
     for point in points {
         writeln!(text, "\n[[points]]\ncase = {}", quoted(&point.case))?;
-        writeln!(text, "segments = {:.6}\nbytes = {:.3}", point.segments, point.bytes)?;
+        writeln!(
+            text,
+            "segments = {:.6}\nbytes = {:.3}\nmessages = {:.6}",
+            point.segments, point.bytes, point.messages
+        )?;
         writeln!(text, "cpu-ns = {:.1}", point.cpu_ns)?;
-        writeln!(text, "fitted-ns = {:.1}", costs.of(point.segments, point.bytes))?;
+        writeln!(text, "fitted-ns = {:.1}", costs.of(point.segments, point.bytes, point.messages))?;
     }
     writeln!(text, "\n[[points]]\ncase = \"connect, upgrade and close, 32 at once\"")?;
     writeln!(text, "segments = {CHURN_SEGMENTS}\nbytes = {CHURN_BYTES}\nconnections = 1")?;
     writeln!(text, "cpu-ns = {churn_ns:.1}")?;
-    writeln!(text, "fitted-ns = {:.1}", costs.of(CHURN_SEGMENTS, CHURN_BYTES) + connection)?;
+    writeln!(text, "fitted-ns = {:.1}", costs.of(CHURN_SEGMENTS, CHURN_BYTES, 0.0) + connection)?;
     Ok(text)
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
     if !plan.nats {
         println!("nats-server not found: its rows are left out");
     }
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 8] = [
         ("steady", steady),
         ("burst", burst),
         ("overload", overload),
@@ -69,13 +69,19 @@ pub(crate) fn run(words: &[&str]) -> Outcome<()> {
         ("stalled", stalled),
         ("churn", churn),
         ("relay", |plan, table| super::relay::case(plan.place, plan.window, table)),
+        (LOAD, load),
     ];
     if let Some(word) = names.iter().find(|word| cases.iter().all(|(name, _)| name != *word)) {
-        return Err(format!("no case {word}; there are steady, burst, overload, memory, stalled, churn, relay").into());
+        return Err(format!(
+            "no case {word}; there are steady, burst, overload, memory, stalled, churn, relay, {LOAD}"
+        )
+        .into());
     }
     let mut table = Table::default();
     for repeat in 1..=plan.repeats {
-        for (name, case) in cases.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        for (name, case) in
+            cases.iter().filter(|(name, _)| if names.is_empty() { *name != LOAD } else { names.contains(name) })
+        {
             eprintln!("{name} ({repeat} of {})", plan.repeats);
             case(&plan, &mut table)?;
         }
@@ -192,6 +198,31 @@ fn steady(plan: &Plan, table: &mut Table) -> Outcome<()> {
         table.add("1,000 clients x 20 ticks/s", kind.name(), run.sample(plan.window)?);
         run.end();
     }
+    Ok(())
+}
+
+/// The case that runs only if it is named: it stands beside what `windtunnel forecast knee` says.
+const LOAD: &str = "load";
+
+/// One tick at a time, more and more often. How busy the core is: deliveries a second times CPU time of a delivery.
+fn load(plan: &Plan, table: &mut Table) -> Outcome<()> {
+    let mut run = Run::start(plan.place, Server::Proxy, CLIENTS, 1)?;
+    for (rate, name) in [
+        (20, "1,000 clients x 20 ticks/s"),
+        (50, "1,000 clients x 50 ticks/s"),
+        (100, "1,000 clients x 100 ticks/s"),
+        (200, "1,000 clients x 200 ticks/s"),
+        (400, "1,000 clients x 400 ticks/s"),
+        (700, "1,000 clients x 700 ticks/s"),
+        (1_000, "1,000 clients x 1,000 ticks/s"),
+        (1_400, "1,000 clients x 1,400 ticks/s"),
+        (2_000, "1,000 clients x 2,000 ticks/s"),
+    ] {
+        run.pace(rate, 1)?;
+        std::thread::sleep(Duration::from_secs(1));
+        table.add(name, Server::Proxy.name(), run.sample(plan.window)?);
+    }
+    run.end();
     Ok(())
 }
 

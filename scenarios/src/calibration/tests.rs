@@ -79,7 +79,7 @@ fn a_bad_file_is_refused_with_the_place_and_what_would_do() {
     check(
         "queues = \"shared\"",
         "queue = \"shared\"",
-        "x.toml:14:1: not a calibration: unknown field `queue`, expected one of `per-segment`, `per-kib`, `per-connection`, `cores`, `queues`, `spread`, `reads`",
+        "x.toml:14:1: not a calibration: unknown field `queue`, expected one of `per-segment`, `per-kib`, `per-message`, `per-connection`, `cores`, `queues`, `spread`, `reads`",
     );
     check("machine = ", "machine ", "x.toml:3:9: not a calibration: key with no value, expected `=`");
     check("date = \"2026-01-31\"\n", "", "x.toml:1:1: not a calibration: missing field `date`");

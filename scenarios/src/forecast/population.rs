@@ -134,7 +134,8 @@ impl Feed {
 const PADDING_KEY: u32 = 9;
 
 /// Bytes of a tick without filler.
-pub(super) fn plain_bytes() -> u32 {
+#[must_use]
+pub fn plain_bytes() -> u32 {
     let tick = Tick { symbol: Symbol::numbered(0), n: 0 };
     let schedule = Schedule::every(std::time::Duration::from_secs(1)).ok();
     schedule.map_or(0, |schedule| u32::try_from(tick.encode(1, schedule).len()).unwrap_or(0))

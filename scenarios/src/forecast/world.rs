@@ -11,6 +11,7 @@ use wire::draw::Draws;
 
 use super::population::{Feed, Population, TooLarge};
 use crate::builder::{BuildError, Builder};
+use crate::calibration::frame_head;
 use crate::check::Objectives;
 use crate::model::{
     Arrival, Backoff, Balancer, Clients, Fault, FaultKind, Latency, Load, Network, Open, Pick, Proxy, ProxyMode,
@@ -98,7 +99,8 @@ impl Fleet {
 
     /// Seconds of one core for one write to one client.
     fn write_s(&self, real: ServiceTime) -> f64 {
-        let bytes = f64::from(self.feed.bytes() + FRAME_HEAD) * self.feed.per_s() / self.feed.writes_per_s();
+        let bytes =
+            f64::from(self.feed.bytes() + frame_head(self.feed.bytes())) * self.feed.per_s() / self.feed.writes_per_s();
         seconds(real.proxy_per_segment) + seconds(real.proxy_per_kib) * bytes / 1024.0
     }
 
@@ -176,9 +178,6 @@ impl Fleet {
 
 /// Which instance is lost. They are all alike.
 const LOST: &str = "proxy-0";
-
-/// Bytes of a frame's head for messages of usual lengths.
-const FRAME_HEAD: u32 = 4;
 
 pub(super) fn seconds(cost: crate::cost::Cost) -> f64 {
     cost.as_nanos() as f64 / 1e9

@@ -16,7 +16,7 @@ use super::select::Seeds;
 use super::{Failure, hang, print, select};
 use crate::campaign::{self, Bounds, Step};
 use crate::forecast::{self, Feed, ForecastError};
-use crate::model::{Engine, ServiceTime};
+use crate::model::ServiceTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ForecastCommand {
@@ -75,7 +75,7 @@ impl FeedArgs {
 
 impl CommonArgs {
     fn costs(&self) -> Result<ServiceTime, Failure> {
-        select::service_time(&self.service_time, Engine::Sim)
+        Ok(select::calibration(&self.service_time)?.service_time_of(self.feed.feed(1.0).bytes()))
     }
 
     fn runs(&self, seeds: Seeds) -> Runs {

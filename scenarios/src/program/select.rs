@@ -313,11 +313,15 @@ pub(super) fn service_time(path: &Path, engine: Engine) -> Result<ServiceTime, F
     if engine != Engine::Sim {
         return Err(Failure::usage(format!("{} has no service time: leave out --service-time", engine.word())));
     }
-    let calibration = Calibration::read(path).map_err(|error| match error {
+    Ok(calibration(path)?.service_time())
+}
+
+/// A calibration file.
+pub(super) fn calibration(path: &Path) -> Result<Calibration, Failure> {
+    Calibration::read(path).map_err(|error| match error {
         CalibrationError::Unreadable { .. } => Failure::io(error.to_string()),
         CalibrationError::Malformed { .. } => Failure::usage(error.to_string()),
-    })?;
-    Ok(calibration.service_time())
+    })
 }
 
 pub(super) fn marks(json: bool) -> Result<u8, Failure> {
