@@ -208,6 +208,9 @@ pub struct Footprint {
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
+    /// Its writes a second, where the kernel counts them: of messages that are written together there is one.
+    #[serde(default)]
+    pub writes_per_s: Option<f64>,
 }
 
 /// How the generator was.

@@ -155,6 +155,11 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// Whether what is measured begins after the arrivals.
+    pub(super) fn has_window(&self) -> bool {
+        self.window.is_some() || !self.warm_up.is_zero()
+    }
+
     pub(super) fn config(&self) -> Config {
         let mut config = Config::new(self.targets.clone());
         config.first = ClientId(self.first_client);

@@ -40,21 +40,30 @@ const LATENCY: Span = Span::from_micros(500);
 const LOOPBACK: Span = Span::from_micros(50);
 
 /// What network work costs, from the report's own steps. None where there are too few of them.
+///
+/// A write costs something, and each message in it, too: the simulator knows nothing of messages, so that part is charged with their bytes.
 #[must_use]
-pub fn costs(report: &CapacityReport) -> Option<ServiceTime> {
-    let slope = |axis: &str| {
-        let steps = report.axis(axis)?.steps.iter();
-        let points: Vec<(f64, f64)> = steps.filter(|step| step.answer == "holds").filter_map(point).collect();
-        let line = line::line(&points).ok()?;
-        (points.len() >= POINTS_MIN && line.slope > 0.0).then_some(line.slope)
+pub fn costs(report: &CapacityReport, message_bytes: f64) -> Option<ServiceTime> {
+    let held = |axis: &str| -> Vec<&Step> {
+        let steps = report.axis(axis).map(|axis| axis.steps.as_slice()).unwrap_or_default();
+        // A step that fails has a proxy that works as hard as it can: that, too, says what its work costs.
+        steps.iter().filter(|step| step.answer != "unhealthy").collect()
     };
-    let (delivery_s, connection_s) = (slope("rate")?, slope("connect").unwrap_or(0.0));
+    let points: Vec<Work> = held("rate").into_iter().filter_map(Work::of).collect();
+    if points.len() < POINTS_MIN {
+        return None;
+    }
+    let (write_s, message_s) = shares(&points);
+    let comes: Vec<(f64, f64)> = held("connect")
+        .into_iter()
+        .filter_map(|step| Some((step.delivered as f64 / step.window_s, step.proxy?.cpu)))
+        .collect();
+    let connection_s = line::line(&comes).map_or(0.0, |line| line.slope);
     let cost = |seconds: f64| Cost::from_nanos((seconds.max(0.0) * 1e9).round() as u64);
     Some(ServiceTime {
-        // Each delivery is a segment of its own as long as the proxy keeps up.
-        proxy_per_segment: cost(delivery_s),
-        proxy_per_kib: cost(0.0),
-        proxy_per_connection: cost(connection_s - SEGMENTS_A_CONNECTION * delivery_s),
+        proxy_per_segment: cost(write_s),
+        proxy_per_kib: cost(message_s * 1024.0 / message_bytes),
+        proxy_per_connection: cost(connection_s - SEGMENTS_A_CONNECTION * (write_s + message_s)),
         proxy_cores: 1,
         proxy_queues: Queues::default(),
         proxy_spread: Spread::default(),
@@ -62,9 +71,41 @@ pub fn costs(report: &CapacityReport) -> Option<ServiceTime> {
     })
 }
 
-/// Work a second, and CPU time a second.
-fn point(step: &Step) -> Option<(f64, f64)> {
-    Some((step.delivered as f64 / step.window_s, step.proxy?.cpu))
+/// A step's work, a second.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    writes: f64,
+    messages: f64,
+    cpu: f64,
+}
+
+impl Work {
+    fn of(step: &Step) -> Option<Self> {
+        let (proxy, messages) = (step.proxy?, step.delivered as f64 / step.window_s);
+        // Without the kernel's count each message is taken to be a write of its own.
+        let writes = proxy.writes_per_s.unwrap_or(messages);
+        (messages > 0.0).then_some(Self { writes, messages, cpu: proxy.cpu })
+    }
+}
+
+/// CPU seconds of a write and of a message: cpu = writes x a + messages x b by least squares of relative errors, neither below 0. Where messages are never written
+/// together, nothing tells the two apart, and all of it is the write's.
+fn shares(points: &[Work]) -> (f64, f64) {
+    let (mut ww, mut wm, mut mm, mut wc, mut mc) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for point in points {
+        let (w, m) = (point.writes / point.cpu, point.messages / point.cpu);
+        ww += w * w;
+        wm += w * m;
+        mm += m * m;
+        wc += w;
+        mc += m;
+    }
+    let determinant = ww * mm - wm * wm;
+    let (write, message) = ((wc * mm - mc * wm) / determinant, (mc * ww - wc * wm) / determinant);
+    if determinant < 1e-3 * ww * mm || message < 0.0 {
+        return (wc / ww, 0.0);
+    }
+    if write < 0.0 { (0.0, mc / mm) } else { (write, message) }
 }
 
 /// Predicts what was measured, loses instances once for each of `all`, and looks for the smallest window of jitter, first with the few seeds of `probe`.
@@ -77,11 +118,13 @@ pub fn foresee(
     probe: &impl Seeds,
     all: &impl Seeds,
 ) -> Result<Option<Forecast>, ForecastError> {
-    let Some(costs) = costs(report) else { return Ok(None) };
+    let message_bytes = f64::from(feed(settings).bytes());
+    let Some(costs) = costs(report, message_bytes) else { return Ok(None) };
     let us = |cost: Cost| cost.as_duration().as_secs_f64() * 1e6;
     let calibration = format!(
-        "this report: {:.2} us a delivery, {:.0} us a connection beyond its segments",
+        "this report: {:.2} us a write, {:.2} us a message in it, {:.0} us a connection beyond its segments",
         us(costs.proxy_per_segment),
+        us(costs.proxy_per_kib) * message_bytes / 1024.0,
         us(costs.proxy_per_connection)
     );
     let predicted = predicted(report, settings, costs)?;
@@ -213,4 +256,23 @@ fn figure(name: &str, over: &Over) -> Option<StormFigure> {
         worst: over.worst?,
         worst_seed: over.worst_seed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(writes: f64, messages: f64) -> Work {
+        Work { writes, messages, cpu: writes * 5e-6 + messages * 1e-6 }
+    }
+
+    #[test]
+    fn what_a_write_and_a_message_cost_are_told_apart_where_messages_are_written_together() {
+        let together = [work(10_000.0, 10_000.0), work(20_000.0, 40_000.0), work(30_000.0, 120_000.0)];
+        let (write, message) = shares(&together);
+        assert!((write - 5e-6).abs() < 1e-9 && (message - 1e-6).abs() < 1e-9, "{write} {message}");
+        let never = [work(10_000.0, 10_000.0), work(20_000.0, 20_000.0), work(30_000.0, 30_000.0)];
+        let (write, message) = shares(&never);
+        assert!((write - 6e-6).abs() < 1e-9 && message == 0.0, "{write} {message}");
+    }
 }

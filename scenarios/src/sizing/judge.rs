@@ -163,7 +163,14 @@ mod tests {
     fn measured(change: impl FnOnce(&mut Measured)) -> Judged {
         let settings = Settings::new(PathBuf::new());
         let trial = Axis::Mixed.trial(2_000.0, Duration::from_secs(2), &settings);
-        let proxy = Footprint { cpu: 0.5, rss_bytes: 1, kernel_bytes: None, descriptors: 2_010, threads: 1 };
+        let proxy = Footprint {
+            cpu: 0.5,
+            rss_bytes: 1,
+            kernel_bytes: None,
+            descriptors: 2_010,
+            threads: 1,
+            writes_per_s: None,
+        };
         let heard =
             Heard { window_s: 2.0, delivered: 40_000, checked: 2_000, within_objective: 2_000, ..Heard::healthy() };
         let mut measured = Measured {

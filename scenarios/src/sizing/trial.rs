@@ -207,6 +207,8 @@ impl Stage {
 
     fn footprint(&self, before: &Reading, after: &Reading) -> Option<Footprint> {
         let now = after.proxy?;
+        let over = (after.at - before.at).as_secs_f64();
+        let writes = before.proxy.map(|before| now.writes.saturating_sub(before.writes) as f64 / over);
         let kernel = after.kernel.zip(self.kernel_before).map(|(now, before)| now.saturating_sub(before));
         Some(Footprint {
             cpu: share(before.proxy, after.proxy, after.at - before.at)?,
@@ -214,6 +216,7 @@ impl Stage {
             kernel_bytes: kernel,
             descriptors: now.descriptors,
             threads: now.threads,
+            writes_per_s: writes.filter(|per_s| *per_s > 0.0),
         })
     }
 }
