@@ -244,7 +244,14 @@ fn clear(dir: &Path) -> Result<(), WriteError> {
 /// The command that runs the run in `dir` again: the very run, where that can be.
 fn again_command(dir: &Path, job: &Job) -> String {
     if job.options.engine == Engine::Sockets {
-        return format!("cargo windtunnel run {} --engine sockets --seed {}", job.scenario.name, job.seed);
+        let name = &job.scenario.name;
+        if let Some((scenario, peer)) = crate::peers::of_run(name) {
+            return format!("cargo windtunnel peers --only {peer} --scenario {scenario}");
+        }
+        let command =
+            job.look.proxy.as_ref().map(|proxy| format!(" --proxy-cmd {}", quoted(Path::new(proxy.command()))));
+        let command = command.unwrap_or_default();
+        return format!("cargo windtunnel run {name} --engine sockets --seed {}{command}", job.seed);
     }
     replay_command(dir)
 }

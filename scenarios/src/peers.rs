@@ -111,6 +111,19 @@ pub const ALL: &[Peer] = &[
     },
 ];
 
+/// What the run of a peer in a scenario is called.
+#[must_use]
+pub(crate) fn run_name(scenario: &str, peer: &str) -> String {
+    format!("{scenario}+{peer}")
+}
+
+/// The scenario and the peer of a run of that name, if it is one.
+pub(crate) fn of_run(name: &str) -> Option<(&str, &str)> {
+    let (scenario, peer) = name.split_once('+')?;
+    let known = SCENARIOS.iter().any(|(name, _)| *name == scenario) && ALL.iter().any(|it| it.name == peer);
+    known.then_some((scenario, peer))
+}
+
 /// What they go through: name and text.
 pub const SCENARIOS: &[(&str, &str)] = &[
     ("peer-steady", include_str!("../peers/peer-steady.toml")),
@@ -126,6 +139,12 @@ mod tests {
     use crate::engine::{Foreign, Options, able, able_with_foreign};
     use crate::model::Engine;
     use crate::plan::Plan;
+
+    #[test]
+    fn a_run_of_a_peer_is_known_by_its_name() {
+        assert_eq!(of_run(&run_name("peer-steady", "nginx")), Some(("peer-steady", "nginx")));
+        assert_eq!((of_run("peer-steady+apache"), of_run("steady-fanout"), of_run("x+nginx")), (None, None, None));
+    }
 
     #[test]
     fn every_peer_has_a_lawful_command_and_every_scenario_can_be_run_with_any() {

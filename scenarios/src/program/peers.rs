@@ -101,7 +101,7 @@ fn version(peer: &Peer) -> Option<String> {
 /// One run of one peer. Each has a name of its own in the run folder.
 fn run(peer: &Peer, scenario: &Scenario, text: &str, folder: &mut Folder) -> Result<Cell, Failure> {
     static RUNS: AtomicU64 = AtomicU64::new(0);
-    let mut scenario = Scenario { name: format!("{}+{}", scenario.name, peer.name), ..scenario.clone() };
+    let mut scenario = Scenario { name: peers::run_name(&scenario.name, peer.name), ..scenario.clone() };
     let proxy = match peer.stands {
         Stands::Ours(mode) => {
             scenario.proxy.mode = mode;
