@@ -4,6 +4,54 @@ use std::time::Duration;
 
 use wire::draw::Draws;
 
+/// Steps at most.
+pub const STEPS_MAX: usize = 32;
+
+/// Stairs: at the beginning of each step as many arrive at once as bring the population to its number; the step lasts its time. What is beyond the last step's number
+/// arrives with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    steps: [(u32, Duration); STEPS_MAX],
+    count: usize,
+}
+
+impl Steps {
+    /// Steps of (clients in all, how long).
+    ///
+    /// # Errors
+    /// What is wrong: there are none or too many, or their numbers do not rise.
+    pub fn new(list: &[(u32, Duration)]) -> Result<Self, String> {
+        if list.is_empty() || list.len() > STEPS_MAX {
+            return Err(format!("1 to {STEPS_MAX} steps"));
+        }
+        if !list.is_sorted_by(|a, b| a.0 < b.0) || list[0].0 == 0 {
+            return Err("each step has more clients than the one before".to_owned());
+        }
+        let mut steps = [(0, Duration::ZERO); STEPS_MAX];
+        steps[..list.len()].copy_from_slice(list);
+        Ok(Self { steps, count: list.len() })
+    }
+
+    /// The steps.
+    #[must_use]
+    pub fn list(&self) -> &[(u32, Duration)] {
+        &self.steps[..self.count]
+    }
+
+    /// When client i arrives.
+    fn at(&self, i: u32) -> Duration {
+        let list = self.list();
+        let before = list.iter().take(list.len() - 1).take_while(|(clients, _)| *clients <= i);
+        before.map(|(_, lasts)| *lasts).sum()
+    }
+
+    /// Clients in all, and how long all steps last.
+    #[must_use]
+    pub fn whole(&self) -> (u32, Duration) {
+        (self.list().last().map_or(0, |(clients, _)| *clients), self.list().iter().map(|(_, lasts)| *lasts).sum())
+    }
+}
+
 /// The schedule of arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Arrival {
@@ -29,6 +77,8 @@ pub enum Arrival {
         /// How many of the first wave are elsewhere, where several populations share waves. Default 0.
         ahead: u32,
     },
+    /// Stairs.
+    Steps(Steps),
 }
 
 impl Arrival {
@@ -46,6 +96,7 @@ impl Arrival {
                     at_s += draws.exponential(1.0 / per_s);
                     Duration::try_from_secs_f64(at_s).unwrap_or(Duration::MAX)
                 }
+                Self::Steps(steps) => steps.at(i),
                 Self::Waves { each, every, ahead } => every.saturating_mul(i.saturating_add(ahead) / each.max(1)),
             })
             .collect()
@@ -71,6 +122,18 @@ mod tests {
             |ahead| waves(ahead).plan(5, Draws::new(1, "arrival", 0)).iter().map(Duration::as_secs).collect::<Vec<_>>();
         assert_eq!(plan(0), [0, 0, 0, 2, 2]);
         assert_eq!(plan(2), [0, 2, 2, 2, 4]);
+    }
+
+    #[test]
+    fn each_step_brings_the_population_to_its_number() {
+        let s = Duration::from_secs;
+        let steps = Steps::new(&[(2, s(10)), (3, s(20)), (5, s(5))]).unwrap();
+        let plan = Arrival::Steps(steps).plan(6, Draws::new(1, "arrival", 0));
+        assert_eq!(plan, [0, 0, 10, 30, 30, 30].map(s));
+        assert_eq!(steps.whole(), (5, s(35)));
+        for wrong in [&[][..], &[(0, s(1))], &[(2, s(1)), (2, s(1))], &[(1, s(1)); STEPS_MAX + 1]] {
+            assert!(Steps::new(wrong).is_err());
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ mod subscriptions;
 mod summary;
 mod throttle;
 
-pub use self::arrival::Arrival;
+pub use self::arrival::{Arrival, STEPS_MAX, Steps};
 pub use self::behaviour::{Behaviour, Handshake, Offence};
 pub use self::config::{Config, Load, Reader, Reconnect, RunError};
 pub use self::distribution::{Distribution, Quantiles, samples_needed};

@@ -79,6 +79,11 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Ticks, answers and counted messages.
+    pub(crate) fn came(&self) -> u64 {
+        self.ticks + self.echoes + self.drained
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.dialled += other.dialled;
         self.opened += other.opened;

@@ -14,34 +14,43 @@ mod args;
 mod clock;
 mod live;
 mod loops;
+mod page;
+mod rows;
+mod self_test;
 mod table;
+mod verdict;
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use reports::load::Second;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::event::{JsonLines, Observer};
 use wire::net::{ListenOptions, Network, TokioNet};
 
 use self::args::Args;
 use self::clock::Clock;
+use self::live::Live;
+use self::rows::Rows;
+use self::self_test::Shown;
 use crate::arrival::Arrival;
 use crate::config::Config;
 use crate::distribution::Quantiles;
 use crate::health::{Facts, Health};
 use crate::measure::Meter;
 use crate::ports;
-use crate::require::Held;
 use crate::run::run_watched;
 use crate::summary::Summary;
 
-const PASSED: u8 = 0;
-const FLAWED: u8 = 1;
 const INCONCLUSIVE: u8 = 2;
 const USAGE: u8 = 64;
+/// A bug of ours (BSD's `EX_SOFTWARE`).
+const BUG: u8 = 70;
 const IO: u8 = 74;
 
 /// Descriptors that the program needs beside its clients.
@@ -64,8 +73,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    match start(args) {
-        Ok(summary) => ExitCode::from(code(&summary)),
+    let result = if args.self_test { self_test() } else { start(args) };
+    match result {
+        Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
             eprintln!("loadgen: {message}");
             ExitCode::from(code)
@@ -73,26 +83,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// What a summary comes to. What came wrong is wrong whatever the generator's state; what came late or not at all may be its own doing.
-fn code(summary: &Summary) -> u8 {
-    let any = |held| summary.requirements.iter().any(|requirement| requirement.verdict == held);
-    let wrong = summary.unannounced + summary.duplicates + summary.out_of_order + summary.garbled > 0;
-    if summary.is_empty() {
-        INCONCLUSIVE
-    } else if wrong {
-        FLAWED
-    } else if summary.health.as_ref().is_some_and(|health| !health.is_healthy()) {
-        INCONCLUSIVE
-    } else if summary.is_flawed() || any(Held::Broken) {
-        FLAWED
-    } else if any(Held::Inconclusive) {
-        INCONCLUSIVE
-    } else {
-        PASSED
-    }
+/// Exit codes: 0 the effect shows; 2 this machine is too busy; 70 it does not show, which is a bug.
+fn self_test() -> Result<u8, Failure> {
+    let runtime = loops::runtime().map_err(io("runtime"))?;
+    let shown = runtime.block_on(async { self_test::test(TokioNet::current()).await }).map_err(|why| (IO, why))?;
+    let (code, table, word) = match shown {
+        Shown::Effect(table) => {
+            (0, table, "Passed: the stall shows where latency counts from the plan, and cannot hide.")
+        }
+        Shown::Busy(table) => {
+            (INCONCLUSIVE, table, "Inconclusive: this machine is too busy; even what was sent was answered late.")
+        }
+        Shown::Hidden(table) => (BUG, table, "Failed: the stall is hidden, which is a bug of this generator."),
+    };
+    print!("{table}{word}\n");
+    Ok(code)
 }
 
-fn start(args: Args) -> Result<Summary, Failure> {
+fn start(args: Args) -> Result<u8, Failure> {
     let config = args.config();
     if config.objective.is_none()
         && let Some(require) = args.require.iter().find(|require| require.needs_objective())
@@ -110,22 +118,40 @@ fn start(args: Args) -> Result<Summary, Failure> {
     let result = runtime.block_on(async {
         let mut handles = vec![tokio::runtime::Handle::current()];
         handles.extend(others);
-        measure(config, TokioNet::sharded(handles), &args).await
+        measure(config.clone(), TokioNet::sharded(handles), &args).await
     });
     stop.cancel();
-    let summary = result?;
+    let Measured { mut summary, seconds, window } = result?;
+    let finding = verdict::find(&summary);
+    summary.verdict = Some(finding.verdict.word());
+    summary.sentence = Some(finding.sentence.clone());
     let mut text = serde_json::to_string_pretty(&summary).expect("a summary always serialises");
     text.push('\n');
     if args.json {
-        print!("{text}");
+        say(&text);
     } else {
-        print!("{}", table::render(&summary));
+        say(&table::render(&summary, &finding));
     }
     if let Some(out) = &args.out {
-        let path = out.join("summary.json");
-        std::fs::write(&path, text).map_err(io(&path.display().to_string()))?;
+        let load = page::load(&summary, &finding, &config, args.bounds(), &command(), seconds.clone(), window);
+        let html = reports::load::page(&load).map_err(|error| (IO, format!("report.html: {error}")))?;
+        for (name, text) in [("summary.json", text), ("seconds.csv", rows::csv(&seconds)), ("report.html", html)] {
+            let path = out.join(name);
+            std::fs::write(&path, text).map_err(io(&path.display().to_string()))?;
+        }
     }
-    Ok(summary)
+    Ok(finding.verdict.code())
+}
+
+/// The command line of this process.
+fn command() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+/// What stands on standard output. That it is closed is nobody's problem.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Where the kernel says which ports it gives out by itself.
@@ -159,7 +185,15 @@ fn enough(clients: u64, limit: u64) -> Result<(), String> {
     Ok(())
 }
 
-async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Summary, Failure> {
+/// What came of a run.
+struct Measured {
+    summary: Summary,
+    seconds: Vec<Second>,
+    /// In seconds since the beginning.
+    window: Option<(f64, f64)>,
+}
+
+async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Measured, Failure> {
     let record = match &args.events {
         None => Observer::none(),
         Some(path) => {
@@ -176,17 +210,21 @@ async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Summary, 
     }
     let shutdown = CancellationToken::new();
     let (clients, dials_together) =
-        (config.clients, matches!(config.load.arrival(), Arrival::AtOnce | Arrival::Waves { .. }));
+        (config.clients, matches!(config.load.arrival(), Arrival::AtOnce | Arrival::Waves { .. } | Arrival::Steps(_)));
+    let rows = Rows::default();
     let mut watched = None;
     let running = run_watched(config, net.clone(), shutdown.clone(), record, |schedule, meters| {
         let clock = Arc::new(Clock::new(schedule.window, args.json));
         let ticking = Arc::clone(&clock);
-        let shown = live::show(meters.clone(), clients, schedule.began, schedule.window);
+        let mut live = Live::new(clients, schedule.began, schedule.window);
+        let taking = rows.clone().take(meters.clone(), schedule.began, move |row, counters| live.show(row, counters));
         let tasks = [
             net.spawn("loadgen window", async move { ticking.run().await }).guard(),
-            net.spawn("loadgen progress", shown).guard(),
+            net.spawn("loadgen progress", taking).guard(),
         ];
-        watched = Some((clock, tasks, clock::beats(&net, meters)));
+        let since = |at: Instant| at.saturating_duration_since(schedule.began).as_secs_f64();
+        let window = (since(schedule.window.begins), since(schedule.window.ends));
+        watched = Some((clock, tasks, clock::beats(&net, meters), window));
     });
     let result = {
         tokio::pin!(running);
@@ -201,7 +239,9 @@ async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Summary, 
         }
     };
     let (mut summary, meters) = result.map_err(|error| (USAGE, error.to_string()))?;
-    let Some((clock, tasks, beats)) = watched else { return Ok(summary) };
+    let Some((clock, tasks, beats, window)) = watched else {
+        return Ok(Measured { summary, seconds: Vec::new(), window: None });
+    };
     clock.end();
     drop((tasks, beats));
     let threads = u64::from(args.threads);
@@ -222,7 +262,8 @@ async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Summary, 
     };
     summary.health = Some(Health::judge(&facts, args.bounds()));
     summary.requirements = args.require.iter().map(|require| require.judge(&summary)).collect();
-    Ok(summary)
+    let window = summary.window.as_ref().map(|measured| (window.0, window.0 + measured.seconds));
+    Ok(Measured { summary, seconds: rows.all(), window })
 }
 
 /// Waits for SIGINT or SIGTERM: then every client closes and the table is printed.

@@ -109,6 +109,12 @@ counts! {
 pub struct Summary {
     /// The version of this form: 1.
     pub schema: u32,
+    /// What it comes to: `passed`, `failed` or `inconclusive`; None where nobody judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<&'static str>,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
     /// The counts.
     #[serde(flatten)]
     pub counts: Counts,
@@ -435,6 +441,8 @@ impl Tally {
         };
         Summary {
             schema: 1,
+            verdict: None,
+            sentence: None,
             dials: Dials { planned: self.counts.clients, attempted: self.counts.dialled, ..self.dials },
             counts: self.counts,
             closes: closes.collect(),

@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, Quantiles};
 use crate::record::Verdict;
 
 mod canvas;
+mod curves;
 mod likelihood;
 mod plane;
 pub(crate) mod scale;
@@ -29,6 +30,7 @@ mod spread;
 mod timeline;
 pub(crate) mod xy;
 
+pub use self::curves::{Curve, Curves};
 pub use self::likelihood::{Share, likelihood};
 pub use self::plane::{Plane, Series, plane};
 

@@ -26,6 +26,7 @@ pub mod evidence;
 pub mod folder;
 pub mod gate;
 pub mod junit;
+pub mod load;
 pub mod log;
 pub mod measures;
 pub mod metrics;

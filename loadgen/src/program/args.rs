@@ -9,7 +9,7 @@ use wire::args::{Symbols, duration, symbols};
 use wire::feed::Protocol;
 use wire::id::ClientId;
 
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Steps};
 use crate::behaviour::{Behaviour, Handshake, Offence};
 use crate::config::{Config, Load, Reader, Reconnect};
 use crate::health::Bounds;
@@ -21,11 +21,11 @@ use crate::subscriptions::Subscriptions;
 #[command(name = "loadgen", version, about, max_term_width = 120)]
 pub(super) struct Args {
     /// Where to connect; several are taken in turn.
-    #[arg(long = "target", value_name = "WS_URL", required = true)]
+    #[arg(long = "target", value_name = "WS_URL", required_unless_present = "self_test")]
     targets: Vec<String>,
     /// How many clients.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    clients: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), required_unless_present_any = ["self_test", "steps"])]
+    clients: Option<u32>,
     /// What to subscribe to: a number (S0000, S0001, ...) or a list.
     #[arg(long, value_name = "LIST|N", default_value = "10", value_parser = symbols)]
     symbols: Symbols,
@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// Bytes of each request.
     #[arg(long, value_name = "N", default_value_t = 64)]
     bytes: usize,
+    /// Name lookup, TCP connect and WebSocket handshake together may take this.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    dial_timeout: Duration,
     /// A request waits for the answer to the one before: it goes late then, and its latency counts from its plan all the same.
     #[arg(long, requires = "rate")]
     one_at_a_time: bool,
@@ -83,6 +86,9 @@ pub(super) struct Args {
     /// Arrive in waves: so many at once, every so often.
     #[arg(long, value_name = "N/TIME", conflicts_with_all = ["ramp", "poisson"], value_parser = waves)]
     waves: Option<(u32, Duration)>,
+    /// Arrive in stairs: so many clients in all for so long, then more; the whole is --clients and --duration. The measured window is the last step.
+    #[arg(long, value_name = "N/TIME,N/TIME,...", value_parser = steps, conflicts_with_all = ["ramp", "poisson", "waves", "clients", "duration", "window", "closed"])]
+    steps: Option<Steps>,
     /// Each client leaves for good so long after its arrival.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     stay: Option<Duration>,
@@ -140,7 +146,10 @@ pub(super) struct Args {
     /// Print the summary as JSON on standard output; the two lines that tell of the window go to standard error then.
     #[arg(long)]
     pub(super) json: bool,
-    /// Write summary.json into this folder.
+    /// Show on this machine that a stall of what is loaded cannot hide, with an echo of its own: ten seconds, nothing else.
+    #[arg(long, exclusive = true)]
+    pub(super) self_test: bool,
+    /// Write summary.json, seconds.csv and report.html into this folder.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Write what each client saw, one JSON object a line.
@@ -163,14 +172,16 @@ impl Args {
     pub(super) fn config(&self) -> Config {
         let mut config = Config::new(self.targets.clone());
         config.first = ClientId(self.first_client);
-        config.clients = self.clients;
+        let (stairs, lasts) = self.steps.as_ref().map_or((1, self.duration), Steps::whole);
+        config.clients = self.clients.unwrap_or(stairs);
         config.symbols.clone_from(&self.symbols.0);
         config.subscriptions = match (self.symbols_per_client, self.zipf) {
             (None, _) => Subscriptions::All,
             (Some(each), None) => Subscriptions::Uniform { each },
             (Some(each), Some(exponent)) => Subscriptions::Zipf { each, exponent },
         };
-        config.duration = self.duration;
+        config.duration = lasts;
+        config.handshake_timeout = self.dial_timeout;
         config.warm_up = self.warm_up;
         config.window = self.window;
         config.verify = self.verify;
@@ -215,6 +226,10 @@ impl Args {
         if self.closed {
             return Load::Closed { ramp: self.ramp.unwrap_or_default(), think: self.think, session: self.session };
         }
+        if let Some(steps) = self.steps {
+            let arrival = Arrival::Steps(steps);
+            return Load::Open { arrival, requests_per_s: self.rate, stay: self.stay, session: self.session };
+        }
         let arrival = match (self.ramp, self.poisson, self.waves) {
             (Some(over), ..) => Arrival::Ramp { over },
             (_, Some(per_s), _) => Arrival::Poisson { per_s },
@@ -229,6 +244,10 @@ fn waves(text: &str) -> Result<(u32, Duration), String> {
     let (each, every) = text.split_once('/').ok_or_else(|| "must be like 100/5s".to_owned())?;
     let each = each.parse().ok().filter(|each| *each > 0).ok_or_else(|| format!("{each:?} is no number of clients"))?;
     Ok((each, duration(every)?))
+}
+
+fn steps(text: &str) -> Result<Steps, String> {
+    Steps::new(&text.split(',').map(|step| waves(step.trim())).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// Addresses that follow one another.

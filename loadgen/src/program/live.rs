@@ -3,62 +3,93 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::{Instant, interval};
+use reports::load::Second;
+use tokio::time::Instant;
 
-use crate::measure::{Counters, Meters, Window};
+use crate::measure::{Counters, Window};
 
-/// A bar on a terminal; elsewhere a plain line every five seconds, both on standard error. Runs until it is aborted.
-pub(super) async fn show(meters: Meters, clients: u32, began: Instant, window: Window) {
-    let terminal = std::io::stderr().is_terminal();
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let whole = window.ends.saturating_duration_since(began);
-    let bar = if terminal { ProgressBar::new(millis(whole)) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{elapsed} {wide_bar} {msg}") {
-        bar.set_style(style);
+/// Seconds between two plain lines.
+const PLAIN_EVERY: u64 = 5;
+
+/// A bar on a terminal; elsewhere a plain line every five seconds, both on standard error.
+pub(super) struct Live {
+    clients: u32,
+    began: Instant,
+    window: Window,
+    /// None: not a terminal.
+    bar: Option<ProgressBar>,
+    rows: u64,
+}
+
+impl Live {
+    pub(super) fn new(clients: u32, began: Instant, window: Window) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(millis(window.ends.saturating_duration_since(began)));
+            if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:12} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { clients, began, window, bar, rows: 0 }
     }
-    let _clear = Clear(bar.clone());
-    let period = Duration::from_millis(if terminal { 500 } else { 5_000 });
-    let mut every = interval(period);
-    every.tick().await;
-    // From here on they are kept.
-    meters.recent();
-    let mut before = (Instant::now(), meters.counters(false));
-    loop {
-        every.tick().await;
-        let now = (Instant::now(), meters.counters(false));
-        let line = line(clients, before.1, now.1, now.0 - before.0, &meters.recent());
-        before = now;
-        if terminal {
-            bar.set_position(millis(began.elapsed()));
-            bar.set_message(line);
-        } else {
-            eprintln!("{:>4} s  {line}", began.elapsed().as_secs());
+
+    /// Shows a second.
+    pub(super) fn show(&mut self, row: &Second, counters: Counters) {
+        self.rows += 1;
+        let now = Instant::now();
+        let phase = match () {
+            () if now < self.window.begins => "before",
+            () if now < self.window.ends => "measuring",
+            () => "closing",
+        };
+        let line = line(self.clients, row, counters, phase);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(millis(now.saturating_duration_since(self.began)));
+                bar.set_message(line);
+            }
+            None if self.rows.is_multiple_of(PLAIN_EVERY) => eprintln!("{:>4} s  {line}", row.at_s.round()),
+            None => {}
         }
     }
 }
 
-fn line(clients: u32, before: Counters, now: Counters, over: Duration, recent: &Histogram<u64>) -> String {
-    let came = |counters: Counters| counters.ticks + counters.echoes + counters.drained;
-    let rate = (came(now) - came(before)) as f64 / over.as_secs_f64().max(1e-3);
-    let open = now.opened.saturating_sub(now.closed);
-    let mut line = format!("{open}/{clients} open");
-    if now.failed > 0 {
-        line += &format!(", {} failed", now.failed);
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn line(clients: u32, row: &Second, counters: Counters, phase: &str) -> String {
+    let mut line = format!("{}/{clients} open", row.open);
+    if counters.failed > 0 {
+        line += &format!(", {} failed", counters.failed);
     }
-    line += &format!(", {} received, {rate:.0}/s", came(now));
-    if !recent.is_empty() {
-        line += &format!(", p99 {:.1} ms", recent.value_at_quantile(0.99) as f64 / 1_000.0);
+    line += &format!(", {:.0}/s", row.deliveries_per_s);
+    if let Some(p99) = row.p99_ms {
+        line += &format!(", p99 {p99:.1} ms");
     }
-    line
+    line + ", " + phase
 }
 
 /// Leaves no half-drawn bar above the table.
-struct Clear(ProgressBar);
-
-impl Drop for Clear {
+impl Drop for Live {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_there_is() {
+        let row = Second { open: 5, deliveries_per_s: 99.6, p99_ms: Some(1.26), ..Second::default() };
+        let counters = Counters { failed: 2, ..Counters::default() };
+        assert_eq!(line(9, &row, counters, "measuring"), "5/9 open, 2 failed, 100/s, p99 1.3 ms, measuring");
+        let quiet = Second::default();
+        assert_eq!(line(9, &quiet, Counters::default(), "before"), "0/9 open, 0/s, before");
     }
 }

@@ -1,18 +1,24 @@
-//! The table at the end.
+//! The table at the end, in 80 columns: a sentence that says what it comes to, then the evidence.
 
 use std::fmt::Write as _;
 
 use wire::event::Side;
 
-use crate::distribution::Quantiles;
+use super::page::phases;
+use super::verdict::Finding;
 use crate::require::Held;
 use crate::summary::{Counts, Summary};
 
+const WIDTH: usize = 80;
+const NAMES: usize = 16;
+
 /// A short table; rows that would only say 0 are left out, but for those that matter most.
-pub(super) fn render(summary: &Summary) -> String {
-    let mut text = String::new();
+pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
+    let mut text = wrapped(&finding.sentence, 0);
+    text.push('\n');
     let mut row = |name: &str, value: String| {
-        writeln!(text, "{name:<16} {value}").expect("writing to a string cannot fail");
+        let value = wrapped(&value, NAMES + 1);
+        writeln!(text, "{name:<NAMES$} {}", value.trim_start().trim_end()).expect("writing to a string cannot fail");
     };
     row("clients", format!("{} opened, {} refused, of {} to arrive", summary.opened, summary.refused, summary.clients));
     row("deliveries", summary.delivered.to_string());
@@ -37,27 +43,17 @@ pub(super) fn render(summary: &Summary) -> String {
         row("denied", format!("{} symbols, {} logins", summary.denied, summary.logins_rejected));
     }
     if summary.requests > 0 {
-        let Counts { requests, echoes, unanswered, requests_skipped, .. } = summary.counts;
-        row("requests", format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped"));
+        let Counts { requests, echoes, unanswered, requests_skipped, requests_unsent, .. } = summary.counts;
+        let mut said = format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped");
+        if requests_unsent > 0 {
+            said += &format!(", {requests_unsent} never sent: they waited for an answer");
+        }
+        row("requests", said);
     }
     for closes in &summary.closes {
         let by = if closes.by == Side::Own { "us" } else { "the peer" };
         let code = closes.code.map_or_else(String::new, |code| format!("{code} ")) + closes.word();
         row("closes", format!("{} by {by}, {code}", closes.count));
-    }
-    for (name, quantiles, note) in [
-        ("connect", &summary.connect_latency, "from the planned arrival"),
-        (
-            "tick latency",
-            &summary.tick_latency,
-            "from the due time in the payload: whole ms, as good as the clocks agree",
-        ),
-        ("echo latency", &summary.echo_latency, "from the planned instant"),
-        ("send lateness", &summary.send_lateness, "of this generator, against its plan"),
-    ] {
-        if quantiles.count > 0 {
-            row(name, format!("{}  ({note})", line(quantiles)));
-        }
     }
     if let Some(window) = &summary.window {
         let rate = window.deliveries as f64 / window.seconds;
@@ -74,21 +70,46 @@ pub(super) fn render(summary: &Summary) -> String {
         };
         row("required", format!("{}: {word} ({})", requirement.text, requirement.said));
     }
-    for reason in summary.health.iter().flat_map(|health| &health.reasons) {
-        row("inconclusive", reason.clone());
+    if let Some(health) = &summary.health {
+        let mut said = Vec::new();
+        if let Some(share) = health.cpu_share {
+            said.push(format!(
+                "CPU {:.0} % of {} thread{}",
+                share * 100.0,
+                health.threads,
+                if health.threads == 1 { "" } else { "s" }
+            ));
+        }
+        let ms = |us: u64| us as f64 / 1_000.0;
+        for (name, lateness) in
+            [("timers", health.timer_lateness), ("sends", health.send_lateness), ("dials", health.dial_lateness)]
+        {
+            if let Some(late) = lateness {
+                said.push(format!("{name} {:.1} ms late (p99)", ms(late.p99_us)));
+            }
+        }
+        row("generator", said.join(", "));
+        for reason in &health.reasons {
+            row("inconclusive", reason.clone());
+        }
+    }
+    let phases = phases(summary);
+    if !phases.is_empty() {
+        let cells = |cells: [String; 5]| cells.map(|cell| format!("{cell:>10}")).concat();
+        let heads = ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
+        writeln!(text, "{:<NAMES$} {:>9} {}", "phase (ms)", "samples", cells(heads))
+            .expect("writing to a string cannot fail");
+        for phase in phases {
+            let say = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
+            writeln!(text, "{:<NAMES$} {:>9} {}", phase.name, phase.count, cells(phase.ms.map(say)))
+                .expect("writing to a string cannot fail");
+        }
     }
     text
 }
 
-fn line(quantiles: &Quantiles) -> String {
-    let ms = |us: u64| us as f64 / 1_000.0;
-    let Quantiles { p50_us, p90_us, p99_us, p999_us, max_us, .. } = *quantiles;
-    format!(
-        "p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2} ms",
-        ms(p50_us),
-        ms(p90_us),
-        ms(p99_us),
-        ms(p999_us),
-        ms(max_us)
-    )
+/// Lines of 80 columns, the others set in by so many.
+fn wrapped(text: &str, indent: usize) -> String {
+    let indent = " ".repeat(indent);
+    textwrap::fill(text, textwrap::Options::new(WIDTH).initial_indent(&indent).subsequent_indent(&indent))
 }

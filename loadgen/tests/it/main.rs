@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod command_line;
+mod statements;
 mod strong_contract;

@@ -261,3 +261,102 @@ fn a_reader_that_stops_makes_the_source_feel_it() {
     );
     assert_eq!(counters.overflowed(), 1, "{summary:?}");
 }
+
+/// The published effect of coordinated omission (wrk2's second example: one stall of 1.4 s in 30 s at 2,000 requests a second shows as a p99 of 1.27 s by the plan, and of
+/// 6.04 ms for who measures from the sending).
+#[test]
+fn one_stall_is_seen_by_the_plan_and_hidden_from_who_measures_from_the_sending() {
+    let steps = [(10_000, Action::Stall { for_: Duration::from_millis(1_400) })];
+    let Met { summary, .. } = meet(
+        |source| (source.mode, source.script) = (Mode::Echo, script(&steps)),
+        |load| {
+            (load.clients, load.load) = (100, open(Arrival::AtOnce, Some(20.0)));
+            (load.one_at_a_time, load.request_bytes, load.duration) = (true, 20, Duration::from_secs(30));
+        },
+    );
+    assert!(!summary.is_flawed(), "{summary:?}");
+    let echo = summary.window.as_ref().unwrap().echo.as_ref().unwrap();
+    let [corrected, uncorrected] = [&echo.corrected, &echo.uncorrected].map(|it| it.as_ref().unwrap().quantiles);
+    // All that was planned was sent, and answered; some of it while the clients closed, after the window.
+    assert_eq!((summary.echoes, corrected.count), (summary.requests, uncorrected.count));
+    assert!(summary.requests - corrected.count < 100, "{summary:?}");
+    assert!((59_800..=60_000).contains(&summary.requests), "{summary:?}");
+    // A hundredth of 30 s is planned within the first 300 ms of the stall: the rest of it is what its p99 is about.
+    assert!((1_080_000..1_200_000).contains(&corrected.p99_us), "{corrected:?}");
+    // From the sending, only the one request of each client that was under way saw it.
+    assert!(uncorrected.p99_us < 5_000 && uncorrected.max_us > 1_350_000, "{uncorrected:?}");
+    // Waiting for an answer is no lateness of the generator's own.
+    assert!(summary.send_lateness.p99_us <= 1_000, "{summary:?}");
+}
+
+#[test]
+fn clients_that_only_count_count_what_others_check() {
+    for (mode, protocol, strong) in
+        [(Mode::V1, Protocol::V1, 0.0), (Mode::V2, Protocol::V2, 0.0), (Mode::Raw, Protocol::Raw, 0.0)]
+    {
+        let Met { summary, events, .. } = meet(
+            |source| source.mode = mode,
+            |load| {
+                (load.clients, load.verify, load.protocol, load.strong) = (20, 0.25, protocol, strong);
+                load.load = open(Arrival::Ramp { over: Duration::from_millis(100) }, None);
+                load.warm_up = Duration::from_millis(105);
+            },
+        );
+        assert!(!summary.is_flawed(), "{summary:?}");
+        let window = summary.window.as_ref().unwrap();
+        // The last comes after 95 ms; the run lasts 600 ms.
+        assert!((window.seconds - 0.4).abs() < 1e-6, "{window:?}");
+        assert_eq!((window.checked.clients, window.drained.clients), (5, 15), "{mode:?}");
+        // Ten symbols, a hundred times a second, for 0.4 s; a heartbeat or an answer of a v2 source counts for who does not look.
+        let each = |count: u64, clients: u64| count as f64 / clients as f64;
+        assert_eq!(each(window.checked.deliveries, 5), 400.0, "{mode:?}: {window:?}");
+        assert_eq!(each(window.drained.messages, 15), 400.0, "{mode:?}: {window:?}");
+        assert_eq!(window.deliveries, 20 * 400);
+        // As many bytes for one as for the other, but for the digits of numbers.
+        assert_eq!(summary.closes, [Closes { by: Side::Own, code: Some(1000), count: 20 }]);
+        assert_eq!(summary.phases.first_message.as_ref().unwrap().quantiles.count, 20);
+        // Nobody can hold against them that they got nothing: they are not told of as subscribed.
+        let subscribed = |event: &&Event| matches!(event, Event::ClientSubscribe { .. });
+        let asks = if mode == Mode::Raw { 0 } else { 5 * 10 };
+        assert_eq!(events.iter().filter(subscribed).count(), asks, "{mode:?}");
+    }
+}
+
+#[test]
+fn who_only_counts_answers_pings_and_closes_and_comes_again() {
+    let steps = [(200, Action::CloseAll { code: Some(1012) })];
+    let Met { summary, .. } = meet(
+        |source| source.script = script(&steps),
+        |load| {
+            (load.clients, load.verify, load.duration) = (4, 0.0, Duration::from_secs(5));
+            load.reconnect = Some(Reconnect { base: Duration::from_millis(10), ..Reconnect::default() });
+        },
+    );
+    let closed = |by, code| summary.closes.iter().find(|it| it.by == by && it.code == Some(code)).map(|it| it.count);
+    assert_eq!((closed(Side::Peer, 1012), closed(Side::Own, 1000)), (Some(4), Some(4)), "{summary:?}");
+    let reconnect = summary.phases.reconnect.as_ref().unwrap().quantiles;
+    assert!(reconnect.count == 4 && reconnect.min_us >= 3 * LATENCY_US && reconnect.max_us < 40_000, "{reconnect:?}");
+    assert!(summary.drained > 4 * 10 * 480 && summary.delivered == 0 && summary.garbled == 0, "{summary:?}");
+}
+
+#[test]
+fn phases_of_a_session_are_timed_apart() {
+    let Met { summary, .. } = meet(|_| (), |load| load.clients = 3);
+    let phase =
+        |phase: &Option<loadgen::Distribution>| phase.as_ref().map(|it| (it.quantiles.count, it.quantiles.min_us));
+    // One round trip each, by what a histogram tells apart; then a subscription, and the next tick of any symbol.
+    for (name, seen) in [("tcp", phase(&summary.phases.tcp)), ("upgrade", phase(&summary.phases.upgrade))] {
+        let (count, least) = seen.unwrap();
+        assert!(count == 3 && (2 * LATENCY_US..2 * LATENCY_US + 200).contains(&least), "{name}: {count} {least}");
+    }
+    let (_, least) = phase(&summary.phases.first_message).unwrap();
+    assert!((2 * LATENCY_US..12_000).contains(&least), "{least}");
+    assert!(summary.phases.echo.is_none() && summary.phases.reconnect.is_none());
+}
+
+#[test]
+fn a_simulated_host_connects_from_no_address_that_is_not_its_own() {
+    let Met { summary, .. } = meet(|_| (), |load| load.source_addresses = vec!["127.0.0.9".parse().unwrap()]);
+    assert_eq!((summary.dials.no_port, summary.opened), (1, 0), "{summary:?}");
+    assert!(summary.window.as_ref().is_none_or(|window| window.checked.tick_latency.is_none()), "{summary:?}");
+}
