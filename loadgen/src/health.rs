@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::distribution::Quantiles;
+use crate::distribution::{Quantiles, samples_needed};
 
 /// What a healthy generator stays within.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// Share of its threads' time that it may compute. Default 0.7: beyond it queues inside the generator are part of every latency.
     pub cpu_share_max: f64,
-    /// p99 of the lateness of its timers and of what it planned to send or to dial. Default 10 ms, or a tenth of the objective where that is less, but not
+    /// p99 (p90 of fewer than 1,000) of the lateness of its timers and of what it planned to send or to dial. Default 10 ms, or a tenth of the objective where that is less, but not
     /// below 3 ms: its timers fire on whole milliseconds.
     pub lateness_p99_max: Duration,
 }
@@ -116,9 +116,14 @@ impl Health {
             ("requests were sent", Some(&facts.sends)),
             ("dials began", Some(&facts.dials).filter(|_| !facts.dials_together)),
         ] {
-            let late = lateness.filter(|lateness| lateness.count > 0).map_or(0, |lateness| lateness.p99_us);
+            // Of few samples p99 is the one worst.
+            let (late, word) = match lateness {
+                None => (0, "p99"),
+                Some(few) if few.count < samples_needed(0.99) => (few.p90_us, "p90"),
+                Some(many) => (many.p99_us, "p99"),
+            };
             let why = format!(
-                "the load generator's {what} up to {:.1} ms late (p99), and more than {:.1} ms is too much: give it a core of its own, or more of them (--threads)",
+                "the load generator's {what} up to {:.1} ms late ({word}), and more than {:.1} ms is too much: give it a core of its own, or more of them (--threads)",
                 ms(late),
                 ms(most_us)
             );
@@ -195,6 +200,9 @@ mod tests {
         check(Facts { timers: late(11), ..well.clone() }, "timers fired up to 11.0 ms late");
         check(Facts { sends: late(11), ..well.clone() }, "requests were sent");
         check(Facts { dials: late(11), ..well.clone() }, "dials began");
+        let few = Quantiles { count: 999, p90_us: 9_000, ..late(11) };
+        check(Facts { dials: few, ..well.clone() }, "");
+        check(Facts { dials: Quantiles { p90_us: 11_000, ..few }, ..well.clone() }, "up to 11.0 ms late (p90)");
         check(Facts { dials: late(11), dials_together: true, ..well.clone() }, "");
         check(Facts { dials_dropped: 1, ..well.clone() }, "never begun");
         check(Facts { sends_dropped: 1, ..well.clone() }, "left out");

@@ -190,7 +190,8 @@ pub(crate) async fn run_watched<N: Network>(
         }
     }
     let measured = window.ends.min(Instant::now()).saturating_duration_since(window.begins);
-    cast.seconds = (!measured.is_zero()).then_some(measured.as_secs_f64());
+    // Where no session opened there was nothing to measure.
+    cast.seconds = (!measured.is_zero() && sum.counts.opened > 0).then_some(measured.as_secs_f64());
     Ok((sum.finish(&meters, cast), meters))
 }
 

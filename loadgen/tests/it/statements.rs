@@ -105,7 +105,8 @@ async fn a_target_that_sends_garbage() {
             let agree = |_: &wire::ws::Asked| wire::ws::Answer::Accept { subprotocol: None };
             let Ok(accepted) = wire::ws::accept(stream, wire::ws::Limits::default(), agree).await else { return };
             let mut session = accepted.session;
-            let _ = session.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            // So long that the frame that it seems to begin is whole.
+            let _ = session.get_mut().write_all(&b"HTTP/1.1 400 Bad Request\r\n".repeat(10)).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         check(load(treat, &["--duration", "1s", "--verify", verify]).await, 1, "could not be read");

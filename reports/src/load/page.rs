@@ -34,9 +34,12 @@ impl Page<'_> {
     }
 }
 
+/// A figure of a second, if it was measured.
+type Column = fn(&Second) -> Option<f64>;
+
 fn charts(load: &Load) -> Vec<String> {
     let shade = load.window.map(|(from, to)| (from, to, "measured window"));
-    let over_time = |title, y_label, y_log, columns: &[(&str, fn(&Second) -> Option<f64>)]| {
+    let over_time = |title, y_label, y_log, columns: &[(&str, Column)]| {
         let curves: Vec<Curve> = columns
             .iter()
             .map(|(label, of)| Curve {
@@ -67,8 +70,7 @@ fn charts(load: &Load) -> Vec<String> {
     }
     if !load.seconds.is_empty() {
         if load.seconds.iter().any(|second| second.p50_ms.is_some()) {
-            let columns: [(&str, fn(&Second) -> Option<f64>); 2] =
-                [("p50", |second| second.p50_ms), ("p99", |second| second.p99_ms)];
+            let columns: [(&str, Column); 2] = [("p50", |second| second.p50_ms), ("p99", |second| second.p99_ms)];
             charts.push(over_time("Latency", "latency (ms, log)", true, &columns));
         }
         charts.push(over_time(
@@ -78,7 +80,7 @@ fn charts(load: &Load) -> Vec<String> {
             &[("deliveries", |second| Some(second.deliveries_per_s))],
         ));
         charts.push(over_time("Open sessions", "sessions", false, &[("open", |second| Some(second.open as f64))]));
-        let dials: [(&str, fn(&Second) -> Option<f64>); 2] =
+        let dials: [(&str, Column); 2] =
             [("opened", |second| Some(second.opened_per_s)), ("failed", |second| Some(second.failed_per_s))];
         charts.push(over_time("Dials", "dials/s", false, &dials));
     }
