@@ -5,21 +5,22 @@ use std::time::Duration;
 use wire::draw::Draws;
 
 /// Steps at most.
-pub const STEPS_MAX: usize = 32;
+pub const STEPS_MAX: usize = 16;
 
 /// Stairs: at the beginning of each step as many arrive at once as bring the population to its number; the step lasts its time. What is beyond the last step's number
 /// arrives with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    steps: [(u32, Duration); STEPS_MAX],
-    count: usize,
+    /// Clients in all, and milliseconds: small, for a plan is copied.
+    steps: [(u32, u32); STEPS_MAX],
+    count: u8,
 }
 
 impl Steps {
-    /// Steps of (clients in all, how long).
+    /// Steps of (clients in all, how long, in whole milliseconds).
     ///
     /// # Errors
-    /// What is wrong: there are none or too many, or their numbers do not rise.
+    /// What is wrong: there are none or too many, their numbers do not rise, or one lasts longer than 49 days.
     pub fn new(list: &[(u32, Duration)]) -> Result<Self, String> {
         if list.is_empty() || list.len() > STEPS_MAX {
             return Err(format!("1 to {STEPS_MAX} steps"));
@@ -27,28 +28,30 @@ impl Steps {
         if !list.is_sorted_by(|a, b| a.0 < b.0) || list[0].0 == 0 {
             return Err("each step has more clients than the one before".to_owned());
         }
-        let mut steps = [(0, Duration::ZERO); STEPS_MAX];
-        steps[..list.len()].copy_from_slice(list);
-        Ok(Self { steps, count: list.len() })
+        let mut steps = [(0, 0); STEPS_MAX];
+        for (step, (clients, lasts)) in steps.iter_mut().zip(list) {
+            let ms = u32::try_from(lasts.as_millis()).map_err(|_| "a step lasts 49 days at most".to_owned())?;
+            *step = (*clients, ms);
+        }
+        Ok(Self { steps, count: list.len() as u8 })
     }
 
     /// The steps.
-    #[must_use]
-    pub fn list(&self) -> &[(u32, Duration)] {
-        &self.steps[..self.count]
+    fn list(&self) -> impl ExactSizeIterator<Item = (u32, Duration)> {
+        let steps = self.steps[..usize::from(self.count)].iter();
+        steps.map(|(clients, ms)| (*clients, Duration::from_millis(u64::from(*ms))))
     }
 
     /// When client i arrives.
     fn at(&self, i: u32) -> Duration {
-        let list = self.list();
-        let before = list.iter().take(list.len() - 1).take_while(|(clients, _)| *clients <= i);
-        before.map(|(_, lasts)| *lasts).sum()
+        let before = self.list().take(usize::from(self.count) - 1).take_while(|(clients, _)| *clients <= i);
+        before.map(|(_, lasts)| lasts).sum()
     }
 
     /// Clients in all, and how long all steps last.
     #[must_use]
     pub fn whole(&self) -> (u32, Duration) {
-        (self.list().last().map_or(0, |(clients, _)| *clients), self.list().iter().map(|(_, lasts)| *lasts).sum())
+        (self.list().last().map_or(0, |(clients, _)| clients), self.list().map(|(_, lasts)| lasts).sum())
     }
 }
 

@@ -96,7 +96,7 @@ fn self_test() -> Result<u8, Failure> {
         }
         Shown::Hidden(table) => (BUG, table, "Failed: the stall is hidden, which is a bug of this generator."),
     };
-    print!("{table}{word}\n");
+    println!("{table}{word}");
     Ok(code)
 }
 

@@ -26,6 +26,7 @@ where
     load_at(&target, flags).await
 }
 
+#[expect(clippy::disallowed_methods, reason = "over real sockets; the program has a runtime of its own")]
 async fn load_at(target: &str, flags: &[&str]) -> (String, serde_json::Value) {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap().to_owned();
