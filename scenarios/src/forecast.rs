@@ -34,7 +34,7 @@ pub use self::aftermath::{Aftermath, Tally, aftermath};
 pub use self::formula::{Beside, beside};
 pub use self::knee::{Goodput, Prediction, Step, Workload, predict};
 pub use self::over::{CONFIDENCE, Over, Within};
-pub use self::population::{CLIENTS_MAX, Feed, Population, TooLarge, plain_bytes};
+pub use self::population::{CLIENTS_MAX, Feed, Population, TICKS_MAX, TooLarge, plain_bytes};
 pub use self::storm::{ForecastError, Seeds, Storm, Storms, scenario, storms};
 pub use self::window::{Objective, Range, Tried, Window, smallest_window};
 pub use self::world::{Dials, Fleet, Limits};

@@ -11,8 +11,8 @@ use wire::event::{Event, Timed};
 use wire::id::Symbol;
 
 use super::aftermath::quantile;
-use super::population::{Feed, Population};
-use super::storm::ForecastError;
+use super::population::{Feed, Population, TICKS_MAX};
+use super::storm::{ForecastError, lives};
 use crate::builder::Builder;
 use crate::check::Objectives;
 use crate::engine::{self, Options, Worked};
@@ -82,8 +82,6 @@ pub struct Prediction {
     pub steps: Vec<Step>,
 }
 
-/// Ticks of one symbol a second at most: the feed's time stamps are milliseconds.
-const TICKS_MAX: f64 = 1_000.0;
 /// A window of the search holds so long, and so many ticks, at least.
 const WINDOW_US: u64 = 2_000_000;
 const TICKS_MIN: f64 = 40.0;
@@ -154,7 +152,7 @@ fn step(
     let scenario = scenario(workload, feed, population, costs, window_us)?;
     let plan = Plan::new(&scenario, seed);
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: true };
-    let run = engine::run(&plan, options)?;
+    let run = lives(engine::run(&plan, options)?)?;
     let events = run.events.as_deref().unwrap_or_default();
     let from = u64::try_from(plan.steady_at.as_micros()).unwrap_or(u64::MAX);
     let found = judged(events, from, from + window_us - objective.within.as_micros(), objective, population.simulated);

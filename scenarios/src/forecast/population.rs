@@ -77,12 +77,15 @@ impl Population {
     }
 }
 
+/// Ticks of one symbol a second at most: of more, a tick's number would have more digits than its payload has room for.
+pub const TICKS_MAX: f64 = 750.0;
+
 /// What the source sends, and each client gets all of.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Feed {
     /// Symbols, 1 to 1000.
     pub symbols: u32,
-    /// Ticks of each a second, up to 1,000.
+    /// Ticks of each a second, up to [`TICKS_MAX`].
     pub ticks_per_s: f64,
     /// Bytes of a tick; none, and fewer than it has at least: a plain one.
     pub message_bytes: Option<u32>,
@@ -94,7 +97,7 @@ impl Feed {
     /// Between two ticks of a symbol.
     #[must_use]
     pub fn period(&self) -> Span {
-        Span::from_micros((1e6 / self.ticks_per_s).round().clamp(1e3, 3.6e9) as u64)
+        Span::from_micros((1e6 / self.ticks_per_s.min(TICKS_MAX)).round().clamp(1e3, 3.6e9) as u64)
     }
 
     /// Ticks of all symbols a second.

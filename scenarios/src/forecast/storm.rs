@@ -8,7 +8,7 @@ use super::formula::{Beside, beside};
 use super::over::Over;
 use super::population::Population;
 use super::world::{Fleet, NoWorld};
-use crate::engine::{self, EngineError, Options};
+use crate::engine::{self, EngineError, Options, Run};
 use crate::model::{Engine, Scenario, ServiceTime};
 use crate::plan::Plan;
 use crate::span::Span;
@@ -75,6 +75,9 @@ pub enum ForecastError {
     /// What was asked for cannot be: another value would do.
     #[error("{0}")]
     Asked(String),
+    /// A program failed in a run, of which nothing is said then: the seed, and how.
+    #[error("in the world of seed {0} a program failed: {1}")]
+    Program(u64, String),
     /// The harness failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -146,9 +149,19 @@ pub fn scenario(fleet: &Fleet, costs: ServiceTime, seed: u64, watched: Span) -> 
 fn run(scenario: &Scenario, seed: u64) -> Result<Aftermath, ForecastError> {
     let plan = Plan::new(scenario, seed);
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: true };
-    let run = engine::run(&plan, options)?;
+    let run = lives(engine::run(&plan, options)?)?;
     let steady_at = u64::try_from(plan.steady_at.as_micros()).unwrap_or(u64::MAX);
     Ok(aftermath(run.events.as_deref().unwrap_or_default(), ProxyId(0), steady_at))
+}
+
+/// A run in which no program failed: of another there is nothing to say.
+pub(super) fn lives(run: Run) -> Result<Run, ForecastError> {
+    let failed =
+        run.verdict.invariants.iter().find(|invariant| invariant.name == "programs-live" && invariant.broken > 0);
+    match failed.and_then(|failed| failed.violations.first()) {
+        Some(violation) => Err(ForecastError::Program(run.verdict.seed, violation.message.clone())),
+        None => Ok(run),
+    }
 }
 
 /// What the sum on paper takes, a quarter more, what detection adds, two ticks and half a second.

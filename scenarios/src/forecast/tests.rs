@@ -179,19 +179,19 @@ fn the_smallest_window_is_what_the_queue_allows() {
 
 #[test]
 fn a_core_under_load_writes_more_at_once_and_its_knee_is_where_the_sum_has_it() {
-    // 100 clients: 10 us a write and 10 us a message in it. Of b messages a round takes 1 ms (1 + b), and b come in meanwhile: b = r (1 + b) with r the
-    // ticks of a millisecond. Whoever comes right after a round began waits for it and for its own: 2 ms / (1 - r) within 10 ms, so r is 0.8.
+    // 100 clients: 20 us a write and 20 us a message in it. Of b messages a round takes 2 ms (1 + b), and b come in meanwhile: b = r (1 + b) with r the
+    // ticks of two milliseconds. Whoever comes right after a round began waits for it and for its own: 4 ms / (1 - r) within 10 ms, so r is 0.6, 300 a second.
     let plain = f64::from(population::plain_bytes()) + 2.0;
     let costs = ServiceTime {
-        proxy_per_kib: Cost::from_nanos((10_000.0 * 1_024.0 / plain) as u64),
-        ..ServiceTime::per_segment("10us".parse().unwrap())
+        proxy_per_kib: Cost::from_nanos((20_000.0 * 1_024.0 / plain) as u64),
+        ..ServiceTime::per_segment("20us".parse().unwrap())
     };
     let workload = Workload { clients: 100, simulated_max: 100, feed: feed(1.0), latency: Span::from_micros(50) };
     let found = predict(&workload, costs, Goodput { within: ms(10), share_min: 0.99 }, &[100.0]).unwrap();
     let knee = found.knee.unwrap();
-    assert!((700.0..950.0).contains(&knee.ticks_per_s), "{}", words::knee(&found));
-    // A tick at a time: 2 ms of work every 10.
+    assert!((260.0..360.0).contains(&knee.ticks_per_s), "{}", words::knee(&found));
+    // A tick at a time: 4 ms of work every 10.
     let asked = found.at[0];
-    assert!((asked.utilisation - 0.2).abs() < 0.01, "{asked:?}");
+    assert!((asked.utilisation - 0.4).abs() < 0.01, "{asked:?}");
     assert!((asked.delivered_per_s / 10_000.0 - 1.0).abs() < 0.02 && asked.goodput == 1.0, "{asked:?}");
 }

@@ -96,6 +96,7 @@ impl From<ForecastError> for Failure {
     fn from(error: ForecastError) -> Self {
         match error {
             ForecastError::Asked(what) => Failure::usage(what),
+            ForecastError::Program(..) => Failure::harness(error.to_string()),
             ForecastError::Engine(error) => Failure::engine(&error),
         }
     }
