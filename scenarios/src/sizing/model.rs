@@ -68,12 +68,13 @@ pub fn law(axis: &Axis) -> Option<Law> {
         Peak::Identified { load, interval, .. } => Some((load * unit, (interval.low * unit, interval.high * unit))),
         Peak::NotIdentified { .. } => None,
     };
+    let unit_words = format!("counted by {unit:.0} {}: {}", axis.unit, fit.usl.words());
     let words = match &intervals.peak {
-        Peak::Identified { .. } => fit.usl.words(),
-        Peak::NotIdentified { why } => format!("{}; {why}", fit.usl.words()),
+        Peak::Identified { .. } => unit_words,
+        Peak::NotIdentified { why } => format!("{unit_words}; {why}"),
     };
     Some(Law {
-        load_unit: format!("{} (the law's load of 1 is {unit:.0})", axis.unit),
+        load_unit: axis.unit.clone(),
         points: all,
         gamma: fit.usl.gamma,
         alpha: fit.usl.alpha,
