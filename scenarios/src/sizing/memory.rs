@@ -13,6 +13,9 @@ const STALLED: [u32; 5] = [100, 200, 300, 400, 500];
 /// What a stalled client is sent a second: more than its kernel's buffers and the proxy's queue hold, within a window.
 const FLOOD: (u32, f64, u32) = (10, 200.0, 1_024);
 
+/// What a stalled client reads a second, in bytes: enough for a handshake, and next to nothing of what it is sent.
+const READ: u64 = 2_000;
+
 /// The trials whose clients read next to nothing, so that all their buffers fill.
 pub fn stalled(settings: &Settings) -> impl Iterator<Item = Trial> + use<> {
     let objective = settings.objective;
@@ -27,7 +30,7 @@ pub fn stalled(settings: &Settings) -> impl Iterator<Item = Trial> + use<> {
         padding: FLOOD.2,
         objective,
         verify: 1.0,
-        bytes_per_s: Some(1),
+        bytes_per_s: Some(READ),
         window: Duration::from_millis(500),
     })
 }

@@ -71,6 +71,10 @@ pub fn not_tested(settings: &Settings, placement: &Placement) -> Vec<String> {
         format!("Another mix than {}.", settings.mix.words()),
         "Clients that come back all at once: see connections a second, and the smallest window of jitter.".to_owned(),
     ];
+    let profile = crate::capsule::profile();
+    if profile != "release" {
+        lines.push(format!("The release build: this one ({profile}) has debug assertions on, and holds less."));
+    }
     if placement.proxy.is_none() {
         lines.push("A proxy with a core of its own: generator, source and proxy shared one.".to_owned());
     }
