@@ -21,6 +21,8 @@ use super::trial::{Bench, TrialError};
 
 /// Longer windows in which a load must hold.
 const CONFIRMATIONS: u32 = 2;
+/// Descriptors that a program needs beside its connections.
+const SPARE_DESCRIPTORS: u64 = 128;
 /// Trials of one axis.
 const TRIALS_MAX: u32 = 40;
 
@@ -73,6 +75,7 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
     let clock = Clock { began: Instant::now(), whole };
     let began = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let placement = Placement::here();
+    let settings = &within_descriptors(settings);
     let bench = Bench { placement, proxy_program: None, proxy_args: &settings.proxy_args, dir: &settings.logs };
     let mut axes = Vec::new();
     let mut descriptors_max = None;
@@ -165,6 +168,17 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
     let Some(program) = &settings.against else { return Ok(report) };
     let regression = turns(program, &report, settings, &bench, progress)?;
     Ok(CapacityReport { regression: Some(regression), ..report })
+}
+
+/// The same, with no more connections than the generator may have descriptors: that it cannot say of more what it would be like is no fault of the proxy.
+fn within_descriptors(settings: &Settings) -> Settings {
+    let most = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(_, hard)| hard);
+    let most = u32::try_from(most.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(u32::MAX).max(1);
+    Settings {
+        connections_max: settings.connections_max.min(most),
+        fixed_connections: settings.fixed_connections.min(most),
+        ..settings.clone()
+    }
 }
 
 /// The first axis with both programs in turns (A B B A), so that what drifts on the machine drifts for both.
