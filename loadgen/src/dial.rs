@@ -81,7 +81,11 @@ impl<N: Network> Dial<'_, N> {
     async fn open(&self) -> Result<(ws::Upgraded<Throttled<N::Stream>>, SocketAddr), Failed> {
         let Crowd { config, net, targets, .. } = self.crowd;
         let Target { url, host, port } = &targets[self.target];
-        let unknown = |error: io::Error| Failed { failure: Failure::LookupFailed, ..below(&error) };
+        // A lookup takes a descriptor, too: that there is none left is this host's want.
+        let unknown = |error: io::Error| match below(&error) {
+            own @ Failed { failure: Failure::NoDescriptor, .. } => own,
+            failed => Failed { failure: Failure::LookupFailed, ..failed },
+        };
         let mut since = Instant::now();
         let addrs = net.lookup(host, *port).await.map_err(unknown)?;
         let Some(addr) = addrs.first() else { return Err(unknown(io::ErrorKind::ConnectionRefused.into())) };

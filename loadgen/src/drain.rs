@@ -165,7 +165,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
     fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         while self.taken < self.out.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.out[self.taken..]) {
-                Poll::Pending => return self.out.len() - self.taken <= OUT_MAX,
+                Poll::Pending => {
+                    self.out.drain(..self.taken);
+                    self.taken = 0;
+                    return self.out.len() <= OUT_MAX;
+                }
                 Poll::Ready(Ok(0) | Err(_)) => return false,
                 Poll::Ready(Ok(written)) => self.taken += written,
             }
@@ -243,7 +247,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
             Opcode::Close if self.closed.is_none() => {
                 let code = payload.first_chunk().map_or(close::NO_STATUS, |code| u16::from_be_bytes(*code));
                 self.closed = Some(code);
-                self.say(Opcode::Close, &payload[..payload.len().min(2)]);
+                // A code is two bytes; one byte is none.
+                self.say(Opcode::Close, payload.first_chunk::<2>().map_or(&[], |code| code));
             }
             Opcode::Text if !self.useful => self.hear_text(&String::from_utf8_lossy(payload), now),
             _ => {}

@@ -214,7 +214,7 @@ async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Measured,
     let rows = Rows::default();
     let mut watched = None;
     let running = run_watched(config, net.clone(), shutdown.clone(), record, |schedule, meters| {
-        let clock = Arc::new(Clock::new(schedule.window, args.json));
+        let clock = Arc::new(Clock::new(schedule.window, !args.has_window(), args.json));
         let ticking = Arc::clone(&clock);
         let mut live = Live::new(clients, schedule.began, schedule.window);
         let taking = rows.clone().take(meters.clone(), schedule.began, move |row, counters| live.show(row, counters));
@@ -250,9 +250,9 @@ async fn measure(config: Config, net: TokioNet, args: &Args) -> Result<Measured,
     let facts = Facts {
         threads,
         cpu_share: clock.cpu().map(|cpu| cpu / threads as f64),
-        timers: quantiles(Meter::TimerLate, true),
-        sends: quantiles(Meter::SendLate, true),
-        // Where clients arrive before a window that was asked for, how they did says nothing of what came in it.
+        // Where clients arrive before a window that was asked for, that time says nothing of what came in it; else the arrivals are part of the load.
+        timers: quantiles(Meter::TimerLate, args.has_window()),
+        sends: quantiles(Meter::SendLate, args.has_window()),
         dials: quantiles(Meter::DialLate, args.has_window()),
         dials_together,
         dials_dropped: summary.dials.dropped,

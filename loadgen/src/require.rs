@@ -174,7 +174,8 @@ impl Metric {
             }
             Self::Share(_) => {
                 let share = match text.trim().strip_suffix('%') {
-                    Some(percent) => number(percent).map(|percent| percent / 100.0),
+                    // Read as a share at once: 99.9 / 100 is a hair more than 0.999, and 999 of 1,000 would not reach it.
+                    Some(percent) => number(&format!("{}e-2", percent.trim())),
                     None => number(text),
                 };
                 share

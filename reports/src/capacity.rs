@@ -64,7 +64,7 @@ pub struct CapacityReport {
     pub cost: Option<Cost>,
     /// What changes if the load does.
     pub what_if: Vec<WhatIf>,
-    /// What the simulator said beforehand, beside what was measured, and what only it can say.
+    /// What the simulator makes of the costs that were measured, beside what was, and what only it can say.
     pub forecast: Option<Forecast>,
     /// Against an earlier report.
     pub regression: Option<Regression>,

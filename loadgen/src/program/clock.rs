@@ -23,6 +23,8 @@ fn cpu() -> Duration {
 #[derive(Debug)]
 pub(super) struct Clock {
     window: Window,
+    /// Computing counts from the beginning: the arrivals are the load.
+    whole: bool,
     /// Standard output has something else to say.
     to_stderr: bool,
     state: Mutex<State>,
@@ -36,17 +38,26 @@ enum State {
 }
 
 impl Clock {
-    pub(super) fn new(window: Window, to_stderr: bool) -> Self {
-        Self { window, to_stderr, state: Mutex::new(State::Before) }
+    pub(super) fn new(window: Window, whole: bool, to_stderr: bool) -> Self {
+        Self { window, whole, to_stderr, state: Mutex::new(State::Before) }
     }
 
     /// Runs until the window is over.
     pub(super) async fn run(&self) {
+        if self.whole {
+            self.begin();
+        }
         sleep_until(self.window.begins).await;
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Inside(Instant::now(), cpu());
+        if !self.whole {
+            self.begin();
+        }
         self.say("loadgen measuring");
         sleep_until(self.window.ends).await;
         self.end();
+    }
+
+    fn begin(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Inside(Instant::now(), cpu());
     }
 
     /// The window is over, by plan or because the run is.
@@ -56,11 +67,13 @@ impl Clock {
             let (wall, used) = (began.elapsed().as_secs_f64(), (cpu() - before).as_secs_f64());
             *state = State::After(if wall > 0.0 { used / wall } else { 0.0 });
             drop(state);
-            self.say("loadgen measured");
+            if Instant::now() >= self.window.begins {
+                self.say("loadgen measured");
+            }
         }
     }
 
-    /// Processor seconds a second in the window.
+    /// Processor seconds a second in the window, or from the beginning.
     pub(super) fn cpu(&self) -> Option<f64> {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::After(share) => Some(share),

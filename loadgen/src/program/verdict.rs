@@ -41,6 +41,14 @@ pub(super) fn find(summary: &Summary) -> Finding {
     if let Some(lost) = lost(summary) {
         return failed(format!("Failed: {lost}."));
     }
+    match &summary.window {
+        None => return inconclusive("Inconclusive: the run ended before the measured window.".to_owned()),
+        Some(window) if window.deliveries == 0 => {
+            let seconds = window.seconds;
+            return inconclusive(format!("Inconclusive: nothing came in the measured window of {seconds:.1} s."));
+        }
+        Some(_) => {}
+    }
     let judged = |held| summary.requirements.iter().find(|requirement| requirement.verdict == held);
     if let Some(broken) = judged(Held::Broken) {
         return failed(format!("Failed: {} was required, and {} was measured.", broken.text, broken.said));

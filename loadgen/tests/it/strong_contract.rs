@@ -57,7 +57,7 @@ async fn check_sessions(sessions: Vec<(Vec<String>, &'static str)>, expect: impl
         }
     });
     let mut config = Config::new(vec![url]);
-    (config.strong, config.seed, config.duration) = (1.0, Some(1), Duration::from_millis(300));
+    (config.strong, config.seed, config.duration) = (1.0, Some(1), Duration::from_secs(2));
     config.symbols = vec![Symbol::numbered(0)];
     config.reconnect = Some(Reconnect { base: Duration::from_millis(1), ..Reconnect::default() });
     config.resume = true;

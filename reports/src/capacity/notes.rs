@@ -89,7 +89,7 @@ const ALL: [(&str, &str); 20] = [
     ),
     (
         "Little's law",
-        "L = λW: what is under way is the rate times the mean stay, whatever the order of service (Little 1961). All three are measured on their own; where they are more than a tenth apart, \
+        "L = λW: what is under way is the rate times the mean stay, whatever the order of service (Little 1961). What is under way is counted, the rate is measured, the stay is the planned one; where they are more than a tenth apart, \
          the measurement is wrong, and not the system.",
     ),
     (

@@ -108,6 +108,9 @@ pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
             args.symbols_per_connection, args.symbols
         )));
     }
+    if let Some(program) = args.against.as_ref().filter(|program| !program.is_file()) {
+        return Err(Failure::usage(format!("--against {}: there is no such program", program.display())));
+    }
     let out = folder::make(args.out.as_deref(), "capacity").map_err(|error| Failure::io(error.to_string()))?;
     let logs = out.join("logs");
     std::fs::create_dir_all(&logs)
@@ -121,13 +124,15 @@ pub(super) fn capacity(args: &CapacityArgs) -> Result<u8, Failure> {
         let names: Vec<String> = args.before.iter().map(|path| path.display().to_string()).collect();
         report.regression = Some(sizing::against::against(&names.join(", "), &before, &now));
     }
+    // Minutes went into it: it stands, whatever the simulator comes to.
+    capacity::write(&out, &report).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if let Some(seeds) = args.predict {
         let probe = Seeds { first: 1, last: seeds.min(PROBE) };
         let (probe, all) = (Runs::new(probe), Runs::new(Seeds { first: 1, last: seeds }));
         lines.word("the simulator, with what was measured: prediction, storms, the smallest window of jitter");
         report.forecast = sizing::foresee::foresee(&report, &settings, &probe, &all)?;
+        capacity::write(&out, &report).map_err(|error| Failure::io(format!("failed to {error}")))?;
     }
-    capacity::write(&out, &report).map_err(|error| Failure::io(format!("failed to {error}")))?;
     if args.json {
         print(&json(&report))?;
     } else if args.quiet {

@@ -28,11 +28,13 @@ const FIGURES: [Figure; 5] = [
     Figure { name: "memory a subscribed connection (bytes)", more_is_better: false, of: memory },
 ];
 
+/// What was confirmed: a search that was broken off stands on its own first steps, and those are the same for everybody.
 fn found(report: &CapacityReport, axis: &str) -> Option<f64> {
-    Some(report.axis(axis)?.found?.load)
+    report.axis(axis)?.found.filter(|found| found.confirmed).map(|found| found.load)
 }
 
 fn cpu_a_delivery(report: &CapacityReport) -> Option<f64> {
+    found(report, "mixed")?;
     let step = model::of_found(report.axis("mixed")?)?;
     let per_s = step.delivered as f64 / step.window_s;
     (per_s > 0.0).then_some(step.proxy?.cpu * 1e6 / per_s)
@@ -174,6 +176,15 @@ pub(super) mod tests {
         assert_eq!(judged(&before, &[10_020.0, 10_080.0, 9_920.0, 10_030.0, 9_970.0]), "same");
         assert_eq!(judged(&before, &[8_000.0, 12_000.0, 9_000.0, 11_000.0, 10_000.0]), "inconclusive");
         assert_eq!(judged(&before[..2], &[8_000.0, 8_100.0]), "inconclusive");
+    }
+
+    #[test]
+    fn searches_that_were_broken_off_are_not_compared() {
+        let mut broken_off = reports(&[8_000.0, 8_000.0, 8_000.0]);
+        for axis in broken_off.iter_mut().flat_map(|one| &mut one.axes) {
+            axis.found = axis.found.map(|found| Found { confirmed: false, ..found });
+        }
+        assert!(against("x", &broken_off, &broken_off).rows.is_empty());
     }
 
     #[test]

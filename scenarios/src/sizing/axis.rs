@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::judge::SAMPLES_BEYOND;
 use super::settings::Settings;
 
 /// What is varied.
@@ -67,6 +68,15 @@ impl Axis {
         (start, least.min(start), most)
     }
 
+    fn ticks_per_s(self, load: f64, settings: &Settings) -> f64 {
+        let mix = settings.mix;
+        match self {
+            Self::Mixed => mix.ticks_per_s,
+            Self::Rate => load / (f64::from(settings.fixed_connections) * f64::from(mix.symbols_per_connection)),
+            Self::Connect | Self::Held => RARE,
+        }
+    }
+
     /// A source ticks at most 1,000 times a second and symbol.
     fn rate_max(self, settings: &Settings) -> f64 {
         f64::from(settings.fixed_connections) * f64::from(settings.mix.symbols_per_connection) * 1_000.0
@@ -76,6 +86,7 @@ impl Axis {
     #[must_use]
     pub fn trial(self, load: f64, window: Duration, settings: &Settings) -> Trial {
         let mix = settings.mix;
+        let window = if self == Self::Connect { window } else { whole(window, self.ticks_per_s(load, settings)) };
         let trial = Trial {
             axis: self,
             load,
@@ -93,27 +104,30 @@ impl Axis {
         let trial = match self {
             Self::Mixed => trial,
             Self::Rate => {
-                let fixed = f64::from(settings.fixed_connections);
-                let ticks_per_s = load / (fixed * f64::from(mix.symbols_per_connection));
+                let ticks_per_s = self.ticks_per_s(load, settings);
                 Trial { clients: settings.fixed_connections, ticks_per_s, ..trial }
             }
             Self::Connect => {
-                let clients = (load * window.as_secs_f64()).round().max(1.0) as u32;
+                // The generator counts a descriptor and a port for each, though not all are there at once.
+                let most = f64::from(settings.clients_max);
+                let clients = (load * window.as_secs_f64()).round().clamp(1.0, most) as u32;
                 let arrivals = Arrivals::Poisson { per_s: load };
                 Trial {
                     clients,
                     arrivals,
+                    window: window.min(Duration::from_secs_f64(f64::from(clients) / load)),
                     symbols: 1,
                     symbols_per_client: 1,
-                    ticks_per_s: 0.1,
+                    ticks_per_s: RARE,
                     objective: settings.connect_objective,
                     ..trial
                 }
             }
-            Self::Held => Trial { symbols: 10, symbols_per_client: 1, ticks_per_s: 0.1, ..trial },
+            Self::Held => Trial { symbols: 10, symbols_per_client: 1, ticks_per_s: RARE, ..trial },
         };
-        // Where there are few messages, more of them are checked.
-        let enough = SAMPLES / trial.planned(window.as_secs_f64()).max(1.0);
+        // Where there are few messages, more of them are checked; and a share near to one takes many.
+        let samples = SAMPLES.max(2.0 * SAMPLES_BEYOND / (1.0 - settings.goodput_min));
+        let enough = samples / trial.planned(window.as_secs_f64()).max(1.0);
         Trial { verify: trial.verify.max(enough).min(1.0), ..trial }
     }
 }
@@ -130,6 +144,8 @@ pub enum Arrivals {
     },
 }
 
+/// Ticks of a symbol a second, where there is to be next to nothing.
+const RARE: f64 = 0.1;
 /// Messages that are checked in a trial, where there are so many.
 const SAMPLES: f64 = 4_000.0;
 /// Connections a second of a ramp: well below what a proxy takes.
@@ -140,6 +156,13 @@ pub const STAY: Duration = Duration::from_millis(500);
 pub const WARM_UP: Duration = Duration::from_secs(1);
 /// What starting and ending the processes takes, about.
 const AROUND: Duration = Duration::from_millis(700);
+
+/// A window of whole periods of a tick: half of one at its end would look like loss.
+fn whole(window: Duration, ticks_per_s: f64) -> Duration {
+    let ticks = (window.as_secs_f64() * ticks_per_s).ceil().max(1.0);
+    // Where a tick is rarer than the window is long, nothing is lost by waiting for a few of its symbols only.
+    if ticks < 2.0 { window } else { Duration::from_secs_f64(ticks / ticks_per_s) }
+}
 
 /// What is run to test a load.
 #[derive(Clone, Copy, Debug, PartialEq)]

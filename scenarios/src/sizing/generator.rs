@@ -140,7 +140,7 @@ fn heard(text: &str, trial: &Trial) -> Result<Heard, String> {
             (trial.window.as_secs_f64(), dials.opened, checked, within, latency)
         }
     };
-    let (mut healthy, mut reasons, mut cpu, mut lateness) = (true, Vec::new(), None, None);
+    let (mut healthy, mut reasons, mut cpu, mut lateness) = (false, vec!["it did not look".to_owned()], None, None);
     if let Some(health) = health {
         healthy = health.verdict == "healthy";
         (reasons, cpu, lateness) = (health.reasons, health.cpu_share, health.timer_lateness);

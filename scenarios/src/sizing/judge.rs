@@ -47,7 +47,7 @@ const LOST: f64 = 0.005;
 /// The share of messages that must come for held connections to count as alive.
 const HELD_CAME_MIN: f64 = 0.5;
 /// Samples beyond the quantile that must be there to speak of it: of 1 in 100 a thousand.
-const SAMPLES_BEYOND: f64 = 10.0;
+pub(super) const SAMPLES_BEYOND: f64 = 10.0;
 
 impl Measured {
     /// Messages that were planned in the window.
@@ -71,6 +71,10 @@ impl Measured {
         if let Some(why) = self.unhealthy(goodput_min) {
             return judged(Answer::Unhealthy, why, None);
         }
+        // A generator that does not read is sent away, and one that is late is too late: these count only of one that is well.
+        if let Some(why) = self.sent_away() {
+            return judged(Answer::Fails, why.clone(), Some(why));
+        }
         if self.trial.axis == Axis::Held {
             return self.held(goodput);
         }
@@ -92,7 +96,10 @@ impl Measured {
     /// window, and how many drew them, is chance.
     fn held(&self, goodput: Option<f64>) -> Judged {
         let came = self.heard.delivered as f64 / self.planned();
-        let (answer, why, binds) = if came >= HELD_CAME_MIN {
+        let (opened, clients) = (self.heard.opened, u64::from(self.trial.clients));
+        let (answer, why, binds) = if opened < clients {
+            (Answer::Unhealthy, format!("only {opened} of {clients} were opened"), None)
+        } else if came >= HELD_CAME_MIN {
             (Answer::Holds, format!("all were let in and stayed; {} messages came", self.heard.delivered), None)
         } else {
             let why = format!("of about {:.0} messages {} came", self.planned(), self.heard.delivered);
@@ -111,12 +118,19 @@ impl Measured {
     /// Clients that were not let in, or were sent away.
     fn refused(&self) -> Option<String> {
         let heard = &self.heard;
-        let turned = heard.refused + heard.upgrade_failed + heard.timed_out;
-        if turned > 0 {
-            return Some(format!(
-                "{turned} of {} connections were not let in ({} refused, {} timed out, {} not upgraded)",
-                self.trial.clients, heard.refused, heard.timed_out, heard.upgrade_failed
-            ));
+        let turned = heard.refused + heard.upgrade_failed;
+        (turned > 0).then(|| {
+            format!(
+                "{turned} of {} connections were not let in ({} refused, {} not upgraded)",
+                self.trial.clients, heard.refused, heard.upgrade_failed
+            )
+        })
+    }
+
+    fn sent_away(&self) -> Option<String> {
+        let heard = &self.heard;
+        if heard.timed_out > 0 {
+            return Some(format!("{} of {} connections took too long", heard.timed_out, self.trial.clients));
         }
         (heard.closed_by_peer > 0).then(|| format!("the proxy closed {} connections", heard.closed_by_peer))
     }
@@ -215,6 +229,7 @@ mod tests {
             measured(|one| {
                 one.trial = Axis::Held.trial(2_000.0, Duration::from_secs(2), &Settings::new(PathBuf::new()));
                 (one.heard.delivered, one.heard.checked, one.heard.within_objective) = (delivered, 40, 40);
+                one.heard.opened = 2_000;
             })
         };
         assert_eq!((held(350).answer, held(100).answer), (Answer::Holds, Answer::Fails));
@@ -248,11 +263,14 @@ mod tests {
             let judged = measured(change);
             assert!(judged.answer == Answer::Unhealthy && judged.why.contains(word), "{judged:?}");
         }
-        // But who was sent away was sent away.
-        let judged = measured(|one| {
-            one.heard.healthy = false;
-            one.heard.closed_by_peer = 3;
-        });
-        assert_eq!(judged.answer, Answer::Fails);
+        // But who was refused was refused; who was sent away may have been too slow.
+        for (refused, closed_by_peer, answer) in [(3, 0, Answer::Fails), (0, 3, Answer::Unhealthy)] {
+            let judged = measured(|one| {
+                one.heard.healthy = false;
+                (one.heard.refused, one.heard.closed_by_peer) = (refused, closed_by_peer);
+            });
+            assert_eq!(judged.answer, answer, "{judged:?}");
+        }
+        assert_eq!(measured(|one| one.heard.closed_by_peer = 3).answer, Answer::Fails);
     }
 }

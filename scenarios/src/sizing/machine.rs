@@ -14,13 +14,12 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The last core is the proxy's; where there are only two, the other one is for all else; where there is one, nobody has one of his own.
+    /// The last core is the proxy's, the first one for all else; where there is one, nobody has one of his own.
     #[must_use]
     pub fn of(cores: usize) -> Self {
         match cores {
             0 | 1 => Self { proxy: None, rest: None, cores },
-            2 => Self { proxy: Some(1), rest: Some(0), cores },
-            _ => Self { proxy: Some(cores - 1), rest: None, cores },
+            _ => Self { proxy: Some(cores - 1), rest: Some(0), cores },
         }
     }
 
@@ -37,9 +36,6 @@ impl Placement {
         match (self.proxy, self.rest) {
             (Some(proxy), Some(rest)) => {
                 let _ = write!(words, "proxy on core {proxy}, source and generator on core {rest}");
-            }
-            (Some(proxy), None) => {
-                let _ = write!(words, "proxy on core {proxy}, source and generator on any");
             }
             _ => words.push_str("one core for all: the generator takes from the proxy"),
         }
@@ -119,6 +115,6 @@ mod tests {
     fn the_proxy_has_a_core_of_its_own_where_there_is_one() {
         assert_eq!(Placement::of(1).proxy, None);
         assert_eq!((Placement::of(2).proxy, Placement::of(2).rest), (Some(1), Some(0)));
-        assert_eq!((Placement::of(8).proxy, Placement::of(8).rest), (Some(7), None));
+        assert_eq!((Placement::of(8).proxy, Placement::of(8).rest), (Some(7), Some(0)));
     }
 }

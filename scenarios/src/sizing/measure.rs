@@ -166,7 +166,12 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
         axes,
     };
     let Some(program) = &settings.against else { return Ok(report) };
-    let regression = turns(program, &report, settings, &bench, progress)?;
+    // What was measured before is not lost where the other program is none.
+    let regression = turns(program, &report, settings, &bench, progress).unwrap_or_else(|error| Regression {
+        before: program.display().to_string(),
+        unlike: vec![error.to_string()],
+        rows: Vec::new(),
+    });
     Ok(CapacityReport { regression: Some(regression), ..report })
 }
 
@@ -177,6 +182,7 @@ fn within_descriptors(settings: &Settings) -> Settings {
     Settings {
         connections_max: settings.connections_max.min(most),
         fixed_connections: settings.fixed_connections.min(most),
+        clients_max: settings.clients_max.min(most),
         ..settings.clone()
     }
 }
@@ -259,7 +265,7 @@ fn search(
         search.best().map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
     let end = match (search.end(), out_of_time) {
         (_, true) => "the time was over before the search was",
-        (Some(End::Found), _) => "found within the tolerance",
+        (Some(End::Found), _) => sentence::FOUND,
         (Some(End::AtMost), _) => "all that may be tried holds",
         (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
         (Some(End::GeneratorGaveOut), _) => "the generator gave out",
@@ -311,6 +317,7 @@ fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
         // Connections that come and go: those that are there are as many as come a second, times how long they stay.
         little: measured
             .under_way
+            .filter(|_| judged.answer == Answer::Holds)
             .map(|counted| model::little(counted, heard.opened as f64 / heard.window_s, STAY.as_secs_f64())),
     }
 }

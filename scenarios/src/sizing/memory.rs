@@ -46,10 +46,10 @@ pub fn state(state: &str, what: &str, mut levels: Vec<(u64, u64, Option<u64>)>) 
     Memory { state, what, line: through(&resident), kernel: through(&kernel), levels }
 }
 
-/// The levels of an axis: of its steps in which all connections were there.
+/// The levels of an axis: of its steps that hold and in which all connections were there.
 #[must_use]
 pub fn levels(steps: &[Step]) -> Vec<(u64, u64, Option<u64>)> {
-    let whole = steps.iter().filter(|step| step.connections as f64 >= step.load);
+    let whole = steps.iter().filter(|step| step.answer == "holds" && step.connections as f64 >= step.load.round());
     whole.filter_map(|step| step.proxy.map(|proxy| (step.connections, proxy.rss_bytes, proxy.kernel_bytes))).collect()
 }
 

@@ -147,7 +147,8 @@ pub fn limits(
         let cpu = of_found(mixed).and_then(|step| step.proxy).map(|proxy| proxy.cpu);
         match (&mixed.binds, cpu) {
             (Some(binds), _) if binds.starts_with("CPU") || binds.starts_with("lateness") => {
-                add("CPU", found.load, Basis::Measured, format!("the greatest load that held; beyond it: {binds}"));
+                let resource = if binds.starts_with("CPU") { "CPU" } else { "latency" };
+                add(resource, found.load, Basis::Measured, format!("the greatest load that held; beyond it: {binds}"));
             }
             (_, Some(cpu)) if cpu > 0.0 => {
                 let how = format!("{:.0} % of a core at {:.0}, in proportion", cpu * 100.0, found.load);

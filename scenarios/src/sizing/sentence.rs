@@ -7,6 +7,9 @@ use super::machine::Placement;
 use super::model::OPERATE;
 use super::settings::Settings;
 
+/// The end of a search that came to its end.
+pub const FOUND: &str = "found within the tolerance";
+
 /// What the sentence is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -42,12 +45,15 @@ pub fn sentence(facts: &Facts<'_>) -> (String, Outcome, Vec<String>) {
         (Some(binds), _) => format!("{binds} binds"),
         (None, _) => "what binds was not reached".to_owned(),
     };
-    let at_least = if mixed.binds.is_none() { "at least " } else { "" };
+    let at_least = if mixed.end == FOUND { "" } else { "at least " };
+    if let Some(limit) = least.filter(|limit| limit.capacity < found.load) {
+        reasons.push(format!("what {} holds is reckoned, and less than what held", limit.resource));
+    }
     if !found.confirmed {
         reasons.push(format!("it was confirmed {} times only", found.confirmations));
     }
     let unhealthy = mixed.steps.iter().filter(|step| step.answer == "unhealthy").count();
-    if mixed.binds.is_none() {
+    if mixed.end != FOUND {
         reasons.push(format!("{}: the capacity is this, or more", mixed.end));
     } else if unhealthy > 0 {
         reasons.push(format!("the generator was not well in {unhealthy} trials"));
@@ -117,7 +123,7 @@ mod tests {
             unit: "connections".into(),
             steps: Vec::new(),
             found: found.map(|(load, confirmed)| Found { load, fails_at: None, confirmations: 2, confirmed }),
-            end: "the generator gave out".into(),
+            end: if binds.is_some() { FOUND } else { "the generator gave out" }.into(),
             binds: binds.map(str::to_owned),
         }
     }

@@ -58,6 +58,8 @@ pub struct Settings {
     pub fixed_connections: u32,
     /// The most connections that are tried. Default 60,000.
     pub connections_max: u32,
+    /// The most clients of one trial, come and gone ones among them: each takes a descriptor and a port of the generator. Default 200,000.
+    pub clients_max: u32,
     /// The share of connections that check every byte; the others count frames. Default 0.05.
     pub verify: f64,
     /// For all of it. Default 5 min.
@@ -91,6 +93,7 @@ impl Settings {
             mix: Mix::default(),
             fixed_connections: 1_000,
             connections_max: 60_000,
+            clients_max: 200_000,
             verify: 0.05,
             time_budget: Duration::from_secs(300),
             tolerance: 0.05,

@@ -69,6 +69,7 @@ struct Reading {
     at: Instant,
     proxy: Option<Usage>,
     source: Option<Usage>,
+    clients: Option<Usage>,
     kernel: Option<u64>,
 }
 
@@ -153,28 +154,30 @@ impl Bench<'_> {
         // What an earlier trial left must not be taken for this one's.
         let _ = std::fs::remove_file(&summary);
         let mut clients = self.clients(trial, &stage.address.clone(), &out)?;
-        let (before, after);
-        let mut under_way = None;
+        let (before, after, under_way, measured);
         if trial.arrivals == Arrivals::Ramp {
-            clients.says("loadgen measuring", trial.ramp() + WARM_UP + PATIENCE)?;
-            before = stage.read();
-            clients.says("loadgen measured", trial.window + PATIENCE)?;
-            after = stage.read();
+            let began = reach(&mut clients, "loadgen measuring", trial.ramp() + WARM_UP + PATIENCE)?;
+            before = stage.read(&clients);
+            measured = reach(&mut clients, "loadgen measured", trial.window + PATIENCE)? && began;
+            after = stage.read(&clients);
+            under_way = None;
         } else {
-            before = stage.read();
-            under_way = stage.under_way(trial.window, &before);
-            // Its clients are gone when it ends; what they cost is in the proxy's account.
-            clients.wait(trial.window + STAY + PATIENCE)?;
-            after = stage.read();
+            let idle = stage.read(&clients);
+            (before, after, under_way) = stage.steady(&clients, trial.window, &idle);
+            measured = under_way.is_some();
         }
         let descriptors_max = machine::descriptors_max(stage.proxy.id());
-        clients.wait(PATIENCE)?;
-        let heard = generator::read(&summary, trial)?;
+        clients.wait(trial.window + STAY + PATIENCE * 3)?;
+        let mut heard = generator::read(&summary, trial)?;
+        if trial.arrivals != Arrivals::Ramp {
+            // Its own account is of the end, when nobody arrives any more.
+            heard.cpu = share(before.clients, after.clients, after.at - before.at);
+        }
         let proxy_ended = stage.proxy.ended()?.map(|status| format!("{status}{}", stage.proxy.last_words()));
         Ok(Measured {
             trial: *trial,
             heard,
-            proxy: stage.footprint(&before, &after),
+            proxy: stage.footprint(&before, &after).filter(|_| measured),
             descriptors_max,
             under_way,
             source_cpu: share(before.source, after.source, after.at - before.at),
@@ -185,24 +188,31 @@ impl Bench<'_> {
 
 impl Stage {
     #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
-    fn read(&self) -> Reading {
+    fn read(&self, clients: &Process) -> Reading {
         // A process that has ended has no account.
-        let (proxy, source) = (self.proxy.usage().ok(), self.source.usage().ok());
-        Reading { at: Instant::now(), proxy, source, kernel: machine::socket_bytes() }
+        let of = |process: &Process| process.usage().ok();
+        let (proxy, source, clients) = (of(&self.proxy), of(&self.source), of(clients));
+        Reading { at: Instant::now(), proxy, source, clients, kernel: machine::socket_bytes() }
     }
 
-    /// Connections that the proxy has on average, by its descriptors, from when as many go as come to shortly before no more come.
+    /// What is used, and how many connections the proxy has on average (by its descriptors, less those of `idle`), from when as many go as come to shortly before no
+    /// more come. No connections where the window is too short for that, or the proxy has ended.
     #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
-    fn under_way(&self, window: Duration, before: &Reading) -> Option<f64> {
+    fn steady(&self, clients: &Process, window: Duration, idle: &Reading) -> (Reading, Reading, Option<f64>) {
         let settled = STAY * 2;
-        let over = window.checked_sub(settled)?.mul_f64(0.8);
+        let over = window.saturating_sub(settled).mul_f64(0.8);
         std::thread::sleep(settled);
+        let before = self.read(clients);
         let mut counts = Vec::new();
         for _ in 0..LOOKS {
-            counts.push(self.proxy.usage().ok()?.descriptors.saturating_sub(before.proxy?.descriptors) as f64);
             std::thread::sleep(over / LOOKS);
+            if let (Ok(now), Some(idle)) = (self.proxy.usage(), idle.proxy) {
+                counts.push(now.descriptors.saturating_sub(idle.descriptors) as f64);
+            }
         }
-        Some(counts.iter().sum::<f64>() / counts.len() as f64)
+        let after = self.read(clients);
+        let whole = counts.len() == LOOKS as usize && !over.is_zero();
+        (before, after, whole.then(|| counts.iter().sum::<f64>() / f64::from(LOOKS)))
     }
 
     fn footprint(&self, before: &Reading, after: &Reading) -> Option<Footprint> {
@@ -218,6 +228,15 @@ impl Stage {
             threads: now.threads,
             writes_per_s: writes.filter(|per_s| *per_s > 0.0),
         })
+    }
+}
+
+/// Whether the generator came to its window: one whose clients are all through ends before, and its summary says why.
+fn reach(clients: &mut Process, words: &str, patience: Duration) -> Result<bool, ProcessError> {
+    match clients.says(words, patience) {
+        Ok(_) => Ok(true),
+        Err(_) if clients.ended()?.is_some() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

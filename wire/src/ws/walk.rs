@@ -43,6 +43,9 @@ pub enum Unlawful {
     /// A control frame in fragments, or longer than 125 bytes.
     #[error("a control frame that is fragmented or longer than 125 bytes")]
     Control,
+    /// A length with its most significant bit set.
+    #[error("a frame longer than a frame can be")]
+    Length,
 }
 
 impl Walk {
@@ -91,9 +94,11 @@ impl Walk {
             self.head_len += 1;
             bytes = rest;
             let (head, len) = (self.head, usize::from(self.head_len));
-            if self.head(&head[..len], keep, &mut passed)?.is_some() {
+            let taken = self.head(&head[..len], keep, &mut passed);
+            if !matches!(taken, Ok(None)) {
                 self.head_len = 0;
             }
+            taken?;
         }
     }
 
@@ -124,6 +129,10 @@ impl Walk {
             }
             short => (u64::from(short), 2),
         };
+        // RFC 6455, section 5.2: the most significant bit must be 0.
+        if length > i64::MAX as u64 {
+            return Err(Unlawful::Length);
+        }
         self.left = length;
         if matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong) {
             if !fin || length > CONTROL_MAX {

@@ -21,6 +21,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_started() {
     refused(&["--goodput", "1"], "must be from 0.5 to 0.9999");
     refused(&["--rate", "0"], "must be from 0.01 to 1000");
     refused(&["--against", "x", "--runs", "2"], "2 is not in 3..=50");
+    refused(&["--against", "x"], "--against x: there is no such program");
     place.write("prices.toml", "date = \"2026-11-01\"\ncurrency = \"EUR\"\n[[instance]]\nname = \"a\"\nper_day = 1\n");
     refused(&["--prices", "prices.toml"], "unknown field `per_day`");
     place.write("other.json", "{}");
