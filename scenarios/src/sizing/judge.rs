@@ -38,6 +38,17 @@ pub struct Judged {
     pub binds: Option<String>,
 }
 
+impl Judged {
+    /// Whether a hiccup of the machine would look like it: a generator that was not well, or lateness of a proxy that had time to spare. Such a trial is run again.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        let late = self.binds.as_ref().is_some_and(|binds| binds.starts_with(LATENESS));
+        self.answer == Answer::Unhealthy || (self.answer == Answer::Fails && late)
+    }
+}
+
+/// How the word on what gave out begins, where it was not the CPU.
+const LATENESS: &str = "lateness";
 /// Above this the core of the generator and the source says nothing of the proxy any more.
 const SHARED_CORE_MAX: f64 = 0.95;
 /// From here on the proxy's core is what binds.
@@ -164,7 +175,7 @@ impl Measured {
         match self.proxy {
             Some(proxy) if proxy.cpu >= BUSY => format!("CPU of the proxy ({:.0} % of a core)", proxy.cpu * 100.0),
             Some(proxy) => format!(
-                "lateness in bursts: the proxy used {:.0} % of a core, and messages waited behind others",
+                "{LATENESS} in bursts: the proxy used {:.0} % of a core, and messages waited behind others",
                 proxy.cpu * 100.0
             ),
             None => "unknown".to_owned(),
@@ -235,6 +246,11 @@ mod tests {
         assert_eq!((held(350).answer, held(100).answer), (Answer::Holds, Answer::Fails));
     }
 
+    fn idle_is_doubtful() -> bool {
+        measured(|one| one.heard.within_objective = 0).is_doubtful()
+            && measured(|one| one.heard.healthy = false).is_doubtful()
+    }
+
     #[test]
     fn what_gave_out_is_named() {
         let busy = measured(|one| {
@@ -244,6 +260,7 @@ mod tests {
         assert_eq!(busy.binds.as_deref(), Some("CPU of the proxy (98 % of a core)"));
         let idle = measured(|one| one.heard.within_objective = 0);
         assert!(idle.binds.is_some_and(|binds| binds.starts_with("lateness in bursts")));
+        assert!(!busy.is_doubtful() && idle_is_doubtful(), "a core that is full is full");
         let full = measured(|one| {
             one.heard.refused = 5;
             one.descriptors_max = Some(2_040);

@@ -236,7 +236,9 @@ fn search(
         confirmations: CONFIRMATIONS,
         trials_max: TRIALS_MAX,
     });
-    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::new(), None, None, None);
+    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::<Step>::new(), None, None, None);
+    // What was in doubt, and is tried again.
+    let mut again = None;
     let mut out_of_time = false;
     while let Some(asked) = search.ask() {
         let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
@@ -248,6 +250,23 @@ fn search(
         let measured = bench.run(&trial)?;
         let judged = measured.judge(settings.goodput_min);
         descriptors_max = descriptors_max.or(measured.descriptors_max);
+        if judged.is_doubtful() && again != Some((asked.load, asked.stage)) {
+            // Until it is answered, the search asks for the same.
+            again = Some((asked.load, asked.stage));
+            let step = step(&measured, &judged, asked.stage);
+            progress.step(axis, &step);
+            progress.word("            in doubt: tried again");
+            steps.push(step);
+            continue;
+        }
+        if judged.answer == Answer::Holds
+            && again == Some((asked.load, asked.stage))
+            && let Some(doubtful) = steps.last_mut()
+        {
+            doubtful.answer = "unhealthy".to_owned();
+            doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
+        }
+        again = None;
         search.answer(judged.answer);
         if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
             fails_at = Some(asked.load);
