@@ -16,7 +16,9 @@ pub mod walk;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-pub use self::accept::{Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, accept, hear, refuse};
+pub use self::accept::{
+    Accepted, Answer, Asked, Asking, HEAD_BYTES_MAX, HEADERS_MAX, SUBPROTOCOLS_MAX, accept, hear, refuse,
+};
 pub use self::connect::{Ask, ConnectError, Connected, Upgraded, connect, is_of_the_handshake, upgrade};
 pub use self::fragments::{Fragments, fragments};
 pub use self::tap::Tap;

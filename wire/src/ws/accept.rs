@@ -21,6 +21,9 @@ pub const HEAD_BYTES_MAX: usize = 8 << 10;
 /// The most headers of a request; more are answered 431.
 pub const HEADERS_MAX: usize = 64;
 
+/// The most subprotocols of an offer that are read, first come first: a longer list is mostly an attempt to make us hold one.
+pub const SUBPROTOCOLS_MAX: usize = 64;
+
 /// What is read, and thrown away, of a request that was too long: closing a socket with unread bytes would reset it, and the answer with it.
 const LINGER_BYTES_MAX: usize = 64 << 10;
 
@@ -33,7 +36,7 @@ pub struct Asked {
     pub host: Option<String>,
     /// The `Origin` header, if sent; bytes that are no UTF-8 are replaced.
     pub origin: Option<String>,
-    /// The subprotocols offered, in the client's order.
+    /// The subprotocols offered, in the client's order; what comes after [`SUBPROTOCOLS_MAX`] of them is as if it were not offered.
     pub subprotocols: Vec<String>,
     /// All headers of the request.
     pub headers: HeaderMap,
@@ -57,8 +60,10 @@ impl Asked {
                 .iter()
                 .filter_map(|value| value.to_str().ok())
                 .flat_map(|value| value.split(','))
-                .map(|word| word.trim().to_owned())
+                .map(str::trim)
                 .filter(|word| !word.is_empty())
+                .take(SUBPROTOCOLS_MAX)
+                .map(str::to_owned)
                 .collect(),
             headers: request.headers().clone(),
         }

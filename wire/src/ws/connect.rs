@@ -19,6 +19,9 @@ use super::{Limits, Session};
 /// The longest answer to a handshake, in bytes, its last empty line included.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
+/// What an error's text quotes of a word of the server's, in characters.
+const QUOTED_CHARS_MAX: usize = 64;
+
 /// What a client wants of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ask {
@@ -210,26 +213,39 @@ fn verify(ask: &Ask, response: &Response, key: &str, rest: &[u8]) -> Result<Opti
         return Err(ConnectError::Refused { url: ask.url.clone(), status: response.status().as_u16(), reason });
     }
     let alien = |why: String| Err(ConnectError::NotWebSocket { url: ask.url.clone(), why });
+    // Never gathered: of 16 KiB of commas, a list would be many times as long.
     let words = |name: HeaderName| {
-        let values = response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>()
+        let values = response.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty())
     };
-    if !words(header::UPGRADE).iter().any(|word| word.eq_ignore_ascii_case("websocket")) {
+    if !words(header::UPGRADE).any(|word| word.eq_ignore_ascii_case("websocket")) {
         return alien("its answer lacks \"Upgrade: websocket\"".into());
     }
-    if !words(header::CONNECTION).iter().any(|word| word.eq_ignore_ascii_case("upgrade")) {
+    if !words(header::CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade")) {
         return alien("its answer lacks \"Connection: Upgrade\"".into());
     }
-    if words(header::SEC_WEBSOCKET_ACCEPT) != [derive_accept_key(key.as_bytes())] {
+    if !words(header::SEC_WEBSOCKET_ACCEPT).eq([derive_accept_key(key.as_bytes())]) {
         return alien("its Sec-WebSocket-Accept does not fit our key".into());
     }
-    if let Some(extension) = words(header::SEC_WEBSOCKET_EXTENSIONS).first() {
-        return alien(format!("it chose the extension {extension:?}, which was not offered"));
+    if let Some(extension) = words(header::SEC_WEBSOCKET_EXTENSIONS).next() {
+        return alien(format!("it chose the extension {}, which was not offered", quoted(extension)));
     }
-    match words(header::SEC_WEBSOCKET_PROTOCOL)[..] {
-        [] => Ok(None),
-        [word] if ask.subprotocols.iter().any(|offered| offered == word) => Ok(Some(word.to_owned())),
-        ref words => alien(format!("it chose the subprotocol {:?}, which was not offered", words.join(", "))),
+    let mut chosen = words(header::SEC_WEBSOCKET_PROTOCOL);
+    match (chosen.next(), chosen.next()) {
+        (None, _) => Ok(None),
+        (Some(word), None) if ask.subprotocols.iter().any(|offered| offered == word) => Ok(Some(word.to_owned())),
+        (Some(word), None) => alien(format!("it chose the subprotocol {}, which was not offered", quoted(word))),
+        (Some(one), Some(other)) => {
+            alien(format!("it chose more than one subprotocol: {}, {}", quoted(one), quoted(other)))
+        }
+    }
+}
+
+/// The beginning of a peer's word, for an error's text: a peer does not choose how long that is.
+fn quoted(word: &str) -> String {
+    match word.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("{:?} and more", &word[..end]),
+        None => format!("{word:?}"),
     }
 }
 
@@ -294,6 +310,8 @@ mod tests {
             ("Connection: Upgrade", "Connection: close", "lacks \"Connection: Upgrade\""),
             ("ACCEPT", "bm90IHRoYXQga2V5", "does not fit our key"),
             ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: d\r\n\r\n", "\"d\", which was not offered"),
+            ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: c, d\r\n\r\n", "more than one subprotocol: \"c\", \"d\""),
+            ("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {}\r\n\r\n", "x".repeat(999)), "xx\" and more, which"),
             ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate; x\r\n\r\n", "permessage-deflate"),
             ("\r\n\r\n", "\r\n", "broke during the handshake"),
             ("HTTP/1.1", "SMTP", "does not speak WebSocket"),

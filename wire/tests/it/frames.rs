@@ -68,6 +68,37 @@ proptest! {
     }
 }
 
+/// Noise rarely makes a header long: here each has one word of the whole room, or as many as fit.
+#[test]
+fn headers_as_long_as_they_may_be_fill_nothing() {
+    for (client, seed) in [(property::CLIENT, "own-response"), (0, "own-request")] {
+        let canned =
+            seeds("frames").into_iter().find(|it| it[1..].starts_with(if client == 0 { b"GET" } else { b"HTTP" }));
+        let canned = canned.unwrap_or_else(|| panic!("no {seed}"));
+        for header in [
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Extensions",
+            "Upgrade",
+            "Connection",
+            "Sec-WebSocket-Accept",
+            "Origin",
+            "Host",
+        ] {
+            for word in ["x", "\"", "b,", "x,", "\t, "] {
+                let room = if client == 0 { 7 << 10 } else { 15 << 10 };
+                let line = format!("{header}: {}\r\n", word.repeat(room / word.len()));
+                let at = 1 + canned[1..].windows(2).position(|pair| pair == b"\r\n").unwrap() + 2;
+                let mut input = canned.clone();
+                // The whole of it in one piece, then byte by byte.
+                for piece in [7 << 3, 0] {
+                    input[0] = client | property::OWN_HANDSHAKE | piece;
+                    property::check(&[&input[..at], line.as_bytes(), &input[at..]].concat());
+                }
+            }
+        }
+    }
+}
+
 /// Without this the properties above might compare nothing with nothing.
 #[test]
 fn the_canned_sessions_are_read_to_their_end() {
