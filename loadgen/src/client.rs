@@ -18,14 +18,19 @@ use crate::dial::{Dial, Failed, Failure};
 use crate::drain::Drain;
 use crate::measure::{Meter, Shard};
 use crate::order::Book;
-use crate::run::Target;
-use crate::session::{Ended, Since, Talk};
+use crate::publish::{Board, Plan};
+use crate::run::{Role, Target};
+use crate::session::{Ended, Letters, Since, Talk};
 use crate::summary::Tally;
 
 /// What all clients share.
 pub(crate) struct Crowd<N> {
     pub(crate) config: Config,
     pub(crate) targets: Vec<Target>,
+    /// What each client is, by its place.
+    pub(crate) roles: Vec<Role>,
+    /// Where there are publishers.
+    pub(crate) board: Option<Board>,
     pub(crate) net: N,
     pub(crate) observer: Observer,
     pub(crate) stop: CancellationToken,
@@ -62,7 +67,9 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
     let mut planned = arrival;
     // When the session before was lost.
     let mut lost = None;
-    let verifies = crowd.config.verifies(client);
+    let role = crowd.roles[(client.0 - crowd.config.first.0) as usize];
+    let mut plan =
+        crowd.board.as_ref().filter(|_| role.publishes.is_some()).and_then(|board| plan(crowd, board, client));
     for number in 0_u32.. {
         wire::select! {
             () = &mut over => {
@@ -96,7 +103,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                     let drawn = length / 2 + lengths.jitter(length);
                     Instant::now() + drawn
                 });
-                let (ended, useful, missed) = if verifies {
+                let (ended, useful, missed) = if role.checks {
                     let resume = crowd.config.resume && strong;
                     tally.counts.came_back += u64::from(std::mem::take(&mut away) && resume);
                     let positions = book.begin(resume);
@@ -113,6 +120,7 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                         &mut book,
                         since,
                     );
+                    talk.letters = crowd.board.as_ref().map(|board| Letters::new(crowd, board, role, plan.as_mut()));
                     let ended = talk.run(&symbols, positions, enough, &mut over).await;
                     (ended, talk.useful, talk.since)
                 } else {
@@ -164,7 +172,20 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         wire::reached!("client tries the next proxy", if crowd.targets.len() > 1);
         target = (target + 1) % crowd.targets.len();
     }
+    if let Some(plan) = &mut plan {
+        tally.counts.publications_missed += plan.skip(Instant::now());
+    }
     tally
+}
+
+/// When a client publishes.
+fn plan<N: Network>(crowd: &Crowd<N>, board: &Board, client: ClientId) -> Option<Plan> {
+    let draws = crowd.net.draws("publish", u64::from(client.0));
+    match crowd.config.load {
+        Load::Open { requests_per_s: Some(per_s), .. } => Some(Plan::open(per_s, board.from, board.until, draws)),
+        Load::Closed { think: Some(think), .. } => Some(Plan::closed(think, board.from, board.until, draws)),
+        Load::Open { .. } | Load::Closed { .. } => None,
+    }
 }
 
 /// The symbols that a client asks for from this session on, in the order of the configuration.

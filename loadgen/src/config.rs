@@ -10,6 +10,7 @@ use wire::net::SocketOptions;
 use wire::ws::Limits;
 
 use crate::arrival::Arrival;
+use crate::publish::Publishers;
 use crate::subscriptions::Subscriptions;
 
 /// A population of virtual clients. [`Config::new`] gives the defaults.
@@ -62,6 +63,10 @@ pub struct Config {
     pub request_bytes: usize,
     /// Whether a request of an open loop waits for the answer to the one before: it goes late then, and its latency counts from its plan all the same. Default false.
     pub one_at_a_time: bool,
+    /// Clients whose messages others get through the target; needs [`Protocol::Raw`] and a load that says how often. Default None: requests are for an echo.
+    pub publishers: Option<Publishers>,
+    /// What each client says once its session is open (raw): to join a room, say. Default: nothing.
+    pub hello: Vec<String>,
     /// What clients do beside listening. Default [`Behaviour::default`].
     pub behaviour: Behaviour,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
@@ -101,6 +106,8 @@ impl Config {
             reconnect: None,
             request_bytes: 64,
             one_at_a_time: false,
+            publishers: None,
+            hello: Vec::new(),
             behaviour: Behaviour::default(),
             socket: SocketOptions { nodelay: Some(true), ..SocketOptions::default() },
             handshake_timeout: Duration::from_secs(10),
@@ -112,11 +119,6 @@ impl Config {
     /// Whether the client of this number offers the strong contract.
     pub(crate) fn is_strong(&self, client: ClientId) -> bool {
         is_of(self.strong, client)
-    }
-
-    /// Whether the client of this number checks what it reads.
-    pub(crate) fn verifies(&self, client: ClientId) -> bool {
-        is_of(self.verify, client)
     }
 }
 

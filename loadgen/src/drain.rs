@@ -20,6 +20,7 @@ use wire::ws::walk::Walk;
 
 use crate::config::Config;
 use crate::measure::{Meter, Shard};
+use crate::publish::MARK;
 use crate::session::{Ended, Since};
 
 /// Reads before the end of the run is looked for again.
@@ -124,7 +125,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
     fn ask(&mut self, symbols: &[Symbol]) {
         let key = self.config.user_key.clone();
         match self.config.protocol {
-            Protocol::Raw => {}
+            Protocol::Raw => self.config.hello.iter().for_each(|text| self.say(Opcode::Text, text.as_bytes())),
             Protocol::V2 if !self.strong => {
                 self.after_login = symbols.to_vec();
                 self.say(Opcode::Text, v2::Ask::Login { key }.encode().as_bytes());
@@ -257,7 +258,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
 
     /// A text before the first tick.
     fn hear_text(&mut self, text: &str, now: Instant) {
-        if Tick::decode(text).is_some() || self.strong && Strong::decode(text).is_ok() {
+        let published = self.config.publishers.is_some() && text.contains(MARK);
+        if published || Tick::decode(text).is_some() || self.strong && Strong::decode(text).is_ok() {
             return self.begin(now);
         }
         self.strange += 1;

@@ -6,6 +6,8 @@
 //!   subscriptions   which symbols a client wants (pure)
 //!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
 //!   backoff     when to try again (pure)
+//!   publish     clients whose messages others get: their plan, their text, and what each subscriber is owed (pure)
+//!   pick        who checks and who publishes (pure)
 //!   conversation   what a client says to an echo, so that each piece of it tells whose it is (pure)
 //!   behaviour   what a client does beside listening: pings, asks, changes its mind, breaks the protocol (pure)
 //!   mouth       a handshake of a given speed, and pongs left out
@@ -33,8 +35,10 @@ pub mod health;
 mod measure;
 mod mouth;
 mod order;
+mod pick;
 mod ports;
 pub mod program;
+mod publish;
 mod requests;
 pub mod require;
 mod run;
@@ -47,6 +51,9 @@ pub use self::arrival::{Arrival, STEPS_MAX, Steps};
 pub use self::behaviour::{Behaviour, Handshake, Offence};
 pub use self::config::{Config, Load, Reader, Reconnect, RunError};
 pub use self::distribution::{Distribution, Quantiles, samples_needed};
+pub use self::publish::{PLACE, Publishers};
 pub use self::run::run;
 pub use self::subscriptions::Subscriptions;
-pub use self::summary::{Checked, Closes, Counts, Dials, Drained, Echo, Phases, Summary, Window};
+pub use self::summary::{
+    ByPublisher, Checked, Closes, Counts, Dials, Drained, Echo, Phases, Published, Summary, Window,
+};

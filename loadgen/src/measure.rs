@@ -31,6 +31,10 @@ pub(crate) enum Meter {
     Echo,
     /// From when a request was really sent to its answer.
     EchoSent,
+    /// From a publication's planned instant to its delivery.
+    Published,
+    /// From when a publication was really sent to its delivery.
+    PublishedSent,
     /// How late requests were sent by this generator's own fault.
     SendLate,
     /// How late dials began against their plan.
@@ -39,7 +43,7 @@ pub(crate) enum Meter {
     TimerLate,
 }
 
-const METERS: usize = 13;
+const METERS: usize = 15;
 
 /// Ten minutes: the highest latency told apart, in microseconds.
 const HIGHEST_US: u64 = 600_000_000;
@@ -72,6 +76,8 @@ pub(crate) struct Counters {
     /// Those within the objective.
     pub(crate) within: u64,
     pub(crate) echoes: u64,
+    /// Publications that reached a subscriber that checks.
+    pub(crate) heard: u64,
     /// Messages that were only counted.
     pub(crate) drained: u64,
     /// Payload bytes of all messages.
@@ -79,9 +85,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Ticks, answers and counted messages.
+    /// Ticks, answers, publications and counted messages.
     pub(crate) fn came(&self) -> u64 {
-        self.ticks + self.echoes + self.drained
+        self.ticks + self.echoes + self.heard + self.drained
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -92,6 +98,7 @@ impl Counters {
         self.ticks += other.ticks;
         self.within += other.within;
         self.echoes += other.echoes;
+        self.heard += other.heard;
         self.drained += other.drained;
         self.bytes += other.bytes;
     }
@@ -169,9 +176,20 @@ impl Shard {
         self.came(now, meters, Some(planned), |counters| counters.echoes += 1);
     }
 
+    /// A publication reached a subscriber. It belongs to the window in which it was planned: one that was late until the window was over is the one that counts most.
+    pub(crate) fn heard(&self, now: Instant, [planned, sent]: [Instant; 2], gap: Option<Duration>) {
+        let [age, uncorrected] = [planned, sent].map(|since| now.saturating_duration_since(since));
+        let within = self.0.objective.is_some_and(|objective| age <= objective);
+        let meters = [(Meter::Published, Some(age)), (Meter::PublishedSent, Some(uncorrected)), (Meter::Gap, gap)];
+        self.came(planned, meters, Some(age), |counters| {
+            counters.heard += 1;
+            counters.within += u64::from(within);
+        });
+    }
+
     fn came<const N: usize>(
         &self,
-        now: Instant,
+        belongs: Instant,
         meters: [(Meter, Option<Duration>); N],
         shown: Option<Duration>,
         count: impl Fn(&mut Counters),
@@ -179,7 +197,7 @@ impl Shard {
         let mut state = self.state();
         let state = &mut *state;
         count(&mut state.counters);
-        let inside = self.0.window.holds(now);
+        let inside = self.0.window.holds(belongs);
         if inside {
             count(&mut state.counters_inside);
         }

@@ -27,6 +27,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    /// Where the next is the one after `n`, which is not here: it may still come, and would be late.
+    pub(crate) fn after(n: u64) -> Self {
+        Self { first: Some(n), newest: n, seen: 0 }
+    }
+
+    /// The newest so far.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.first.map(|_| self.newest)
+    }
+
     pub(crate) fn take(&mut self, n: u64) -> Arrived {
         let Some(first) = self.first else {
             *self = Self { first: Some(n), newest: n, seen: 1 };

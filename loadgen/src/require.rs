@@ -69,6 +69,8 @@ enum Latency {
     Tick,
     Echo,
     EchoUncorrected,
+    Publication,
+    PublicationUncorrected,
     Gap,
     Lookup,
     Tcp,
@@ -94,6 +96,8 @@ enum Share {
     Opened,
     /// Planned requests that were answered.
     Answered,
+    /// Deliveries of publications that were owed.
+    Delivered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +106,12 @@ enum Rate {
     Bytes,
 }
 
-const LATENCIES: [(&str, Latency); 10] = [
+const LATENCIES: [(&str, Latency); 12] = [
     ("tick", Latency::Tick),
     ("echo", Latency::Echo),
     ("echo_uncorrected", Latency::EchoUncorrected),
+    ("publication", Latency::Publication),
+    ("publication_uncorrected", Latency::PublicationUncorrected),
     ("gap", Latency::Gap),
     ("lookup", Latency::Lookup),
     ("tcp", Latency::Tcp),
@@ -125,8 +131,12 @@ const STATISTICS: [(&str, Statistic); 7] = [
     ("p999", Statistic::Quantile(0.999)),
 ];
 
-const SHARES: [(&str, Share); 3] =
-    [("objective_share", Share::Objective), ("opened_share", Share::Opened), ("answered_share", Share::Answered)];
+const SHARES: [(&str, Share); 4] = [
+    ("objective_share", Share::Objective),
+    ("opened_share", Share::Opened),
+    ("answered_share", Share::Answered),
+    ("delivered_share", Share::Delivered),
+];
 
 const RATES: [(&str, Rate); 2] = [("deliveries_per_s", Rate::Deliveries), ("bytes_per_s", Rate::Bytes)];
 
@@ -219,6 +229,10 @@ impl Metric {
             Self::Share(Share::Answered) => {
                 share(summary.echoes, summary.requests + summary.requests_skipped + summary.requests_unsent)
             }
+            Self::Share(Share::Delivered) => {
+                let published = summary.published.as_ref();
+                published.map_or_else(|| share(0, 0), |it| share(it.delivered, it.owed))
+            }
             Self::Rate(Rate::Deliveries) => window().map(|window| window.deliveries as f64 / window.seconds),
             Self::Rate(Rate::Bytes) => window().map(|window| window.bytes as f64 / window.seconds),
         }
@@ -229,10 +243,13 @@ impl Latency {
     fn of(self, summary: &Summary) -> Option<&Distribution> {
         let (phases, window) = (&summary.phases, summary.window.as_ref());
         let echo = window.and_then(|window| window.echo.as_ref());
+        let published = window.and_then(|window| window.published.as_ref());
         match self {
             Self::Tick => window?.checked.tick_latency.as_ref(),
             Self::Echo => echo?.corrected.as_ref(),
             Self::EchoUncorrected => echo?.uncorrected.as_ref(),
+            Self::Publication => published?.corrected.as_ref(),
+            Self::PublicationUncorrected => published?.uncorrected.as_ref(),
             Self::Gap => window?.gap.as_ref(),
             Self::Lookup => phases.lookup.as_ref(),
             Self::Tcp => phases.tcp.as_ref(),

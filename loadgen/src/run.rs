@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use wire::event::Observer;
+use wire::feed::Protocol;
 use wire::id::ClientId;
 use wire::net::Network;
 
@@ -14,6 +15,8 @@ use crate::arrival::Arrival;
 use crate::client::{Crowd, live};
 use crate::config::{Config, Load, RunError};
 use crate::measure::{Meters, Window};
+use crate::pick::pick;
+use crate::publish::{Board, PLACE};
 use crate::subscriptions::Subscriptions;
 use crate::summary::{Cast, Summary, Tally};
 
@@ -64,9 +67,10 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
         || behaves.resubscribe_every.is_some()
         || behaves.asks_per_s.is_some()
         || behaves.offence.is_some();
-    if config.verify < 1.0 && (config.load.asks() || says) {
+    if config.verify < 1.0 && (config.load.asks() && config.publishers.is_none() || says) {
         return out("verify", "clients that send have something to check: only those that listen may just count");
     }
+    publishers(config)?;
     if config.one_at_a_time && !matches!(config.load, Load::Open { requests_per_s: Some(_), .. }) {
         return out("one_at_a_time", "says something of requests by plan only");
     }
@@ -106,13 +110,82 @@ fn check(config: &Config) -> Result<Vec<Target>, RunError> {
     config.targets.iter().map(|text| Target::parse(text)).collect()
 }
 
+/// What publishers need.
+fn publishers(config: &Config) -> Result<(), RunError> {
+    let out = |field, why| Err(RunError::OutOfRange { field, why });
+    if !config.hello.is_empty() && config.protocol != Protocol::Raw {
+        return out("hello", "only where there is nothing to subscribe to: it needs raw");
+    }
+    let Some(publishers) = &config.publishers else { return Ok(()) };
+    if !config.load.asks() {
+        return out(
+            "publishers",
+            "how often do they publish? it needs requests per second (--rate), or a closed loop (--closed --think)",
+        );
+    }
+    if config.protocol != Protocol::Raw {
+        return out("publishers", "feeds take no messages: it needs raw");
+    }
+    if config.one_at_a_time {
+        return out("one_at_a_time", "says something of requests to an echo only");
+    }
+    if publishers.count == 0 || publishers.count > config.clients {
+        return out("publishers", "at least one, and no more than there are clients");
+    }
+    if publishers.count == config.clients && !publishers.listen {
+        return out("publishers", "nobody is left to listen: have more clients, or let publishers listen");
+    }
+    if publishers.envelope.as_ref().is_some_and(|envelope| !envelope.contains(PLACE)) {
+        return out("envelope", "it has no {message} in it");
+    }
+    Ok(())
+}
+
+/// What a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Role {
+    /// It reads and checks all that comes to it; or it only counts.
+    pub(crate) checks: bool,
+    /// Its place among those who publish.
+    pub(crate) publishes: Option<u32>,
+}
+
+/// The roles of so many clients, on so many shards.
+fn roles(config: &Config, clients: usize, shards: usize) -> Vec<Role> {
+    let ids = || (0..clients).map(|i| ClientId(config.first.0 + i as u32));
+    let place =
+        |client: ClientId| (client.index() % config.targets.len(), (client.0 - config.first.0) as usize % shards);
+    let publishers = config.publishers.as_ref().map_or(0, |publishers| publishers.count as usize);
+    let mut roles = vec![Role { checks: config.verify >= 1.0, publishes: None }; clients];
+    let publish = pick(&ids().map(place).collect::<Vec<_>>(), publishers);
+    for (n, i) in (0..clients).filter(|i| publish[*i]).enumerate() {
+        roles[i] = Role { checks: true, publishes: u32::try_from(n).ok() };
+    }
+    if config.verify < 1.0 {
+        let (listen, groups): (Vec<usize>, Vec<_>) = ids()
+            .zip(0..)
+            .filter(|(_, i)| !publish[*i])
+            .map(|(client, i)| (i, (config.is_strong(client), place(client))))
+            .unzip();
+        // One at least, where any are asked for.
+        let count =
+            (listen.len() as f64 * config.verify + 1e-9).floor().max(if config.verify > 0.0 { 1.0 } else { 0.0 });
+        for (i, checks) in listen.into_iter().zip(pick(&groups, count as usize)) {
+            roles[i].checks = checks;
+        }
+    }
+    roles
+}
+
 /// When what happens: the plan of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     /// The first planned arrival's origin.
     pub(crate) began: Instant,
-    /// The measured window; its end is that of the run.
+    /// The measured window.
     pub(crate) window: Window,
+    /// When every client closes: the window's end, and what is on its way then has come.
+    ends: Instant,
     /// Planned arrivals within the run, since `began`.
     arrivals: Vec<Duration>,
 }
@@ -133,12 +206,16 @@ impl Schedule {
         }
         let at = |after| began.checked_add(after);
         let late = RunError::OutOfRange { field: "duration", why: "longer than a clock goes" };
-        let (Some(begins), Some(ends)) = (at(begins), at(duration)) else { return Err(late) };
-        Ok(Self { began, window: Window { begins, ends }, arrivals })
+        let settle = config.publishers.as_ref().map_or(Duration::ZERO, |publishers| publishers.settle);
+        let (Some(begins), Some(closes), Some(ends)) = (at(begins), at(duration), at(duration.saturating_add(settle)))
+        else {
+            return Err(late);
+        };
+        Ok(Self { began, window: Window { begins, ends: closes }, ends, arrivals })
     }
 }
 
-/// Runs the population to its end: `duration` after the first planned arrival, or at `shutdown`, every client closes with 1000. It returns early where all
+/// Runs the population to its end: `duration` (and the time that publications have to settle) after the first planned arrival, or at `shutdown`, every client closes with 1000. It returns early where all
 /// clients are through before.
 ///
 /// # Errors
@@ -163,21 +240,31 @@ pub(crate) async fn run_watched<N: Network>(
     let targets = check(&config)?;
     let plan = config.load.arrival().plan(config.clients, net.draws("arrival", u64::from(config.first.0)));
     let schedule = Schedule::of(&config, plan)?;
-    let Schedule { began, window, arrivals } = &schedule;
+    let Schedule { began, window, ends, arrivals } = &schedule;
     let meters = Meters::new(net.shards(), *window, config.objective);
     watch(&schedule, &meters);
-    let first = config.first;
-    let crowd = Arc::new(Crowd { config, targets, net: net.clone(), observer, stop: shutdown, end: window.ends });
+    let (first, shards) = (config.first, net.shards().max(1));
+    let roles = roles(&config, arrivals.len(), shards);
+    let board = config.publishers.as_ref().map(|publishers| {
+        let clients = (0..).zip(&roles).filter(|(_, role)| role.publishes.is_some());
+        let run = net.draws("publishers", u64::from(first.0)).draw();
+        let last = *began + arrivals.last().copied().unwrap_or_default();
+        let instants = [*began, last, window.ends, *ends];
+        Board::new(run, instants, publishers.settle, clients.map(|(i, _)| ClientId(first.0 + i)).collect())
+    });
+    let crowd =
+        Arc::new(Crowd { config, targets, roles, board, net: net.clone(), observer, stop: shutdown, end: *ends });
     let mut cast = Cast { objective: crowd.config.objective.is_some(), ..Cast::default() };
     // Guards: if this future is dropped, its clients end with it.
     let clients: Vec<_> = (0..)
         .zip(arrivals)
         .map(|(i, arrival)| {
             let client = ClientId(first.0 + i);
-            let verifies = crowd.config.verifies(client);
-            cast.checking += u64::from(verifies);
-            cast.draining += u64::from(!verifies);
-            let shard = i as usize % net.shards().max(1);
+            let role = crowd.roles[i as usize];
+            let listens = role.publishes.is_none() || crowd.config.publishers.as_ref().is_some_and(|it| it.listen);
+            cast.checking += u64::from(role.checks && listens);
+            cast.draining += u64::from(!role.checks);
+            let shard = i as usize % shards;
             let life = live(Arc::clone(&crowd), client, *began + *arrival, meters.shard(shard));
             net.spawn_on(shard, "loadgen client", life).guard()
         })
@@ -192,7 +279,7 @@ pub(crate) async fn run_watched<N: Network>(
     let measured = window.ends.min(Instant::now()).saturating_duration_since(window.begins);
     // Where no session opened there was nothing to measure.
     cast.seconds = (!measured.is_zero() && sum.counts.opened > 0).then_some(measured.as_secs_f64());
-    Ok((sum.finish(&meters, cast), meters))
+    Ok((sum.finish(&meters, cast, crowd.board.as_ref()), meters))
 }
 
 #[cfg(test)]
@@ -207,7 +294,7 @@ mod tests {
             config.duration = s(30);
             change(&mut config);
             let schedule = Schedule::of(&config, vec![s(0), s(4), s(10)]).ok();
-            let told = schedule.map(|Schedule { began, window, arrivals }| {
+            let told = schedule.map(|Schedule { began, window, arrivals, .. }| {
                 let since = |at: Instant| at.duration_since(began).as_secs();
                 (since(window.begins), since(window.ends), arrivals.len())
             });

@@ -2,6 +2,7 @@
 
 mod act;
 mod hear;
+mod letters;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -26,6 +27,8 @@ use crate::order::Book;
 use crate::requests::{Answered, Next, Requests};
 use crate::summary::Tally;
 use crate::throttle::Throttled;
+
+pub(crate) use self::letters::Letters;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub(crate) struct Talk<'a, N: Network> {
     /// What to subscribe to once the login is answered (v2).
     after_login: Vec<Symbol>,
     requests: Option<Requests>,
+    /// Where clients publish for one another.
+    pub(crate) letters: Option<Letters<'a>>,
     /// What it does beside listening; None: nothing.
     deeds: Option<Box<Deeds>>,
     /// What it is subscribed to now, where that changes.
@@ -120,6 +125,7 @@ impl<'a, N: Network> Talk<'a, N> {
     ) -> Self {
         let now = Instant::now();
         let requests = match config.load {
+            _ if config.publishers.is_some() => None,
             Load::Open { requests_per_s: Some(per_s), .. } => {
                 Some(Requests::open(per_s, config.one_at_a_time, now, net.draws("request phase", u64::from(client.0))))
             }
@@ -147,6 +153,7 @@ impl<'a, N: Network> Talk<'a, N> {
             unflushed: false,
             after_login: Vec::new(),
             requests,
+            letters: None,
             deeds: Deeds::new(&config.behaviour, Instant::now(), net.draws("deeds", u64::from(client.0))).map(Box::new),
             wanted: Vec::new(),
             asks: 0,
@@ -165,6 +172,9 @@ impl<'a, N: Network> Talk<'a, N> {
         let ended_at = Instant::now();
         self.since.ended = Some(ended_at);
         let (by, code) = ended.told();
+        if let Some(letters) = self.letters.take() {
+            letters.end(ended, ended_at, self.tally);
+        }
         self.farewell(ended).await;
         if let Some(requests) = &self.requests {
             self.tally.counts.unanswered += requests.unanswered() as u64;
@@ -186,6 +196,8 @@ impl<'a, N: Network> Talk<'a, N> {
         if let Err(error) = self.ask(symbols, positions) {
             return self.lost(&error);
         }
+        let settling = sleep_until(self.settles().unwrap_or_else(Instant::now));
+        tokio::pin!(settling);
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         let leaving = sleep_until(enough.unwrap_or_else(Instant::now));
@@ -193,7 +205,7 @@ impl<'a, N: Network> Talk<'a, N> {
         let acting = sleep_until(Instant::now());
         tokio::pin!(acting);
         loop {
-            let due = self.requests.as_ref().filter(|_| !self.unflushed).and_then(Requests::due);
+            let due = if self.unflushed { None } else { self.due() };
             let sending = due.is_some();
             if let Some(due) = due {
                 timer.as_mut().reset(due);
@@ -209,6 +221,7 @@ impl<'a, N: Network> Talk<'a, N> {
                 () = &mut timer, if sending => if let Err(error) = self.send_due() {
                     return self.lost(&error);
                 },
+                () = &mut settling, if self.settles().is_some() => self.settle(),
                 () = &mut acting, if deed_at.is_some() => if let Err(error) = self.act(symbols).await {
                     return self.lost(&error);
                 },
@@ -225,6 +238,10 @@ impl<'a, N: Network> Talk<'a, N> {
     /// Says what it wants; with an echo there is nothing to subscribe to.
     fn ask(&mut self, symbols: &[Symbol], resume: Vec<(Symbol, u64, u64)>) -> Result<(), Error> {
         if self.config.protocol == Protocol::Raw || self.requests.is_some() {
+            for text in &self.config.hello {
+                self.unflushed = true;
+                self.session.start_send_unpin(Message::text(text.clone()))?;
+            }
             return Ok(());
         }
         let user_key = self.config.user_key.clone();
@@ -258,7 +275,7 @@ impl<'a, N: Network> Talk<'a, N> {
     /// Flushes and reads, as far as the socket goes.
     fn turn(&mut self) -> impl Future<Output = Io> {
         let mut left = MESSAGES_A_TURN;
-        let waits = self.requests.as_ref().is_some_and(|requests| requests.due().is_none());
+        let waits = self.waits();
         poll_fn(move |cx| {
             loop {
                 // Each time round: what was just heard may have been answered.
@@ -279,7 +296,7 @@ impl<'a, N: Network> Talk<'a, N> {
                 }
                 left -= 1;
                 // What was waited for sets the next request's time.
-                let answered = waits && self.requests.as_ref().is_some_and(|requests| requests.due().is_some());
+                let answered = waits && !self.waits();
                 if left == 0 || answered {
                     return Poll::Ready(Io::Turn);
                 }
@@ -287,8 +304,20 @@ impl<'a, N: Network> Talk<'a, N> {
         })
     }
 
-    /// Sends the requests whose instants have come.
+    /// When it has something to send next.
+    fn due(&self) -> Option<Instant> {
+        let letters = self.letters.as_ref().and_then(Letters::due);
+        self.requests.as_ref().and_then(Requests::due).or(letters)
+    }
+
+    /// Whether it sends the next only when the last was answered, and that was not.
+    fn waits(&self) -> bool {
+        (self.requests.is_some() || self.letters.as_ref().is_some_and(Letters::publishes)) && self.due().is_none()
+    }
+
+    /// Sends what is due.
     fn send_due(&mut self) -> Result<(), Error> {
+        self.publish_due()?;
         let speaker = self.speaker();
         let Some(requests) = &mut self.requests else { return Ok(()) };
         let now = Instant::now();
@@ -324,6 +353,12 @@ impl<'a, N: Network> Talk<'a, N> {
             }
             Message::Binary(bytes) => {
                 self.took(bytes.len());
+                if self.letters.is_some()
+                    && let Ok(text) = std::str::from_utf8(bytes)
+                {
+                    self.hear_letters(text);
+                    return None;
+                }
                 self.garbled(bytes.len());
                 None
             }

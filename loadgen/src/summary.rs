@@ -10,6 +10,7 @@ use crate::dial::Failure;
 use crate::distribution::{Distribution, Quantiles};
 use crate::health::Health;
 use crate::measure::{Meter, Meters};
+use crate::publish::{Board, Received};
 use crate::require::Requirement;
 
 /// Declares the counts once: their names, and their sum.
@@ -100,6 +101,16 @@ counts! {
     pub echoes: u64,
     /// Requests unanswered when their session ended.
     pub unanswered: u64,
+    /// Messages that publishers sent.
+    pub publications: u64,
+    /// Publications that were planned, and left out because their publisher had no session.
+    pub publications_missed: u64,
+    /// Publications that reached a subscriber that checks, each counted for each of them.
+    pub heard: u64,
+    /// Publications of another run that came: a target may keep some. No fault.
+    pub foreign: u64,
+    /// Messages without a publication in them: a greeting, an acknowledgement. No fault.
+    pub unrelated: u64,
 }
 
 /// What a run's clients saw. Its counts are its own: `summary.delivered`.
@@ -132,6 +143,9 @@ pub struct Summary {
     pub send_lateness: Quantiles,
     /// The phases of all sessions, over the whole run.
     pub phases: Phases,
+    /// What publishers sent, and what became of it; None: there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// What came in the measured window; None: the run ended before it.
     pub window: Option<Window>,
     /// Whether the generator itself could keep up; None where nobody looked (in a simulated world it always can).
@@ -181,6 +195,49 @@ pub struct Phases {
     /// From when a request was really sent to its answer: what is seen without a plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo_uncorrected: Option<Distribution>,
+    /// From a publication's planned instant to its delivery: corrected for coordinated omission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Distribution>,
+    /// From when a publication was really sent to its delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publication_uncorrected: Option<Distribution>,
+}
+
+/// What publishers sent, and what became of it at the subscribers that check, over the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Published {
+    /// Clients that publish.
+    pub publishers: u64,
+    /// Clients that were to arrive, to listen and to check.
+    pub subscribers: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Deliveries that were owed: each subscriber is owed each message from its first on, or from `settle` after its arrival.
+    pub owed: u64,
+    /// Those that came.
+    pub delivered: u64,
+    /// `delivered / owed`; None: nothing was owed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_share: Option<f64>,
+    /// The same by publisher, in the order of their numbers.
+    pub by_publisher: Vec<ByPublisher>,
+}
+
+/// What became of one publisher's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ByPublisher {
+    /// The client.
+    pub client: u32,
+    /// Messages that it sent.
+    pub sent: u64,
+    /// Deliveries to subscribers, doubled ones not counted.
+    pub delivered: u64,
+    /// Deliveries that were owed, and did not come.
+    pub missing: u64,
+    /// Deliveries that came again.
+    pub duplicates: u64,
+    /// Deliveries that came after a newer one of the same publisher.
+    pub out_of_order: u64,
 }
 
 /// What came in the measured window.
@@ -188,7 +245,7 @@ pub struct Phases {
 pub struct Window {
     /// How long it was.
     pub seconds: f64,
-    /// Ticks, answers and counted messages.
+    /// Ticks, answers, publications and counted messages. (A publication counts where it was planned within.)
     pub deliveries: u64,
     /// Payload bytes of all messages.
     pub bytes: u64,
@@ -199,7 +256,10 @@ pub struct Window {
     /// Answers of an echo; None: there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo: Option<Echo>,
-    /// Between two ticks or answers of one session.
+    /// Publications that were planned within; None: there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Echo>,
+    /// Between two ticks, answers or publications of one session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap: Option<Distribution>,
 }
@@ -209,7 +269,7 @@ pub struct Window {
 pub struct Checked {
     /// How many clients there were to arrive.
     pub clients: u64,
-    /// Ticks.
+    /// Ticks and publications.
     pub deliveries: u64,
     /// Those no older than the objective at their delivery; None without an objective.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,10 +288,10 @@ pub struct Drained {
     pub messages: u64,
 }
 
-/// Answers in the window, measured both ways: where the two differ, who measures without a plan is misled (coordinated omission).
+/// Answers (or publications) in the window, measured both ways: where the two differ, who measures without a plan is misled (coordinated omission).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Echo {
-    /// Answers.
+    /// Answers, or deliveries of publications.
     pub answers: u64,
     /// From the planned instant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,7 +389,7 @@ impl Summary {
     /// Whether nothing at all was received, so that nothing was checked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.delivered + self.echoes + self.drained == 0
+        self.delivered + self.echoes + self.heard + self.drained == 0
     }
 }
 
@@ -372,6 +432,8 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) dials: Dials,
     closed: BTreeMap<(bool, Option<u16>), u64>,
+    /// What came of each publisher; empty where there are none.
+    received: Vec<Received>,
 }
 
 /// How many clients were to arrive, and when the run was over.
@@ -385,6 +447,14 @@ pub(crate) struct Cast {
 }
 
 impl Tally {
+    /// What a session got of each publisher.
+    pub(crate) fn received(&mut self, received: &[Received]) {
+        self.received.resize(self.received.len().max(received.len()), Received::default());
+        for (sum, received) in self.received.iter_mut().zip(received) {
+            sum.add(received);
+        }
+    }
+
     pub(crate) fn closed(&mut self, by: Side, code: Option<u16>) {
         *self.closed.entry((by == Side::Peer, code)).or_default() += 1;
     }
@@ -396,9 +466,11 @@ impl Tally {
         for (end, count) in &other.closed {
             *self.closed.entry(*end).or_default() += count;
         }
+        self.received(&other.received);
     }
 
-    pub(crate) fn finish(self, meters: &Meters, cast: Cast) -> Summary {
+    pub(crate) fn finish(mut self, meters: &Meters, cast: Cast, board: Option<&Board>) -> Summary {
+        let published = board.map(|board| published(&mut self.counts, &self.received, cast, board));
         let closes = self.closed.into_iter().map(|((peer, code), count)| {
             let by = if peer { Side::Peer } else { Side::Own };
             Closes { by, code, count }
@@ -416,23 +488,31 @@ impl Tally {
             reconnect: whole(Meter::Reconnect),
             echo: whole(Meter::Echo),
             echo_uncorrected: whole(Meter::EchoSent),
+            publication: whole(Meter::Published),
+            publication_uncorrected: whole(Meter::PublishedSent),
         };
         let window = cast.seconds.map(|seconds| {
             let counters = meters.counters(true);
             let echo =
                 Echo { answers: counters.echoes, corrected: inside(Meter::Echo), uncorrected: inside(Meter::EchoSent) };
+            let heard = Echo {
+                answers: counters.heard,
+                corrected: inside(Meter::Published),
+                uncorrected: inside(Meter::PublishedSent),
+            };
             Window {
                 seconds,
-                deliveries: counters.ticks + counters.echoes + counters.drained,
+                deliveries: counters.came(),
                 bytes: counters.bytes,
                 checked: Checked {
                     clients: cast.checking,
-                    deliveries: counters.ticks,
+                    deliveries: counters.ticks + counters.heard,
                     within_objective: cast.objective.then_some(counters.within),
                     tick_latency: inside(Meter::Tick),
                 },
                 drained: Drained { clients: cast.draining, messages: counters.drained },
                 echo: (counters.echoes > 0).then_some(echo),
+                published: (counters.heard > 0).then_some(heard),
                 gap: inside(Meter::Gap),
             }
         });
@@ -451,9 +531,39 @@ impl Tally {
             echo_latency: quantiles(&phases.echo),
             send_lateness: quantiles(&whole(Meter::SendLate)),
             phases,
+            published,
             window,
             health: None,
             requirements: Vec::new(),
         }
+    }
+}
+
+/// What became of the messages of publishers; faults are counted with those of feeds.
+fn published(counts: &mut Counts, received: &[Received], cast: Cast, board: &Board) -> Published {
+    let sent = board.sent();
+    let by_publisher: Vec<ByPublisher> = (0..)
+        .zip(board.clients.iter().zip(&sent))
+        .map(|(place, (client, sent))| {
+            let Received { delivered, missing, duplicates, out_of_order } =
+                received.get::<usize>(place).copied().unwrap_or_default();
+            ByPublisher { client: client.0, sent: *sent, delivered, missing, duplicates, out_of_order }
+        })
+        .collect();
+    let sum = |part: fn(&ByPublisher) -> u64| by_publisher.iter().map(part).sum::<u64>();
+    let (delivered, missing) = (sum(|it| it.delivered), sum(|it| it.missing));
+    counts.heard += delivered;
+    counts.missing += missing;
+    counts.duplicates += sum(|it| it.duplicates);
+    counts.out_of_order += sum(|it| it.out_of_order);
+    let owed = delivered + missing;
+    Published {
+        publishers: board.clients.len() as u64,
+        subscribers: cast.checking,
+        sent: sent.iter().sum(),
+        owed,
+        delivered,
+        delivered_share: (owed > 0).then(|| delivered as f64 / owed as f64),
+        by_publisher,
     }
 }

@@ -13,6 +13,7 @@ use crate::arrival::{Arrival, Steps};
 use crate::behaviour::{Behaviour, Handshake, Offence};
 use crate::config::{Config, Load, Reader, Reconnect};
 use crate::health::Bounds;
+use crate::publish::Publishers;
 use crate::require::Require;
 use crate::subscriptions::Subscriptions;
 
@@ -68,7 +69,22 @@ pub(super) struct Args {
     /// Send R requests per client and second (open loop) to an echo, in place of a subscription.
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
-    /// Bytes of each request.
+    /// So many of the clients publish, --rate (or --think) times; the others receive it through the target, and check. Messages say who published them, their number, and when.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["one_at_a_time", "resubscribe_every", "asks_per_s"])]
+    publishers: Option<u32>,
+    /// Publishers receive what others publish, too.
+    #[arg(long, requires = "publishers")]
+    publishers_listen: bool,
+    /// How long a publication may be on its way before it counts as lost; the run goes on so long after the last.
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "publishers", value_parser = duration)]
+    settle: Duration,
+    /// What publishers say, with {message} where the message stands.
+    #[arg(long, value_name = "TEXT", requires = "publishers")]
+    envelope: Option<String>,
+    /// What each client says once its session is open, to join a room, say; may be repeated. With --raw or --publishers.
+    #[arg(long, value_name = "TEXT")]
+    hello: Vec<String>,
+    /// Bytes of each request or publication.
     #[arg(long, value_name = "N", default_value_t = 64)]
     bytes: usize,
     /// Name lookup, TCP connect and WebSocket handshake together may take this.
@@ -105,7 +121,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "v1|v2", default_value = "v1", value_parser = ["v1", "v2"])]
     protocol: String,
     /// Read ticks without asking for symbols.
-    #[arg(long, conflicts_with_all = ["rate", "protocol"])]
+    #[arg(long, conflicts_with_all = ["rate", "protocol", "publishers"])]
     raw: bool,
     /// The feed's seed: check every byte.
     #[arg(long, value_name = "N")]
@@ -191,8 +207,15 @@ impl Args {
         config.one_at_a_time = self.one_at_a_time;
         config.request_bytes = self.bytes;
         config.load = self.load();
+        config.publishers = self.publishers.map(|count| Publishers {
+            count,
+            listen: self.publishers_listen,
+            settle: self.settle,
+            envelope: self.envelope.clone(),
+        });
+        config.hello.clone_from(&self.hello);
         config.strong = self.strong;
-        config.protocol = match (self.raw, self.protocol.as_str()) {
+        config.protocol = match (self.raw || self.publishers.is_some(), self.protocol.as_str()) {
             (true, _) => Protocol::Raw,
             (false, "v2") => Protocol::V2,
             _ => Protocol::V1,

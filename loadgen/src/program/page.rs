@@ -16,7 +16,8 @@ use crate::summary::Summary;
 pub(super) fn phases(summary: &Summary) -> Vec<Phase> {
     let (phases, window) = (&summary.phases, summary.window.as_ref());
     let echo = window.and_then(|window| window.echo.as_ref());
-    let list: [(&str, &str, Option<&Distribution>); 10] = [
+    let published = window.and_then(|window| window.published.as_ref());
+    let list: [(&str, &str, Option<&Distribution>); 12] = [
         ("lookup", "the target's name", phases.lookup.as_ref()),
         ("tcp", "from SYN to connection", phases.tcp.as_ref()),
         ("upgrade", "from the handshake's request to its answer", phases.upgrade.as_ref()),
@@ -30,6 +31,16 @@ pub(super) fn phases(summary: &Summary) -> Vec<Phase> {
         ("gap", "window: between two messages of a session", window.and_then(|it| it.gap.as_ref())),
         ("echo", "window: from the planned instant (corrected)", echo.and_then(|echo| echo.corrected.as_ref())),
         ("echo, sent", "window: from the sending (uncorrected)", echo.and_then(|echo| echo.uncorrected.as_ref())),
+        (
+            "publication",
+            "window: from a message's planned instant to a subscriber (corrected)",
+            published.and_then(|it| it.corrected.as_ref()),
+        ),
+        (
+            "publ., sent",
+            "window: from a message's sending to a subscriber (uncorrected)",
+            published.and_then(|it| it.uncorrected.as_ref()),
+        ),
         ("reconnect", "from a loss to the first message again", phases.reconnect.as_ref()),
     ];
     let shown = list.into_iter().filter_map(|(name, meaning, distribution)| Some((name, meaning, distribution?)));
@@ -149,6 +160,12 @@ pub(super) fn load(
         ("requests answered", summary.echoes),
         ("requests unanswered", summary.unanswered),
         ("requests never sent", summary.requests_unsent + summary.requests_skipped),
+        ("messages published", summary.publications),
+        ("messages planned and not published for want of a session", summary.publications_missed),
+        ("deliveries owed to subscribers that check", summary.published.as_ref().map_or(0, |it| it.owed)),
+        ("deliveries to subscribers that check", summary.heard),
+        ("messages of other runs", summary.foreign),
+        ("messages without a publication", summary.unrelated),
     ];
     let always = ["dials", "sessions opened", "missing", "duplicates", "out of order", "garbled"];
     let counts = counts.into_iter().filter(|(name, count)| *count > 0 || always.contains(name));
@@ -173,6 +190,14 @@ pub(super) fn load(
         ("tick age", summary.window.as_ref().and_then(|window| window.checked.tick_latency.as_ref())),
         ("echo, corrected", echo.and_then(|echo| echo.corrected.as_ref())),
         ("echo, uncorrected", echo.and_then(|echo| echo.uncorrected.as_ref())),
+        (
+            "publication, corrected",
+            summary.window.as_ref().and_then(|it| it.published.as_ref()).and_then(|it| it.corrected.as_ref()),
+        ),
+        (
+            "publication, uncorrected",
+            summary.window.as_ref().and_then(|it| it.published.as_ref()).and_then(|it| it.uncorrected.as_ref()),
+        ),
         ("connect", summary.phases.connect.as_ref()),
     ];
     let requirements = summary.requirements.iter().map(|requirement| {

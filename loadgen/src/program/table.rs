@@ -7,7 +7,7 @@ use wire::event::Side;
 use super::page::phases;
 use super::verdict::Finding;
 use crate::require::Held;
-use crate::summary::{Counts, Summary};
+use crate::summary::{Counts, Published, Summary};
 
 const WIDTH: usize = 80;
 const NAMES: usize = 16;
@@ -21,11 +21,20 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
         writeln!(text, "{name:<NAMES$} {}", value.trim_start().trim_end()).expect("writing to a string cannot fail");
     };
     row("clients", format!("{} opened, {} refused, of {} to arrive", summary.opened, summary.refused, summary.clients));
-    row("deliveries", summary.delivered.to_string());
+    match &summary.published {
+        None => row("deliveries", summary.delivered.to_string()),
+        Some(published) => published_rows(summary, published, &mut row),
+    }
     if summary.drained > 0 {
         row("counted", format!("{} messages of clients that check nothing", summary.drained));
     }
-    row("missing", format!("{} ticks, {} stamps unannounced", summary.missing, summary.unannounced));
+    row(
+        "missing",
+        match &summary.published {
+            None => format!("{} ticks, {} stamps unannounced", summary.missing, summary.unannounced),
+            Some(_) => summary.missing.to_string(),
+        },
+    );
     row("duplicates", summary.duplicates.to_string());
     row("out of order", summary.out_of_order.to_string());
     row("garbled", summary.garbled.to_string());
@@ -59,7 +68,7 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
         let rate = window.deliveries as f64 / window.seconds;
         row("window", format!("{:.1} s, {} deliveries, {rate:.1}/s", window.seconds, window.deliveries));
         if let Some(within) = window.checked.within_objective {
-            row("in time", format!("{within} of {} ticks checked", window.checked.deliveries));
+            row("in time", format!("{within} of {} messages checked", window.checked.deliveries));
         }
     }
     for requirement in &summary.requirements {
@@ -106,6 +115,36 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
         }
     }
     text
+}
+
+/// Publishers of whom most went wrong, at most so many.
+const WORST: usize = 3;
+
+fn published_rows(summary: &Summary, published: &Published, row: &mut impl FnMut(&str, String)) {
+    let Published { publishers, subscribers, sent, owed, delivered, .. } = published;
+    let mut said = format!("{sent} messages by {publishers} publishers");
+    if summary.publications_missed > 0 {
+        said += &format!(", {} more planned and not sent: no session", summary.publications_missed);
+    }
+    row("published", said);
+    let share = published.delivered_share.map_or_else(String::new, |share| format!(" ({:.3} %)", share * 100.0));
+    row("deliveries", format!("{delivered} of {owed} owed to {subscribers} subscribers that check{share}"));
+    let mut worst: Vec<_> = published.by_publisher.iter().collect();
+    worst.retain(|it| it.missing + it.duplicates + it.out_of_order > 0);
+    worst.sort_by_key(|it| std::cmp::Reverse(it.missing + it.duplicates + it.out_of_order));
+    for it in worst.into_iter().take(WORST) {
+        row(
+            &format!("of client {}", it.client),
+            format!(
+                "{} missing, {} doubled, {} out of order, of {} sent and {} delivered",
+                it.missing, it.duplicates, it.out_of_order, it.sent, it.delivered
+            ),
+        );
+    }
+    if summary.foreign + summary.unrelated > 0 {
+        let (foreign, unrelated) = (summary.foreign, summary.unrelated);
+        row("no fault", format!("{foreign} messages of other runs, {unrelated} without a publication"));
+    }
 }
 
 /// Lines of 80 columns, the others set in by so many.

@@ -103,11 +103,21 @@ fn wrong(summary: &Summary) -> Option<String> {
 fn lost(summary: &Summary) -> Option<String> {
     let closed = summary.closed_by_peer().saturating_sub(summary.came_back);
     listed([
-        (summary.missing, format!("{} never came", many(summary.missing, "tick"))),
+        (
+            summary.missing,
+            format!(
+                "{} never came",
+                many(summary.missing, if summary.published.is_some() { "message" } else { "tick" })
+            ),
+        ),
         (closed, format!("the target ended {}", many(closed, "session"))),
         (
             summary.requests_unsent,
             format!("{} waited for an answer to the end", many(summary.requests_unsent, "planned request")),
+        ),
+        (
+            summary.publications_missed,
+            format!("{} not sent, for want of a session", many(summary.publications_missed, "planned message")),
         ),
     ])
 }
@@ -175,10 +185,13 @@ fn passed(summary: &Summary) -> String {
         window.seconds,
         window.deliveries as f64 / window.seconds
     )];
-    match (counts.delivered + counts.echoes, counts.drained) {
+    match (counts.delivered + counts.echoes + counts.heard, counts.drained) {
         (0, _) => parts.push("none checked".to_owned()),
         (_, 0) => parts.push("all in order".to_owned()),
         _ => parts.push("those of clients that check all in order".to_owned()),
+    }
+    if let Some(published) = &summary.published {
+        parts.push(format!("{} of {} owed deliveries came", published.delivered, published.owed));
     }
     if counts.refused > 0 {
         parts.push(format!("{} failed", many(counts.refused, "dial")));

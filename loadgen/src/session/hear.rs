@@ -14,6 +14,10 @@ impl<N: Network> Talk<'_, N> {
     /// Takes a text.
     pub(super) fn hear_text(&mut self, text: &str) -> Result<(), Error> {
         let first = !std::mem::replace(&mut self.greeted, true);
+        if self.letters.is_some() {
+            self.hear_letters(text);
+            return Ok(());
+        }
         if self.requests.is_some() {
             if self.hear_echo(text) {
                 return Ok(());
