@@ -22,11 +22,14 @@ use crate::publish::{Board, Plan};
 use crate::run::{Role, Target};
 use crate::session::{Ended, Letters, Since, Talk};
 use crate::summary::Tally;
+use crate::tls::Trust;
 
 /// What all clients share.
 pub(crate) struct Crowd<N> {
     pub(crate) config: Config,
     pub(crate) targets: Vec<Target>,
+    /// Whom to trust, where a target speaks TLS.
+    pub(crate) trust: Option<Trust>,
     /// What each client is, by its place.
     pub(crate) roles: Vec<Role>,
     /// Where there are publishers.

@@ -12,6 +12,7 @@ use wire::ws::Limits;
 use crate::arrival::Arrival;
 use crate::publish::Publishers;
 use crate::subscriptions::Subscriptions;
+use crate::tls::Trust;
 
 /// A population of virtual clients. [`Config::new`] gives the defaults.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct Config {
     pub first: ClientId,
     /// How many. Default 1.
     pub clients: u32,
-    /// `ws://` URLs, at least one. Client i starts at place i mod len, and moves on to the next when a dial fails or the peer ends its session.
+    /// `ws://` or `wss://` URLs, at least one. Client i starts at place i mod len, and moves on to the next when a dial fails or the peer ends its session.
     pub targets: Vec<String>,
     /// Who decides when load comes: a plan, or the answers. Default [`Load::default`].
     pub load: Load,
@@ -39,6 +40,8 @@ pub struct Config {
     pub objective: Option<Duration>,
     /// Addresses to connect from, taken in turn, for more connections to a target than an address has ports. Default none: as the host routes.
     pub source_addresses: Vec<IpAddr>,
+    /// Whose certificates are good at `wss://` targets. Default None: [`Trust::public`].
+    pub trust: Option<Trust>,
     /// What to subscribe to (v1 and v2). Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
     /// Which of them each client wants, drawn by key. Default [`Subscriptions::All`].
@@ -71,7 +74,7 @@ pub struct Config {
     pub behaviour: Behaviour,
     /// Options of the clients' sockets. Default: Nagle off, the rest the kernel's.
     pub socket: SocketOptions,
-    /// Name lookup, TCP connect and WebSocket handshake together. Default 10 s.
+    /// Name lookup, TCP connect, TLS and WebSocket handshake together. Default 10 s.
     pub handshake_timeout: Duration,
     /// How long our Close waits for the peer's. Default 1 s.
     pub close_timeout: Duration,
@@ -95,6 +98,7 @@ impl Config {
             verify: 1.0,
             objective: None,
             source_addresses: Vec::new(),
+            trust: None,
             symbols: (0..10).map(Symbol::numbered).collect(),
             subscriptions: Subscriptions::All,
             protocol: Protocol::V1,
@@ -240,7 +244,7 @@ pub enum RunError {
     /// There is no target.
     #[error("no target given")]
     NoTarget,
-    /// A target is not a `ws://` URL with a host.
+    /// A target is not a `ws://` or `wss://` URL with a host.
     #[error("bad target {url:?}: {why}")]
     BadTarget {
         /// The text.

@@ -1,4 +1,4 @@
-//! Opening a session: name, connection, handshake, each timed apart; and what a dial failed of.
+//! Opening a session: name, connection, TLS, handshake, each timed apart; and what a dial failed of.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use crate::measure::{Meter, Shard};
 use crate::mouth::Mouth;
 use crate::run::Target;
 use crate::throttle::Throttled;
+use crate::tls::{Connection, MaybeTls, TlsFault};
 
 /// One attempt.
 pub(crate) struct Dial<'a, N> {
@@ -25,8 +26,8 @@ pub(crate) struct Dial<'a, N> {
 }
 
 /// An open session.
-pub(crate) struct Opened<S> {
-    pub(crate) upgraded: ws::Upgraded<Throttled<S>>,
+pub(crate) struct Opened<N: Network> {
+    pub(crate) upgraded: ws::Upgraded<Connection<N>>,
     pub(crate) strong: bool,
 }
 
@@ -49,6 +50,8 @@ pub(crate) enum Failure {
     Closed,
     /// No answer in time.
     TimedOut,
+    /// No TLS could be agreed on.
+    Tls(TlsFault),
     /// An HTTP answer that is no upgrade.
     UpgradeRefused,
     /// An answer that is none, or unlawful.
@@ -69,7 +72,7 @@ impl<N: Network> Dial<'_, N> {
     }
 
     /// Opens a session.
-    pub(crate) async fn run(&self) -> Result<Opened<N::Stream>, Failed> {
+    pub(crate) async fn run(&self) -> Result<Opened<N>, Failed> {
         let late = |_| Failed { status: 0, why: Why::Deadline, failure: Failure::TimedOut };
         let (upgraded, local) = timeout(self.crowd.config.handshake_timeout, self.open()).await.map_err(late)??;
         let strong = upgraded.subprotocol.as_deref() == Some(SUBPROTOCOL);
@@ -78,9 +81,9 @@ impl<N: Network> Dial<'_, N> {
         Ok(Opened { upgraded, strong })
     }
 
-    async fn open(&self) -> Result<(ws::Upgraded<Throttled<N::Stream>>, SocketAddr), Failed> {
+    async fn open(&self) -> Result<(ws::Upgraded<Connection<N>>, SocketAddr), Failed> {
         let Crowd { config, net, targets, .. } = self.crowd;
-        let Target { url, host, port } = &targets[self.target];
+        let Target { url, host, port, tls } = &targets[self.target];
         // A lookup takes a descriptor, too: that there is none left is this host's want.
         let unknown = |error: io::Error| match below(&error) {
             own @ Failed { failure: Failure::NoDescriptor, .. } => own,
@@ -93,6 +96,14 @@ impl<N: Network> Dial<'_, N> {
         let stream = net.connect(*addr, self.socket()).await.map_err(|error| below(&error))?;
         let local = stream.local_addr().map_err(|error| below(&error))?;
         self.took(Meter::Tcp, &mut since);
+        let stream = match (tls, &self.crowd.trust) {
+            (Some(name), Some(trust)) => {
+                let secure = trust.connect(name, stream).await.map_err(|error| insecure(&error))?;
+                self.took(Meter::Tls, &mut since);
+                MaybeTls::Right(secure)
+            }
+            _ => MaybeTls::Left(stream),
+        };
         let mut ask = Ask { url: url.clone(), ..Ask::default() };
         if config.is_strong(self.client) {
             ask.subprotocols.push(SUBPROTOCOL.to_owned());
@@ -133,6 +144,12 @@ fn refused(error: &ConnectError) -> Failed {
         ConnectError::NotWebSocket { .. } => failed(0, Why::Protocol, Failure::NotWebSocket),
         ConnectError::BadRequest { .. } => failed(0, Why::Internal, Failure::NotWebSocket),
     }
+}
+
+/// What an error of the TLS handshake means.
+fn insecure(error: &io::Error) -> Failed {
+    let fault = TlsFault::of(error).map(|fault| Failed { status: 0, why: Why::Protocol, failure: Failure::Tls(fault) });
+    fault.unwrap_or_else(|| below(error))
 }
 
 /// What an error below HTTP means.

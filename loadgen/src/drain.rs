@@ -42,6 +42,8 @@ pub(crate) struct Drain<'a, S> {
     /// What we say, and how much of it the socket took.
     out: Vec<u8>,
     taken: usize,
+    /// Some of it may not be with the kernel yet.
+    unflushed: bool,
     masks: Draws,
     pub(crate) since: Since,
     /// The first tick came.
@@ -79,6 +81,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
             walk: Walk::default(),
             out: Vec::new(),
             taken: 0,
+            unflushed: false,
             masks,
             since,
             useful: false,
@@ -145,6 +148,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
             Opcode::Pong => 10,
             Opcode::Continuation | Opcode::Binary | Opcode::Reserved => 2,
         };
+        self.unflushed = true;
         self.out.push(0x80 | code);
         match u16::try_from(payload.len()) {
             Ok(short @ 0..126) => self.out.push(0x80 | short as u8),
@@ -177,13 +181,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
         }
         self.out.clear();
         self.taken = 0;
+        // TLS keeps what the socket did not take.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(_)) => return false,
+        }
         true
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let shard = self.shard;
         for _ in 0..READS_A_TURN {
-            if !self.out.is_empty() && !self.flush(cx) {
+            if self.unflushed && !self.flush(cx) {
                 return Poll::Ready(Turn::Ended(Ended::Broken));
             }
             let mut buffer = shard.buffer();
@@ -289,8 +299,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Drain<'a, S> {
                 return Poll::Ready(());
             }
             // Whoever broke the protocol says nothing that could be understood.
-            if self.out.is_empty()
-                && (matches!(ended, Ended::PeerClosed(_) | Ended::Protocol(_)) || self.closed.is_some())
+            if !self.unflushed && (matches!(ended, Ended::PeerClosed(_) | Ended::Protocol(_)) || self.closed.is_some())
             {
                 return Poll::Ready(());
             }

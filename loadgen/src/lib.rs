@@ -12,6 +12,7 @@
 //!   behaviour   what a client does beside listening: pings, asks, changes its mind, breaks the protocol (pure)
 //!   mouth       a handshake of a given speed, and pongs left out
 //!   throttle    a reader of a given speed: real back-pressure on the TCP connection
+//!   tls         whom to trust at wss:// targets
 //!   client      one virtual client: dial, session, end, again          session: one connection's talk
 //!   run         all of them, added up in a Summary
 //! ```
@@ -46,6 +47,7 @@ mod session;
 mod subscriptions;
 mod summary;
 mod throttle;
+mod tls;
 
 pub use self::arrival::{Arrival, STEPS_MAX, Steps};
 pub use self::behaviour::{Behaviour, Handshake, Offence};
@@ -57,3 +59,4 @@ pub use self::subscriptions::Subscriptions;
 pub use self::summary::{
     ByPublisher, Checked, Closes, Counts, Dials, Drained, Echo, Phases, Published, Summary, Window,
 };
+pub use self::tls::{Trust, TrustError};

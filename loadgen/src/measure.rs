@@ -15,6 +15,8 @@ pub(crate) enum Meter {
     Lookup,
     /// From the first SYN to the connection.
     Tcp,
+    /// The TLS handshake.
+    Tls,
     /// From the request of the handshake to its answer.
     Upgrade,
     /// From the planned arrival (or the end of a back-off) to the open session.
@@ -43,7 +45,7 @@ pub(crate) enum Meter {
     TimerLate,
 }
 
-const METERS: usize = 15;
+const METERS: usize = 16;
 
 /// Ten minutes: the highest latency told apart, in microseconds.
 const HIGHEST_US: u64 = 600_000_000;

@@ -46,6 +46,7 @@ use crate::measure::Meter;
 use crate::ports;
 use crate::run::run_watched;
 use crate::summary::Summary;
+use crate::tls::Trust;
 
 const INCONCLUSIVE: u8 = 2;
 const USAGE: u8 = 64;
@@ -101,7 +102,8 @@ fn self_test() -> Result<u8, Failure> {
 }
 
 fn start(args: Args) -> Result<u8, Failure> {
-    let config = args.config();
+    let mut config = args.config();
+    config.trust = trust(&args)?;
     if config.objective.is_none()
         && let Some(require) = args.require.iter().find(|require| require.needs_objective())
     {
@@ -141,6 +143,14 @@ fn start(args: Args) -> Result<u8, Failure> {
         }
     }
     Ok(finding.verdict.code())
+}
+
+/// Whom to trust at `wss://` targets, if the command line says it.
+fn trust(args: &Args) -> Result<Option<Trust>, Failure> {
+    match &args.ca {
+        None => Ok(args.insecure.then(Trust::anybody)),
+        Some(path) => Trust::and_of(path).map(Some).map_err(|error| (IO, format!("--ca {error}"))),
+    }
 }
 
 /// The command line of this process.

@@ -74,6 +74,7 @@ enum Latency {
     Gap,
     Lookup,
     Tcp,
+    Tls,
     Upgrade,
     Connect,
     FirstMessage,
@@ -106,7 +107,7 @@ enum Rate {
     Bytes,
 }
 
-const LATENCIES: [(&str, Latency); 12] = [
+const LATENCIES: [(&str, Latency); 13] = [
     ("tick", Latency::Tick),
     ("echo", Latency::Echo),
     ("echo_uncorrected", Latency::EchoUncorrected),
@@ -115,6 +116,7 @@ const LATENCIES: [(&str, Latency); 12] = [
     ("gap", Latency::Gap),
     ("lookup", Latency::Lookup),
     ("tcp", Latency::Tcp),
+    ("tls", Latency::Tls),
     ("upgrade", Latency::Upgrade),
     ("connect", Latency::Connect),
     ("first_message", Latency::FirstMessage),
@@ -253,6 +255,7 @@ impl Latency {
             Self::Gap => window?.gap.as_ref(),
             Self::Lookup => phases.lookup.as_ref(),
             Self::Tcp => phases.tcp.as_ref(),
+            Self::Tls => phases.tls.as_ref(),
             Self::Upgrade => phases.upgrade.as_ref(),
             Self::Connect => phases.connect.as_ref(),
             Self::FirstMessage => phases.first_message.as_ref(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use wire::event::Observer;
@@ -19,6 +20,7 @@ use crate::pick::pick;
 use crate::publish::{Board, PLACE};
 use crate::subscriptions::Subscriptions;
 use crate::summary::{Cast, Summary, Tally};
+use crate::tls::Trust;
 
 /// A target taken apart once.
 #[derive(Clone, Debug)]
@@ -26,22 +28,26 @@ pub(crate) struct Target {
     pub(crate) url: String,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// Whose certificate it must show, where it speaks TLS.
+    pub(crate) tls: Option<ServerName<'static>>,
 }
 
 impl Target {
     fn parse(text: &str) -> Result<Self, RunError> {
         let bad = |why: &str| RunError::BadTarget { url: text.to_owned(), why: why.to_owned() };
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-        match url.scheme() {
-            "ws" => {}
-            "wss" => return Err(bad("only ws://: it speaks no TLS, so load what stands behind its end")),
-            _ => return Err(bad("only ws://")),
-        }
+        let secure = match url.scheme() {
+            "ws" => false,
+            "wss" => true,
+            _ => return Err(bad("only ws:// and wss://")),
+        };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("it has no host"))?;
         // An IPv6 address stands in brackets in a URL, and without them in a lookup.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = url.port().unwrap_or(80);
-        Ok(Self { url: url.to_string(), host, port })
+        let port = url.port().unwrap_or(if secure { 443 } else { 80 });
+        let name = || ServerName::try_from(host.clone()).map_err(|_| bad("no certificate can be for this host"));
+        let tls = secure.then(name).transpose()?;
+        Ok(Self { url: url.to_string(), host, port, tls })
     }
 }
 
@@ -238,6 +244,8 @@ pub(crate) async fn run_watched<N: Network>(
     watch: impl FnOnce(&Schedule, &Meters),
 ) -> Result<(Summary, Meters), RunError> {
     let targets = check(&config)?;
+    let secure = targets.iter().any(|target| target.tls.is_some());
+    let trust = secure.then(|| config.trust.clone().unwrap_or_else(Trust::public));
     let plan = config.load.arrival().plan(config.clients, net.draws("arrival", u64::from(config.first.0)));
     let schedule = Schedule::of(&config, plan)?;
     let Schedule { began, window, ends, arrivals } = &schedule;
@@ -252,8 +260,17 @@ pub(crate) async fn run_watched<N: Network>(
         let instants = [*began, last, window.ends, *ends];
         Board::new(run, instants, publishers.settle, clients.map(|(i, _)| ClientId(first.0 + i)).collect())
     });
-    let crowd =
-        Arc::new(Crowd { config, targets, roles, board, net: net.clone(), observer, stop: shutdown, end: *ends });
+    let crowd = Arc::new(Crowd {
+        config,
+        targets,
+        trust,
+        roles,
+        board,
+        net: net.clone(),
+        observer,
+        stop: shutdown,
+        end: *ends,
+    });
     let mut cast = Cast { objective: crowd.config.objective.is_some(), ..Cast::default() };
     // Guards: if this future is dropped, its clients end with it.
     let clients: Vec<_> = (0..)

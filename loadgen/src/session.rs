@@ -26,7 +26,7 @@ use crate::measure::{Meter, Shard};
 use crate::order::Book;
 use crate::requests::{Answered, Next, Requests};
 use crate::summary::Tally;
-use crate::throttle::Throttled;
+use crate::tls::Connection;
 
 pub(crate) use self::letters::Letters;
 
@@ -78,7 +78,7 @@ pub(crate) struct Talk<'a, N: Network> {
     pub(crate) client: ClientId,
     pub(crate) session_id: SessionId,
     pub(crate) strong: bool,
-    pub(crate) session: ws::Session<Throttled<N::Stream>>,
+    pub(crate) session: ws::Session<Connection<N>>,
     pub(crate) book: &'a mut Book,
     /// A message of use came: the back-off may start anew.
     pub(crate) useful: bool,
@@ -119,7 +119,7 @@ impl<'a, N: Network> Talk<'a, N> {
         tally: &'a mut Tally,
         (client, session_id): (ClientId, SessionId),
         strong: bool,
-        session: ws::Session<Throttled<N::Stream>>,
+        session: ws::Session<Connection<N>>,
         book: &'a mut Book,
         since: Since,
     ) -> Self {

@@ -171,6 +171,9 @@ pub struct Phases {
     /// Opening the TCP connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<Distribution>,
+    /// Agreeing on TLS (`wss://`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Distribution>,
     /// From the request of the handshake to its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Distribution>,
@@ -318,6 +321,11 @@ pub struct Dials {
     pub closed: u64,
     /// No answer in time.
     pub timed_out: u64,
+    /// No TLS could be agreed on.
+    pub tls_failed: u64,
+    /// Of those, by cause.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tls_causes: BTreeMap<&'static str, u64>,
     /// An answer that was no upgrade, in HTTP or not.
     pub upgrade_failed: u64,
     /// Of those, HTTP answers by status.
@@ -341,6 +349,7 @@ impl Dials {
             Failure::Reset => &mut self.reset,
             Failure::Closed => &mut self.closed,
             Failure::TimedOut => &mut self.timed_out,
+            Failure::Tls(_) => &mut self.tls_failed,
             Failure::UpgradeRefused | Failure::NotWebSocket => &mut self.upgrade_failed,
             Failure::LookupFailed => &mut self.lookup_failed,
             Failure::NoPort => &mut self.no_port,
@@ -351,6 +360,9 @@ impl Dials {
         if failure == Failure::UpgradeRefused {
             *self.statuses.entry(status).or_default() += 1;
         }
+        if let Failure::Tls(fault) = failure {
+            *self.tls_causes.entry(fault.word()).or_default() += 1;
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -359,6 +371,10 @@ impl Dials {
         self.reset += other.reset;
         self.closed += other.closed;
         self.timed_out += other.timed_out;
+        self.tls_failed += other.tls_failed;
+        for (cause, count) in &other.tls_causes {
+            *self.tls_causes.entry(cause).or_default() += count;
+        }
         self.upgrade_failed += other.upgrade_failed;
         for (status, count) in &other.statuses {
             *self.statuses.entry(*status).or_default() += count;
@@ -480,6 +496,7 @@ impl Tally {
         let phases = Phases {
             lookup: whole(Meter::Lookup),
             tcp: whole(Meter::Tcp),
+            tls: whole(Meter::Tls),
             upgrade: whole(Meter::Upgrade),
             connect: whole(Meter::Connect),
             first_message: whole(Meter::First),

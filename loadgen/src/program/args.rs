@@ -21,7 +21,7 @@ use crate::subscriptions::Subscriptions;
 #[derive(Parser, Debug)]
 #[command(name = "loadgen", version, about, max_term_width = 120)]
 pub(super) struct Args {
-    /// Where to connect; several are taken in turn.
+    /// Where to connect, ws:// or wss://; several are taken in turn.
     #[arg(long = "target", value_name = "WS_URL", required_unless_present = "self_test")]
     targets: Vec<String>,
     /// How many clients.
@@ -87,7 +87,13 @@ pub(super) struct Args {
     /// Bytes of each request or publication.
     #[arg(long, value_name = "N", default_value_t = 64)]
     bytes: usize,
-    /// Name lookup, TCP connect and WebSocket handshake together may take this.
+    /// The authorities of wss:// targets, in PEM, beside the public ones.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(super) ca: Option<PathBuf>,
+    /// Trust any certificate of wss:// targets.
+    #[arg(long)]
+    pub(super) insecure: bool,
+    /// Name lookup, TCP connect, TLS and WebSocket handshake together may take this.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     dial_timeout: Duration,
     /// A request waits for the answer to the one before: it goes late then, and its latency counts from its plan all the same.

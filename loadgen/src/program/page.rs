@@ -17,9 +17,10 @@ pub(super) fn phases(summary: &Summary) -> Vec<Phase> {
     let (phases, window) = (&summary.phases, summary.window.as_ref());
     let echo = window.and_then(|window| window.echo.as_ref());
     let published = window.and_then(|window| window.published.as_ref());
-    let list: [(&str, &str, Option<&Distribution>); 12] = [
+    let list: [(&str, &str, Option<&Distribution>); 13] = [
         ("lookup", "the target's name", phases.lookup.as_ref()),
         ("tcp", "from SYN to connection", phases.tcp.as_ref()),
+        ("tls", "the TLS handshake", phases.tls.as_ref()),
         ("upgrade", "from the handshake's request to its answer", phases.upgrade.as_ref()),
         ("connect", "from the planned arrival to the open session", phases.connect.as_ref()),
         ("first message", "from the open session to its first tick or answer", phases.first_message.as_ref()),
@@ -146,6 +147,7 @@ pub(super) fn load(
         ("dials reset", dials.reset),
         ("dials closed during the handshake", dials.closed),
         ("dials without an answer in time", dials.timed_out),
+        ("dials without TLS", dials.tls_failed),
         ("dials answered with no upgrade", dials.upgrade_failed),
         ("dials without a port", dials.no_port),
         ("dials without a descriptor", dials.no_descriptor),

@@ -1,7 +1,8 @@
 //! What a run comes to: an exit code, a word, and a sentence. Pure.
 
 use crate::require::Held;
-use crate::summary::Summary;
+use crate::summary::{Dials, Summary};
+use crate::tls::TlsFault;
 
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,11 @@ fn lost(summary: &Summary) -> Option<String> {
     ])
 }
 
+/// What most failed of that could not agree on TLS, and what to do.
+fn tls_fault(dials: &Dials) -> &'static str {
+    TlsFault::said(dials.tls_causes.iter().max_by_key(|(_, count)| **count).map_or("", |(cause, _)| cause))
+}
+
 /// Why nothing came: the first want on the way.
 fn nothing(summary: &Summary) -> String {
     let dials = &summary.dials;
@@ -135,6 +141,7 @@ fn nothing(summary: &Summary) -> String {
         ),
         (dials.reset, "the target reset the connection during the handshake".to_owned()),
         (dials.closed, "the target closed the connection during the handshake".to_owned()),
+        (dials.tls_failed, tls_fault(dials).to_owned()),
         (dials.statuses.values().sum(), format!("the target answered HTTP {statuses} in place of an upgrade")),
         (dials.upgrade_failed, "what the target answered is not WebSocket".to_owned()),
         (dials.lookup_failed, "the target's name could not be looked up".to_owned()),
@@ -206,7 +213,7 @@ mod tests {
     use super::*;
     use crate::health::{Bounds, Facts, Health};
     use crate::require::Requirement;
-    use crate::summary::{Closes, Counts, Dials, Window};
+    use crate::summary::{Closes, Counts, Window};
 
     fn check(change: impl FnOnce(&mut Summary), code: u8, word: &str) {
         let counts = Counts { clients: 3, dialled: 3, opened: 3, delivered: 90, ..Counts::default() };

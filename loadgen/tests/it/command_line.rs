@@ -11,7 +11,8 @@ fn check(args: &[&str], expect: u8) {
 fn what_cannot_be_run_is_a_usage_error() {
     check(&[], 64);
     check(&["--target", "ws://127.0.0.1:1", "--clients", "x"], 64);
-    check(&["--target", "wss://example.org", "--clients", "1"], 64);
+    check(&["--target", "http://example.org", "--clients", "1"], 64);
+    check(&["--target", "wss://127.0.0.1:1", "--clients", "1", "--ca", "/nowhere/ca.pem"], 74);
     check(&["--target", "ws://127.0.0.1:1", "--clients", "1", "--strong", "2"], 64);
     let here = ["--target", "ws://127.0.0.1:1", "--clients", "1", "--duration", "1s"];
     for wrong in [

@@ -3,5 +3,6 @@
 
 mod command_line;
 mod publishers;
+mod secure;
 mod statements;
 mod strong_contract;
