@@ -1,5 +1,6 @@
 //! When clients arrive: planned before the run, whatever the server does. Pure.
 
+use std::fmt;
 use std::time::Duration;
 
 use wire::draw::Draws;
@@ -84,6 +85,22 @@ pub enum Arrival {
     Steps(Steps),
 }
 
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |time: Duration| format!("{} s", time.as_secs_f64());
+        match self {
+            Self::AtOnce => f.write_str("all at once"),
+            Self::Ramp { over } => write!(f, "evenly over {}", s(*over)),
+            Self::Poisson { per_s } => write!(f, "at random, {per_s} a second on average"),
+            Self::Waves { each, every, .. } => write!(f, "in waves of {each}, every {}", s(*every)),
+            Self::Steps(steps) => {
+                let list = steps.list().map(|(clients, lasts)| format!("{clients} for {}", s(lasts)));
+                write!(f, "in steps: {}", list.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
 impl Arrival {
     /// The planned arrivals of `clients` clients, never falling, since the first instant of the plan.
     pub(crate) fn plan(self, clients: u32, mut draws: Draws) -> Vec<Duration> {
@@ -137,6 +154,17 @@ mod tests {
         for wrong in [&[][..], &[(0, s(1))], &[(2, s(1)), (2, s(1))], &[(1, s(1)); STEPS_MAX + 1]] {
             assert!(Steps::new(wrong).is_err());
         }
+    }
+
+    #[test]
+    fn an_arrival_is_said_in_words() {
+        let s = Duration::from_secs;
+        let check = |arrival: Arrival, expect: &str| assert_eq!(arrival.to_string(), expect);
+        check(Arrival::AtOnce, "all at once");
+        check(Arrival::Ramp { over: Duration::from_millis(1_500) }, "evenly over 1.5 s");
+        check(Arrival::Poisson { per_s: 2.5 }, "at random, 2.5 a second on average");
+        check(Arrival::Waves { each: 3, every: s(2), ahead: 0 }, "in waves of 3, every 2 s");
+        check(Arrival::Steps(Steps::new(&[(2, s(10)), (3, s(20))]).unwrap()), "in steps: 2 for 10 s, 3 for 20 s");
     }
 
     #[test]

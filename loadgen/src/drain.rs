@@ -336,3 +336,59 @@ impl Since {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::measure::{Meters, Window};
+    use wire::ws::frame;
+
+    /// What a session says, as (opcode, payload), to a target that says these bytes and then closes its half.
+    async fn said(bytes: &[u8], change: impl FnOnce(&mut Config)) -> (Ended, u64, Vec<(Opcode, Vec<u8>)>) {
+        let mut config = Config::new(vec!["ws://a".to_owned()]);
+        config.protocol = Protocol::Raw;
+        change(&mut config);
+        let now = Instant::now();
+        let shard = Meters::new(1, Window { begins: now, ends: now + Duration::from_secs(9) }, None).shard(0);
+        let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+        theirs.write_all(bytes).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let since = Since { opened: now, lost: None, ended: None };
+        let mut drain = Drain::new(&config, &shard, ours, false, Draws::new(1, "masks", 0), since);
+        let ended = drain.run(&[], &[], None, std::future::pending()).await;
+        let messages = drain.messages;
+        drop(drain);
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).await.unwrap();
+        let (mut frames, mut rest) = (Vec::new(), &all[..]);
+        while let Some((frame, taken)) = frame::first(rest).unwrap() {
+            assert!(frame.masked, "a client masks");
+            frames.push((frame.opcode, frame.payload.into_owned()));
+            rest = &rest[taken..];
+        }
+        assert!(rest.is_empty());
+        (ended, messages, frames)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_is_answered_with_what_it_said_unless_the_client_answers_none() {
+        let bytes = b"\x89\x03abc\x81\x02hi\x89\x00";
+        let pong = |payload: &[u8]| (Opcode::Pong, payload.to_vec());
+        let (ended, _, frames) = said(bytes, |_| ()).await;
+        assert_eq!((ended, frames), (Ended::Broken, vec![pong(b"abc"), pong(b"")]));
+        let (_, _, frames) = said(bytes, |config| config.behaviour.pongs = false).await;
+        assert_eq!(frames, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_is_answered_with_its_code_and_a_continuation_of_nothing_ends_the_session() {
+        let (ended, _, frames) = said(b"\x88\x05\x03\xe9bye", |_| ()).await;
+        assert_eq!((ended, frames), (Ended::PeerClosed(1001), vec![(Opcode::Close, vec![0x03, 0xe9])]));
+        let (ended, messages, _) = said(b"\x80\x02hi", |_| ()).await;
+        assert_eq!((ended, messages), (Ended::Protocol(close::PROTOCOL_ERROR), 0));
+    }
+}

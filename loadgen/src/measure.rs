@@ -75,6 +75,8 @@ pub(crate) struct Counters {
     pub(crate) failed: u64,
     /// Ticks that were read and checked.
     pub(crate) ticks: u64,
+    /// Ticks and publications whose age is known.
+    pub(crate) aged: u64,
     /// Those within the objective.
     pub(crate) within: u64,
     pub(crate) echoes: u64,
@@ -98,6 +100,7 @@ impl Counters {
         self.closed += other.closed;
         self.failed += other.failed;
         self.ticks += other.ticks;
+        self.aged += other.aged;
         self.within += other.within;
         self.echoes += other.echoes;
         self.heard += other.heard;
@@ -153,6 +156,17 @@ impl Shard {
         record(histograms, meter, latency);
     }
 
+    /// Silence that nothing ended: from `last` to now, or to the end of the window.
+    pub(crate) fn silence(&self, last: Instant, longest: Duration, now: Instant) {
+        let within = self.0.window.ends.checked_sub(Duration::from_micros(1)).unwrap_or(now);
+        let until = now.min(self.0.window.ends);
+        let silence = until.saturating_duration_since(last);
+        // One that is no longer than those that ended is a stretch of what is usual, cut off by chance.
+        if silence > longest {
+            self.record(Meter::Gap, silence, now.min(within));
+        }
+    }
+
     /// Counts.
     pub(crate) fn count(&self, now: Instant, count: impl Fn(&mut Counters)) {
         let mut state = self.state();
@@ -168,6 +182,7 @@ impl Shard {
         let within = age.is_some_and(|age| objective.is_some_and(|objective| age <= objective));
         self.came(now, [(Meter::Tick, age), (Meter::Gap, gap)], age, |counters| {
             counters.ticks += 1;
+            counters.aged += u64::from(age.is_some());
             counters.within += u64::from(within);
         });
     }
@@ -185,6 +200,7 @@ impl Shard {
         let meters = [(Meter::Published, Some(age)), (Meter::PublishedSent, Some(uncorrected)), (Meter::Gap, gap)];
         self.came(planned, meters, Some(age), |counters| {
             counters.heard += 1;
+            counters.aged += 1;
             counters.within += u64::from(within);
         });
     }
@@ -287,6 +303,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn a_silence_that_lasts_to_the_end_of_the_window_is_a_gap_of_it() {
+        let now = Instant::now();
+        let ms = Duration::from_millis;
+        let window = Window { begins: now, ends: now + ms(1_000) };
+        let check = |last, longest, at, expect: Option<u64>| {
+            let meters = Meters::new(1, window, None);
+            meters.shard(0).silence(now + ms(last), ms(longest), now + ms(at));
+            assert_eq!(meters.histogram(Meter::Gap, true).map(|gaps| gaps.max().div_ceil(1_001)), expect);
+        };
+        check(100, 50, 1_000, Some(900));
+        check(100, 50, 1_500, Some(900));
+        check(100, 50, 600, Some(500));
+        check(100, 950, 1_000, None);
+        check(1_100, 50, 1_500, None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_comes_inside_the_window_is_kept_apart_and_shards_are_merged() {
         let now = Instant::now();
         let ms = Duration::from_millis;
@@ -295,11 +328,14 @@ mod tests {
         for (shard, at, age) in [(0, 9, 1), (0, 10, 2), (1, 19, 6), (1, 20, 9)] {
             meters.shard(shard).tick(now + ms(at), Some(ms(age)), None);
         }
+        // One without an age says nothing of the objective.
+        meters.shard(0).tick(now + ms(11), None, None);
         let count = |inside| meters.histogram(Meter::Tick, inside).map(|histogram| histogram.len());
         assert_eq!((count(true), count(false)), (Some(2), Some(4)));
         assert_eq!(meters.histogram(Meter::Gap, false), None);
         let (inside, whole) = (meters.counters(true), meters.counters(false));
-        assert_eq!((inside.ticks, inside.within, whole.ticks, whole.within), (2, 1, 4, 2));
+        assert_eq!((inside.ticks, inside.aged, inside.within), (3, 2, 1));
+        assert_eq!((whole.ticks, whole.aged, whole.within), (5, 4, 2));
         // Nobody looked on before: nothing was kept.
         assert_eq!(meters.recent().len(), 0);
         meters.shard(0).tick(now, Some(ms(1)), None);

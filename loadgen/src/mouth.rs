@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+use wire::ws::frame::Opcode;
+use wire::ws::head::Head;
 
 use crate::behaviour::{Behaviour, Handshake};
 
@@ -103,7 +105,7 @@ impl Pongs {
         let (left, pong) = match self.rest {
             Some((left, pong)) => (usize::try_from(left).unwrap_or(usize::MAX), pong),
             // A head passes byte by byte; its first says what it is.
-            None => (1, self.head.first().or(bytes.first()).is_some_and(|first| first & 0x0f == 0x0a)),
+            None => (1, self.head.first().or(bytes.first()).is_some_and(|first| Head::opcode(*first) == Opcode::Pong)),
         };
         let count = left.min(bytes.len());
         if pong { Says::Swallows(count) } else { Says::Bytes(count) }
@@ -115,8 +117,8 @@ impl Pongs {
                 Some((left, _)) => *left -= 1,
                 None => {
                     self.head.push(*byte);
-                    if let Some(payload) = payload(&self.head) {
-                        self.rest = Some((payload, self.head[0] & 0x0f == 0x0a));
+                    if let Some(head) = Head::read(&self.head) {
+                        self.rest = Some((head.payload, head.opcode == Opcode::Pong));
                     }
                 }
             }
@@ -126,18 +128,6 @@ impl Pongs {
             }
         }
     }
-}
-
-/// The payload's length, once the head of a frame is whole (RFC 6455 section 5.2).
-fn payload(head: &[u8]) -> Option<u64> {
-    let second = *head.get(1)?;
-    let mask = if second & 0x80 == 0 { 0 } else { 4 };
-    let (wide, len) = match second & 0x7f {
-        126 => (2, u64::from(u16::from_be_bytes(head.get(2..4)?.try_into().ok()?))),
-        127 => (8, u64::from_be_bytes(head.get(2..10)?.try_into().ok()?)),
-        short => (0, u64::from(short)),
-    };
-    (head.len() == 2 + wide + mask).then_some(len)
 }
 
 #[cfg(test)]

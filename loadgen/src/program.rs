@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 everything that came was right and complete, and what was required held; 1 ticks were missing unannounced, doubled, out of order or garbled,
 //! the peer ended sessions, or a requirement is broken; 2 inconclusive: nothing was received, the generator itself could not keep up ([`crate::health`]), or there
-//! are too few samples for what is required; 64 usage; 74 I/O (unwritable files, too few ports or file descriptors).
+//! are too few samples for what is required; 64 usage; 70 a bug of ours (a client that panicked); 74 I/O (unwritable files, too few ports or file descriptors).
 //!
 //! Two lines on standard output, flushed, are for scripts: `loadgen measuring` where the measured window begins, and `loadgen measured` where it ends. With `--json`
 //! they go to standard error, and standard output is the summary alone.
@@ -90,12 +90,13 @@ fn self_test() -> Result<u8, Failure> {
     let shown = runtime.block_on(async { self_test::test(TokioNet::current()).await }).map_err(|why| (IO, why))?;
     let (code, table, word) = match shown {
         Shown::Effect(table) => {
-            (0, table, "Passed: the stall shows where latency counts from the plan, and cannot hide.")
+            let word = "Passed: the stall shows where latency counts from the plan, and cannot hide.";
+            (0, table, word.to_owned())
         }
-        Shown::Busy(table) => {
-            (INCONCLUSIVE, table, "Inconclusive: this machine is too busy; even what was sent was answered late.")
+        Shown::Busy(table, why) => (INCONCLUSIVE, table, format!("Inconclusive: this machine is too busy; {why}.")),
+        Shown::Hidden(table) => {
+            (BUG, table, "Failed: the stall is hidden, which is a bug of this generator.".to_owned())
         }
-        Shown::Hidden(table) => (BUG, table, "Failed: the stall is hidden, which is a bug of this generator."),
     };
     println!("{table}{word}");
     Ok(code)
@@ -141,6 +142,13 @@ fn start(args: Args) -> Result<u8, Failure> {
             let path = out.join(name);
             std::fs::write(&path, text).map_err(io(&path.display().to_string()))?;
         }
+    }
+    if summary.clients_lost > 0 {
+        let why = format!(
+            "{} of {} clients ended by a bug of ours (their panics stand above): what they saw is missing in all figures",
+            summary.clients_lost, summary.clients
+        );
+        return Err((BUG, why));
     }
     Ok(finding.verdict.code())
 }

@@ -32,8 +32,8 @@ pub struct Publishers {
     pub count: u32,
     /// Whether they are subscribers, too, of what others publish. Default false: what comes to them is read, and not missed where it does not come.
     pub listen: bool,
-    /// How long a message may be on its way before it counts as lost: a subscriber is owed what is published so long after it arrived, and the run goes on so long after
-    /// the last is published. Default 1 s.
+    /// How long a message may be on its way before it counts as lost, and a client to join: the first is published so long after the last planned arrival (where the window
+    /// begins, too, unless the warm-up is longer), a subscriber is owed what is sent so long after it opened, and the run goes on so long after the window. Default 1 s.
     pub settle: Duration,
     /// What a publisher says, with [`PLACE`] where the message stands. Default None: the message alone.
     pub envelope: Option<String>,

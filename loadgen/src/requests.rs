@@ -124,9 +124,40 @@ impl Requests {
         Some(Answered { latency, uncorrected, in_order: place == 0 })
     }
 
+    /// How many have had no answer for so long, or longer.
+    pub(crate) fn lost(&self, now: Instant, for_: Duration) -> u64 {
+        self.in_flight.iter().filter(|(.., sent)| now.saturating_duration_since(*sent) >= for_).count() as u64
+    }
+
     /// How many have no answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.in_flight.len()
+    }
+}
+
+/// The way to the socket. While a peer does not read, nothing can be sent: that is late by its fault.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Way {
+    blocked: bool,
+    free: Option<Instant>,
+}
+
+impl Way {
+    /// The socket takes nothing.
+    pub(crate) fn blocked(&mut self) {
+        self.blocked = true;
+    }
+
+    /// All is with the socket.
+    pub(crate) fn free(&mut self, now: Instant) {
+        if std::mem::take(&mut self.blocked) {
+            self.free = Some(now);
+        }
+    }
+
+    /// The part of a lateness that is the generator's own: what passed since it could have sent.
+    pub(crate) fn own(&self, late: Duration, now: Instant) -> Duration {
+        self.free.map_or(late, |free| late.min(now.saturating_duration_since(free)))
     }
 }
 
@@ -190,6 +221,33 @@ mod tests {
         assert_eq!(requests.next(first + ms(251)), sent(2, 51));
         assert_eq!(requests.answered(2, first + ms(252)), answered(52, 1));
         assert_eq!((requests.due(), requests.overdue(first + ms(252))), (Some(first + ms(300)), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_full_socket_held_up_is_not_the_generator_s_own_lateness() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let mut way = Way::default();
+        // It never waited: all lateness is its own.
+        way.free(now);
+        assert_eq!(way.own(ms(70), now + ms(100)), ms(70));
+        way.blocked();
+        way.free(now + ms(90));
+        assert_eq!((way.own(ms(70), now + ms(100)), way.own(ms(5), now + ms(100))), (ms(10), ms(5)));
+        // That it could send again and again since does not make it new.
+        way.free(now + ms(200));
+        assert_eq!(way.own(ms(70), now + ms(200)), ms(70));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_sent_just_now_is_not_lost() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let mut requests = Requests::open(10.0, false, now, draws());
+        let first = requests.due().unwrap();
+        requests.next(first);
+        requests.next(first + ms(100));
+        assert_eq!((requests.unanswered(), requests.lost(first + ms(120), ms(100))), (2, 1));
+        requests.answered(0, first + ms(120));
+        assert_eq!(requests.lost(first + ms(120), ms(100)), 0);
     }
 
     #[tokio::test(start_paused = true)]

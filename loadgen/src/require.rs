@@ -145,6 +145,20 @@ const RATES: [(&str, Rate); 2] = [("deliveries_per_s", Rate::Deliveries), ("byte
 /// Sessions that the peer ended, beside the counts of the summary.
 const CLOSED_BY_PEER: &str = "closed_by_peer";
 
+/// Counts of what can only be wrong with what is checked.
+const CHECKED: [&str; 10] = [
+    "missing",
+    "unannounced",
+    "duplicates",
+    "out_of_order",
+    "garbled",
+    "unasked",
+    "gap_messages_told",
+    "unanswered",
+    "requests_lost",
+    "publications_missed",
+];
+
 impl Metric {
     fn all() -> impl Iterator<Item = (String, Self)> {
         let latencies = LATENCIES.into_iter().flat_map(|(latency, which)| {
@@ -219,13 +233,19 @@ impl Metric {
                 statistic.of(distribution)
             }
             Self::Count(CLOSED_BY_PEER) => Ok(summary.closed_by_peer() as f64),
+            // That nothing went wrong with what nobody looked at says nothing.
+            Self::Count(name)
+                if CHECKED.contains(&name) && summary.checked() == 0 && summary.named(name) == Some(0) =>
+            {
+                Err("nothing was checked".to_owned())
+            }
             Self::Count(name) => {
                 summary.counts.named(name).map(|count| count as f64).ok_or_else(|| "no such count".to_owned())
             }
             Self::Share(Share::Objective) => {
                 let checked = &window()?.checked;
                 let within = checked.within_objective.ok_or_else(|| "there is no objective".to_owned())?;
-                share(within, checked.deliveries)
+                share(within, checked.aged)
             }
             Self::Share(Share::Opened) => share(summary.dials.opened, summary.dials.attempted),
             Self::Share(Share::Answered) => {
@@ -355,12 +375,13 @@ mod tests {
         let mut ages = histogram();
         ages.record_n(10_000, ticks).unwrap();
         let checked = Checked {
-            deliveries: ticks,
+            deliveries: ticks + 5,
+            aged: ticks,
             within_objective: Some(ticks / 2),
             tick_latency: Some(Distribution::new(ages)),
             ..Checked::default()
         };
-        let counts = Counts { missing: 3, ..Counts::default() };
+        let counts = Counts { missing: 3, delivered: ticks, ..Counts::default() };
         let window = Some(Window { seconds: 2.0, deliveries: ticks, checked, ..Window::default() });
         Summary { counts, window, ..Summary::default() }
     }
@@ -379,6 +400,9 @@ mod tests {
         check("echo_p99<50ms", 1_000, Held::Inconclusive, "nothing was measured");
         check("missing=0", 10, Held::Broken, "3");
         check("missing<=3", 10, Held::Held, "3");
+        check("duplicates=0", 10, Held::Held, "0");
+        check("duplicates=0", 0, Held::Inconclusive, "nothing was checked");
+        check("missing=0", 0, Held::Broken, "3");
         check("objective_share>=50%", 10, Held::Held, "50.000 %");
         check("objective_share>0.5", 10, Held::Broken, "50.000 %");
         check("opened_share>=1", 10, Held::Inconclusive, "there was none");

@@ -200,19 +200,21 @@ impl Schedule {
     fn of(config: &Config, arrivals: Vec<Duration>) -> Result<Self, RunError> {
         let began = Instant::now() + config.start_after;
         let last = |arrivals: &[Duration]| arrivals.last().copied().unwrap_or_default();
+        let settle = config.publishers.as_ref().map_or(Duration::ZERO, |publishers| publishers.settle);
+        // Nothing is published before all have settled.
+        let warm_up = config.warm_up.max(settle);
         let (duration, arrivals) = match config.window {
-            Some(window) => (last(&arrivals).saturating_add(config.warm_up).saturating_add(window), arrivals),
+            Some(window) => (last(&arrivals).saturating_add(warm_up).saturating_add(window), arrivals),
             // Who would arrive after the end does not arrive.
             None => (config.duration, arrivals.into_iter().filter(|at| *at < config.duration).collect()),
         };
-        let begins = last(&arrivals).saturating_add(config.warm_up);
+        let begins = last(&arrivals).saturating_add(warm_up);
         if begins >= duration && !arrivals.is_empty() {
             let why = "it leaves nothing to measure: the run ends before the last arrival and the warm-up are over";
             return Err(RunError::OutOfRange { field: "warm_up", why });
         }
         let at = |after| began.checked_add(after);
         let late = RunError::OutOfRange { field: "duration", why: "longer than a clock goes" };
-        let settle = config.publishers.as_ref().map_or(Duration::ZERO, |publishers| publishers.settle);
         let (Some(begins), Some(closes), Some(ends)) = (at(begins), at(duration), at(duration.saturating_add(settle)))
         else {
             return Err(late);
@@ -256,8 +258,8 @@ pub(crate) async fn run_watched<N: Network>(
     let board = config.publishers.as_ref().map(|publishers| {
         let clients = (0..).zip(&roles).filter(|(_, role)| role.publishes.is_some());
         let run = net.draws("publishers", u64::from(first.0)).draw();
-        let last = *began + arrivals.last().copied().unwrap_or_default();
-        let instants = [*began, last, window.ends, *ends];
+        let from = *began + arrivals.last().copied().unwrap_or_default() + publishers.settle;
+        let instants = [*began, from, window.ends, *ends];
         Board::new(run, instants, publishers.settle, clients.map(|(i, _)| ClientId(first.0 + i)).collect())
     });
     let crowd = Arc::new(Crowd {
@@ -288,9 +290,10 @@ pub(crate) async fn run_watched<N: Network>(
         .collect();
     let mut sum = Tally::default();
     for client in clients {
-        // A client that was lost (its host was killed) has nothing to add.
-        if let Ok(tally) = client.await {
-            sum.add(&tally);
+        match client.await {
+            Ok(tally) => sum.add(&tally),
+            // Nobody ends one before its time but a panic of ours. (Where a host is killed, this function is, too.)
+            Err(_) => sum.lost(),
         }
     }
     let measured = window.ends.min(Instant::now()).saturating_duration_since(window.begins);
@@ -302,6 +305,7 @@ pub(crate) async fn run_watched<N: Network>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish::Publishers;
 
     #[tokio::test(start_paused = true)]
     async fn the_window_begins_after_the_last_arrival_and_the_warm_up_and_lasts_to_the_end() {
@@ -322,5 +326,6 @@ mod tests {
         check(&|config| config.warm_up = s(20), None);
         check(&|config| config.duration = s(10), Some((4, 10, 2)));
         check(&|config| (config.warm_up, config.window) = (s(5), Some(s(7))), Some((15, 22, 3)));
+        check(&|config| config.publishers = Some(Publishers { settle: s(2), ..Publishers::new(1) }), Some((12, 30, 3)));
     }
 }

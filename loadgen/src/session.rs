@@ -24,7 +24,7 @@ use crate::config::{Config, Load};
 use crate::conversation::Speaker;
 use crate::measure::{Meter, Shard};
 use crate::order::Book;
-use crate::requests::{Answered, Next, Requests};
+use crate::requests::{Answered, Next, Requests, Way};
 use crate::summary::Tally;
 use crate::tls::Connection;
 
@@ -87,6 +87,10 @@ pub(crate) struct Talk<'a, N: Network> {
     now: Instant,
     /// When the last tick or answer came.
     last: Option<Instant>,
+    /// The longest time between two of them.
+    longest: Duration,
+    /// Whether the socket takes what is said.
+    way: Way,
     /// The first message, which may be a greeting, came.
     greeted: bool,
     unflushed: bool,
@@ -149,6 +153,8 @@ impl<'a, N: Network> Talk<'a, N> {
             since,
             now,
             last: None,
+            longest: Duration::ZERO,
+            way: Way::default(),
             greeted: false,
             unflushed: false,
             after_login: Vec::new(),
@@ -171,6 +177,9 @@ impl<'a, N: Network> Talk<'a, N> {
         let ended = self.talk(symbols, positions, enough, &mut over).await;
         let ended_at = Instant::now();
         self.since.ended = Some(ended_at);
+        if let Some(last) = self.last {
+            self.shard.silence(last, self.longest, ended_at);
+        }
         let (by, code) = ended.told();
         if let Some(letters) = self.letters.take() {
             letters.end(ended, ended_at, self.tally);
@@ -178,6 +187,7 @@ impl<'a, N: Network> Talk<'a, N> {
         self.farewell(ended).await;
         if let Some(requests) = &self.requests {
             self.tally.counts.unanswered += requests.unanswered() as u64;
+            self.tally.counts.requests_lost += requests.lost(ended_at, self.config.close_timeout);
             self.tally.counts.requests_unsent += requests.overdue(ended_at);
         }
         self.tally.closed(by, code);
@@ -279,10 +289,14 @@ impl<'a, N: Network> Talk<'a, N> {
         poll_fn(move |cx| {
             loop {
                 // Each time round: what was just heard may have been answered.
-                if self.unflushed
-                    && let Poll::Ready(done) = self.session.poll_flush_unpin(cx)
-                {
-                    return Poll::Ready(Io::Flushed(done));
+                if self.unflushed {
+                    match self.session.poll_flush_unpin(cx) {
+                        Poll::Pending => self.way.blocked(),
+                        Poll::Ready(done) => {
+                            self.way.free(Instant::now());
+                            return Poll::Ready(Io::Flushed(done));
+                        }
+                    }
                 }
                 match self.session.poll_next_unpin(cx) {
                     Poll::Pending => return Poll::Pending,
@@ -329,7 +343,7 @@ impl<'a, N: Network> Talk<'a, N> {
                     continue;
                 }
                 Next::Send { n, late, own } => {
-                    self.shard.record(Meter::SendLate, own, now);
+                    self.shard.record(Meter::SendLate, self.way.own(own, now), now);
                     (n, late)
                 }
             };
@@ -404,7 +418,9 @@ impl<'a, N: Network> Talk<'a, N> {
         if self.last.is_none() {
             self.since.first(self.shard, self.now);
         }
-        self.last.replace(self.now).map(|last| self.now.duration_since(last))
+        let gap = self.last.replace(self.now).map(|last| self.now.duration_since(last));
+        self.longest = self.longest.max(gap.unwrap_or_default());
+        gap
     }
 
     fn garbled(&mut self, bytes: usize) {

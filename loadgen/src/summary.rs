@@ -45,6 +45,8 @@ macro_rules! counts {
 counts! {
     /// Clients that were to arrive.
     pub clients: u64,
+    /// Clients of whom nothing is known, because a bug of ours ended them.
+    pub clients_lost: u64,
     /// Dials begun.
     pub dialled: u64,
     /// Sessions opened.
@@ -101,6 +103,8 @@ counts! {
     pub echoes: u64,
     /// Requests unanswered when their session ended.
     pub unanswered: u64,
+    /// Those of them that had been under way for as long as our Close waits for the peer's, or longer: they are lost, and not only late.
+    pub requests_lost: u64,
     /// Messages that publishers sent.
     pub publications: u64,
     /// Publications that were planned, and left out because their publisher had no session.
@@ -274,6 +278,8 @@ pub struct Checked {
     pub clients: u64,
     /// Ticks and publications.
     pub deliveries: u64,
+    /// Those whose age is known: what a proxy says again from its memory is as old as it is.
+    pub aged: u64,
     /// Those no older than the objective at their delivery; None without an objective.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within_objective: Option<u64>,
@@ -402,10 +408,16 @@ impl Summary {
         self.missing + self.unannounced + self.duplicates + self.out_of_order + self.garbled + lost > 0
     }
 
+    /// What was read and checked: ticks, answers, and publications.
+    #[must_use]
+    pub fn checked(&self) -> u64 {
+        self.delivered + self.echoes + self.heard
+    }
+
     /// Whether nothing at all was received, so that nothing was checked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.delivered + self.echoes + self.heard + self.drained == 0
+        self.checked() + self.drained == 0
     }
 }
 
@@ -471,6 +483,12 @@ impl Tally {
         }
     }
 
+    /// A client of whom nothing is known.
+    pub(crate) fn lost(&mut self) {
+        self.counts.clients += 1;
+        self.counts.clients_lost += 1;
+    }
+
     pub(crate) fn closed(&mut self, by: Side, code: Option<u16>) {
         *self.closed.entry((by == Side::Peer, code)).or_default() += 1;
     }
@@ -524,6 +542,7 @@ impl Tally {
                 checked: Checked {
                     clients: cast.checking,
                     deliveries: counters.ticks + counters.heard,
+                    aged: counters.aged,
                     within_objective: cast.objective.then_some(counters.within),
                     tick_latency: inside(Meter::Tick),
                 },

@@ -10,6 +10,7 @@ mod accept;
 mod connect;
 mod fragments;
 pub mod frame;
+pub mod head;
 mod tap;
 pub mod walk;
 

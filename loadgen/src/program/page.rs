@@ -126,7 +126,7 @@ pub(super) fn load(
         say("targets", config.targets.join(", ")),
         say("clients", summary.clients.to_string()),
         say("clients that check what they read", share(checking, summary.clients)),
-        say("arrival", format!("{:?}", config.load.arrival())),
+        say("arrival", config.load.arrival().to_string()),
         say("warm-up", format!("{:.1} s", config.warm_up.as_secs_f64())),
     ];
     if let Some(window) = &summary.window {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reports::load::Second;
 use tokio::time::{Instant, sleep_until};
 
+use crate::distribution::samples_needed;
 use crate::measure::{Counters, Meters};
 
 /// Rows at most: a day. Later ones are left out, and so said.
@@ -29,7 +30,8 @@ impl Rows {
             let (now, counters, recent) = (Instant::now(), meters.counters(false), meters.recent());
             let over = now.duration_since(at).as_secs_f64().max(1e-3);
             let per_s = |after: u64, before: u64| (after - before) as f64 / over;
-            let quantile = |q| (!recent.is_empty()).then(|| recent.value_at_quantile(q) as f64 / 1_000.0);
+            let quantile =
+                |q| (recent.len() >= samples_needed(q)).then(|| recent.value_at_quantile(q) as f64 / 1_000.0);
             let row = Second {
                 at_s: now.duration_since(began).as_secs_f64(),
                 open: counters.opened.saturating_sub(counters.closed),
@@ -86,7 +88,11 @@ mod tests {
             let shard = meters.shard(0);
             shard.count(Instant::now(), |counters| counters.opened += 1);
             shard.tick(Instant::now(), Some(Duration::from_millis(5)), None);
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            for ticks in [999, 1_000] {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                (0..ticks).for_each(|_| shard.tick(Instant::now(), Some(Duration::from_millis(5)), None));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         };
         wire::select! {
             () = taking => {}
@@ -95,8 +101,10 @@ mod tests {
         let text = csv(&rows.all());
         let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(lines[0], "1.000,0,0.0,0.0,0.0,0,,");
-        assert_eq!(lines[1], "2.000,1,1.0,0.0,1.0,0,5.003,5.003");
-        assert_eq!(lines[2], "3.000,1,0.0,0.0,0.0,0,,");
-        assert_eq!(lines.len(), 3);
+        // A quantile needs ten samples beyond it.
+        assert_eq!(lines[1], "2.000,1,1.0,0.0,1.0,0,,");
+        assert_eq!(lines[2], "3.000,1,0.0,0.0,999.0,0,5.003,");
+        assert_eq!(lines[3], "4.000,1,0.0,0.0,1000.0,0,5.003,5.003");
+        assert_eq!(lines.len(), 4);
     }
 }

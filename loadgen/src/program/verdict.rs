@@ -116,6 +116,7 @@ fn lost(summary: &Summary) -> Option<String> {
             summary.requests_unsent,
             format!("{} waited for an answer to the end", many(summary.requests_unsent, "planned request")),
         ),
+        (summary.requests_lost, format!("{} had no answer", many(summary.requests_lost, "request"))),
         (
             summary.publications_missed,
             format!("{} not sent, for want of a session", many(summary.publications_missed, "planned message")),
@@ -245,6 +246,9 @@ mod tests {
     fn each_end_has_its_code_and_its_sentence() {
         check(|_| (), 0, "Passed: 3 sessions by 3 clients: 90 messages in 3.0 s (30/s), all in order.");
         check(|summary| summary.counts.missing = 1, 1, "1 tick never came");
+        check(|summary| summary.counts.requests_lost = 2, 1, "2 requests had no answer");
+        // Under way when the run ended.
+        check(|summary| summary.counts.unanswered = 2, 0, "Passed");
         check(|summary| summary.counts.duplicates = 2, 1, "2 messages came twice");
         check(unwell, 2, "computed 90 %");
         // What came wrong is wrong; what did not come may be the generator's doing.

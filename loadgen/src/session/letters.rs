@@ -80,7 +80,7 @@ impl<N: Network> Talk<'_, N> {
         let now = Instant::now();
         for _ in 0..MESSAGES_A_TURN {
             let Some(Publication { planned, late }) = plan.next(now) else { break };
-            self.shard.record(Meter::SendLate, late, now);
+            self.shard.record(Meter::SendLate, self.way.own(late, now), now);
             let n = board.take(*publisher);
             plan.sent(n);
             let (planned_us, sent_us) = (board.micros(planned), board.micros(now));

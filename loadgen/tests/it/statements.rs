@@ -129,3 +129,22 @@ async fn a_target_that_is_silent() {
     assert_eq!(summary["requirements"][0]["verdict"], "inconclusive");
     check((code, summary), 2, "opened 3 sessions and said nothing that counts");
 }
+
+/// A client that a bug of ours ended is told of: what it saw is in no figure.
+#[tokio::test]
+async fn a_client_that_panicked_is_counted_as_lost() {
+    struct Panics;
+    impl wire::event::Sink for Panics {
+        fn record(&self, event: wire::event::Event) {
+            if let wire::event::Event::ClientDial { client: wire::id::ClientId(1), .. } = event {
+                panic!("on purpose");
+            }
+        }
+    }
+    let mut config = loadgen::Config::new(vec!["ws://127.0.0.1:1/".to_owned()]);
+    (config.clients, config.duration) = (3, Duration::from_millis(200));
+    let observer = wire::event::Observer::new(std::sync::Arc::new(Panics));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let summary = loadgen::run(config, TokioNet::current(), stop, observer).await.unwrap();
+    assert_eq!((summary.clients, summary.clients_lost, summary.refused), (3, 1, 2));
+}

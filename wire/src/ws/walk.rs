@@ -4,9 +4,8 @@
 //! gathered, and so is the beginning of data where it is asked for.
 
 use super::frame::Opcode;
+use super::head::{HEAD_MAX, Head};
 
-/// The longest head: two bytes, eight of length, four of mask.
-const HEAD_MAX: usize = 14;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_MAX: u64 = 125;
 
@@ -19,6 +18,8 @@ pub struct Walk {
     left: u64,
     /// The frame whose payload comes, if it is one to be told of at its end.
     kept: Option<(Opcode, bool)>,
+    /// A message has begun, and its last frame has not.
+    open: bool,
     gathered: Vec<u8>,
 }
 
@@ -43,6 +44,9 @@ pub enum Unlawful {
     /// A control frame in fragments, or longer than 125 bytes.
     #[error("a control frame that is fragmented or longer than 125 bytes")]
     Control,
+    /// More of a message that never began, or a message within another.
+    #[error("a continuation of nothing, or a message that begins within another")]
+    Fragment,
     /// A length with its most significant bit set.
     #[error("a frame longer than a frame can be")]
     Length,
@@ -104,48 +108,36 @@ impl Walk {
 
     /// Reads a head, if it is all there; says how long it was.
     fn head(&mut self, bytes: &[u8], keep: u64, passed: &mut Passed) -> Result<Option<usize>, Unlawful> {
-        let [first, second, ..] = *bytes else { return Ok(None) };
-        let (fin, masked) = (first & 0x80 != 0, second & 0x80 != 0);
-        if masked {
+        // What the first two bytes say is known before the rest is there.
+        if bytes.get(1).is_some_and(|second| second & 0x80 != 0) {
             return Err(Unlawful::Masked);
         }
-        let opcode = match first & 0x7f {
-            0 => Opcode::Continuation,
-            1 => Opcode::Text,
-            2 => Opcode::Binary,
-            8 => Opcode::Close,
-            9 => Opcode::Ping,
-            10 => Opcode::Pong,
-            _ => return Err(Unlawful::Reserved),
-        };
-        let (length, taken) = match second {
-            126 => {
-                let Some(&[a, b]) = bytes.get(2..4) else { return Ok(None) };
-                (u64::from(u16::from_be_bytes([a, b])), 4)
-            }
-            127 => {
-                let Some(length) = bytes.get(2..10).and_then(|length| length.try_into().ok()) else { return Ok(None) };
-                (u64::from_be_bytes(length), 10)
-            }
-            short => (u64::from(short), 2),
-        };
+        let Some(Head { fin, reserved, opcode, payload, bytes, .. }) = Head::read(bytes) else { return Ok(None) };
+        if reserved || opcode == Opcode::Reserved {
+            return Err(Unlawful::Reserved);
+        }
         // RFC 6455, section 5.2: the most significant bit must be 0.
-        if length > i64::MAX as u64 {
+        if payload > i64::MAX as u64 {
             return Err(Unlawful::Length);
         }
-        self.left = length;
+        self.left = payload;
         if matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong) {
-            if !fin || length > CONTROL_MAX {
+            if !fin || payload > CONTROL_MAX {
                 return Err(Unlawful::Control);
             }
             self.kept = Some((opcode, false));
         } else {
+            // Section 5.4: fragments of one message follow one another, and there is nothing to go on with outside of one.
+            if (opcode == Opcode::Continuation) != self.open {
+                return Err(Unlawful::Fragment);
+            }
+            self.open = !fin;
             passed.messages += u64::from(fin);
-            if keep > 0 && length <= keep && opcode != Opcode::Continuation {
+            if keep > 0 && payload <= keep && opcode != Opcode::Continuation {
                 self.kept = Some((opcode, true));
             }
         }
-        Ok(Some(taken))
+        Ok(Some(bytes))
     }
 }
 
@@ -199,6 +191,11 @@ mod tests {
         check(&[0x09, 0], Unlawful::Control);
         check(&[0x89, 126, 0, 126], Unlawful::Control);
         check(b"HTTP/1.1 400", Unlawful::Reserved);
+        check(&[0x80, 0], Unlawful::Fragment);
+        check(&[0x00, 0], Unlawful::Fragment);
+        // Within a message: another; after its end: more of it. A ping between is lawful.
+        check(&[0x01, 0, 0x81, 0], Unlawful::Fragment);
+        check(&[0x01, 0, 0x89, 0, 0x80, 0, 0x80, 0], Unlawful::Fragment);
     }
 
     #[test]
@@ -219,7 +216,15 @@ mod tests {
             keep in prop_oneof![Just(0_u64), Just(100)],
         ) {
             let (mut bytes, mut expect, mut heard) = (Vec::new(), Passed::default(), Vec::new());
+            let mut open = false;
             for (kind, length) in frames {
+                // Text, binary, the first fragment of a text, its last, ping, close: where a message is open only its last or a control frame may follow.
+                let kind = match kind {
+                    0..3 if open => 3,
+                    3 if !open => 2,
+                    kind => kind,
+                };
+                open = if kind < 4 { kind == 2 } else { open };
                 let (first, opcode) = [
                     (0x81, Opcode::Text), (0x82, Opcode::Binary), (0x01, Opcode::Text), (0x80, Opcode::Continuation),
                     (0x89, Opcode::Ping), (0x88, Opcode::Close),
