@@ -3,7 +3,14 @@
 //! ```text
 //!   grow     2, 4, 8, 16 holds, 32 fails          where the first fails: shrink
 //!   bisect   24 holds, 28 fails                   until the gap is within the tolerance
-//!   confirm  24, for longer, several times        fails: 24 is the new bound, and what held below it is tried
+//!   confirm  24, for longer, several times        fails: 24 is the new bound; 22.9, 21.8, 19.8 for longer, until one holds
+//! ```
+//!
+//! Who has a guess ([`Search::expect`]) saves trials: the guess is tried, then what is a little beside it, then what is farther and farther from it.
+//!
+//! ```text
+//!   expect   27 fails, 25 fails, 22 holds         by 1.05 ^ 2, ^ 4, ^ 8 with a tolerance of 0.05, never farther than by the factor
+//!   bisect   23.5 holds                           as ever
 //! ```
 //!
 //! A trial in which the generator was not healthy says nothing of the proxy: the search ends below it, and says so.
@@ -53,7 +60,7 @@ pub enum Stage {
     Grow,
     /// Between one that holds and one that does not.
     Bisect,
-    /// Longer, and again.
+    /// Longer, and again. Once a load fails at that, short trials are known to be too kind there, and all that follow are of this stage.
     Confirm,
 }
 
@@ -89,8 +96,12 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Search {
     effort: Effort,
-    /// Loads that held, ascending.
+    /// Loads that held, ascending; once one failed to be confirmed, those that held for longer.
     held: Vec<f64>,
+    /// Loads that held before that, ascending.
+    shortly: Vec<f64>,
+    /// The first load that failed to be confirmed.
+    too_kind_at: Option<f64>,
     /// The least that does not hold, or may not be tried.
     bound: Option<f64>,
     bounded_by: Answer,
@@ -98,6 +109,7 @@ pub struct Search {
     trials: u32,
     end: Option<End>,
     asked: Option<Trial>,
+    guess: Option<f64>,
 }
 
 impl Search {
@@ -112,13 +124,43 @@ impl Search {
         Self {
             effort,
             held: Vec::new(),
+            shortly: Vec::new(),
+            too_kind_at: None,
             bound: None,
             bounded_by: Answer::Fails,
             confirmed: 0,
             trials: 0,
             end: None,
             asked: None,
+            guess: None,
         }
+    }
+
+    /// Says where the greatest load that holds is thought to be; a later guess takes the place of an earlier one. It changes which loads are tried, never what is
+    /// found of them. One that is no number, not above 0, or outside of what may be tried is taken for the nearest that may be; NaN for none.
+    pub fn expect(&mut self, load: f64) {
+        if !load.is_nan() {
+            self.guess = Some(load.clamp(self.effort.least, self.effort.most));
+        }
+    }
+
+    /// Where to look next because of the guess, if that is to be had between what holds and what does not.
+    fn guessed(&self) -> Option<f64> {
+        let Effort { least, most, factor, tolerance, .. } = self.effort;
+        // What a trial of moderate length tells was found out, and was wrong.
+        let guess = self.guess.filter(|_| self.too_kind_at.is_none())?;
+        let near = 1.0 + tolerance;
+        // Twice as far from the guess each time, in ratios; never nearer than two gaps.
+        let away = |so_far: f64| so_far.max(near * near).min(factor);
+        let (low, bound) = (self.held.last().copied(), self.bound);
+        let next = match (low, bound) {
+            (Some(low), _) if low * near >= guess => low * away(low / guess),
+            (_, Some(bound)) if bound / near <= guess => bound / away(guess / bound),
+            _ => guess,
+        };
+        let (floor, ceiling) = (low.map_or(0.0, |low| low * near), bound.map_or(f64::INFINITY, |bound| bound / near));
+        let next = next.clamp(least, most);
+        (floor < next && next < ceiling).then_some(next)
     }
 
     /// What to try next; the same again until it is answered. None: it is over.
@@ -135,19 +177,29 @@ impl Search {
 
     fn decide(&self) -> Result<Trial, End> {
         let Effort { start, least, most, factor, tolerance, confirmations, .. } = self.effort;
+        let guessed = self.guessed();
+        let longer = |stage| if self.too_kind_at.is_some() { Stage::Confirm } else { stage };
         let Some(&best) = self.held.last() else {
-            return match self.bound {
-                None => Ok(Trial { load: start, stage: Stage::Grow }),
+            return match (self.bound, guessed) {
                 // What the generator cannot do at the least load says nothing at all of the proxy, and yet nothing was seen to hold.
-                Some(bound) if bound <= least => Err(End::NothingHolds),
-                Some(bound) => Ok(Trial { load: (bound / factor).max(least), stage: Stage::Grow }),
+                (Some(bound), _) if bound <= least => Err(End::NothingHolds),
+                (_, Some(load)) => Ok(Trial { load, stage: Stage::Grow }),
+                (Some(bound), None) if let Some(from) = self.too_kind_at => {
+                    // A gap below, then twice as far from where it began each time.
+                    let away = (from / bound).max(1.0 + tolerance).min(factor);
+                    Ok(Trial { load: (bound / away).max(least), stage: Stage::Confirm })
+                }
+                (None, None) => Ok(Trial { load: start, stage: Stage::Grow }),
+                (Some(bound), None) => Ok(Trial { load: (bound / factor).max(least), stage: Stage::Grow }),
             };
         };
-        match self.bound {
-            None if best < most => return Ok(Trial { load: (best * factor).min(most), stage: Stage::Grow }),
-            Some(bound) if bound > best * (1.0 + tolerance) => {
+        match (self.bound, guessed) {
+            (None, Some(load)) => return Ok(Trial { load, stage: Stage::Grow }),
+            (Some(_), Some(load)) => return Ok(Trial { load, stage: Stage::Bisect }),
+            (None, None) if best < most => return Ok(Trial { load: (best * factor).min(most), stage: Stage::Grow }),
+            (Some(bound), None) if bound > best * (1.0 + tolerance) => {
                 // In the middle of the ratio: loads grow by factors.
-                return Ok(Trial { load: (best * bound).sqrt(), stage: Stage::Bisect });
+                return Ok(Trial { load: (best * bound).sqrt(), stage: longer(Stage::Bisect) });
             }
             _ => {}
         }
@@ -168,15 +220,20 @@ impl Search {
     pub fn answer(&mut self, answer: Answer) {
         let Trial { load, stage } = self.asked.take().expect("a trial was asked for before");
         self.trials += 1;
-        match (answer, stage) {
-            (Answer::Holds, Stage::Confirm) => self.confirmed += 1,
-            (Answer::Holds, _) => {
+        match answer {
+            Answer::Holds if stage == Stage::Confirm && self.held.last() == Some(&load) => self.confirmed += 1,
+            Answer::Holds => {
                 self.held.push(load);
                 self.held.sort_by(f64::total_cmp);
-                self.confirmed = 0;
+                self.confirmed = u32::from(stage == Stage::Confirm);
             }
-            (Answer::Fails | Answer::Unhealthy, _) => {
+            Answer::Fails | Answer::Unhealthy => {
+                if stage == Stage::Confirm && self.too_kind_at.is_none() {
+                    self.too_kind_at = Some(load);
+                    self.shortly = std::mem::take(&mut self.held);
+                }
                 self.held.retain(|held| *held < load);
+                self.shortly.retain(|held| *held < load);
                 self.confirmed = 0;
                 if self.bound.is_none_or(|bound| load <= bound) {
                     (self.bound, self.bounded_by) = (Some(load), answer);
@@ -188,7 +245,10 @@ impl Search {
     /// The greatest load that held, and whether all confirmations did. None where none held so far.
     #[must_use]
     pub fn best(&self) -> Option<(f64, bool)> {
-        self.held.last().map(|&load| (load, self.confirmed >= self.effort.confirmations))
+        match self.held.last() {
+            Some(&load) => Some((load, self.confirmed >= self.effort.confirmations)),
+            None => self.shortly.last().map(|&load| (load, false)),
+        }
     }
 
     /// How it ended; none while it is under way.
@@ -233,6 +293,52 @@ mod tests {
             // Twenty to grow over six orders, five to bisect to a twentieth, three to confirm.
             proptest::prop_assert!(trials.len() <= 30, "{}", trials.len());
         }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_guess_changes_the_way_and_not_what_is_found(knee in 1.0_f64..900_000.0, guess in 0.5_f64..2e6) {
+            let mut search = Search::new(Effort::default());
+            search.expect(guess);
+            let mut trials = 0;
+            while let Some(trial) = search.ask() {
+                trials += 1;
+                search.answer(holds_below(knee)(trial));
+            }
+            let (load, confirmed) = search.best().expect("something holds");
+            proptest::prop_assert!(search.end() == Some(End::Found) && confirmed && load <= knee && load * 1.05 * 1.000_001 >= knee, "{} of {}", load, knee);
+            // The farther off it is, the longer it takes; never much longer than without.
+            let off = (guess / knee).max(knee / guess).ln() / 2_f64.ln();
+            proptest::prop_assert!(f64::from(trials) <= (12.0 + 2.0 * off).min(30.0), "{} trials, {} of {}", trials, guess, knee);
+        }
+
+        #[test]
+        fn a_guess_that_follows_what_is_measured_costs_two_trials_beyond_the_gap(knee in 5_000.0_f64..50_000.0, off in 0.92_f64..1.08) {
+            // As a proxy whose CPU grows with the load: the guess is made after the first trial, and again after each.
+            let mut search = Search::new(Effort { start: 4_000.0, confirmations: 2, ..Effort::default() });
+            let mut trials = 0;
+            while let Some(trial) = search.ask() {
+                trials += 1;
+                search.answer(holds_below(knee)(trial));
+                search.expect(knee * off);
+            }
+            proptest::prop_assert!(trials <= 8, "{} trials for {} guessed off by {}", trials, knee, off);
+        }
+    }
+
+    #[test]
+    fn who_fails_a_confirmation_is_stepped_back_from_by_little() {
+        let mut search = Search::new(Effort { start: 4_000.0, ..Effort::default() });
+        search.expect(10_000.0);
+        let mut way = Vec::new();
+        while let Some(trial) = search.ask() {
+            way.push((trial.load.round(), trial.stage));
+            let knee = if trial.stage == Stage::Confirm { 8_500.0 } else { 10_500.0 };
+            search.answer(if trial.load <= knee { Answer::Holds } else { Answer::Fails });
+        }
+        let (load, confirmed) = search.best().expect("something holds");
+        assert!(confirmed && (8_095.0..=8_500.0).contains(&load), "{way:?}");
+        assert!(way.len() <= 12, "{way:?}");
     }
 
     #[test]

@@ -208,9 +208,10 @@ pub struct Footprint {
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-    /// Its writes a second, where the kernel counts them: of messages that are written together there is one.
+    /// TCP segments with data that it sent a second, where the kernel counts them (`TCPOrigDataSent`, all of the machine, less what the source sends): of messages
+    /// that are written together there is one.
     #[serde(default)]
-    pub writes_per_s: Option<f64>,
+    pub segments_per_s: Option<f64>,
 }
 
 /// How the generator was.

@@ -6,7 +6,7 @@
 //!                           |
 //!        +------------------+---------------------+
 //!     storm: one of n instances is lost        knee: one instance under growing load
-//!        |   a world for each seed                |   capacity::search over the rate
+//!        |   a world for each seed                |   capacity::search over the rate or the clients
 //!     aftermath: what one run came to             |
 //!        |                                     Prediction
 //!     over: median, p99 and worst of all seeds
@@ -32,9 +32,9 @@ mod tests;
 
 pub use self::aftermath::{Aftermath, Tally, aftermath};
 pub use self::formula::{Beside, beside};
-pub use self::knee::{Goodput, Prediction, Step, Workload, predict};
+pub use self::knee::{Goodput, Grows, Prediction, Step, Workload, predict};
 pub use self::over::{CONFIDENCE, Over, Within};
-pub use self::population::{CLIENTS_MAX, Feed, Population, TICKS_MAX, TooLarge, plain_bytes};
+pub use self::population::{CLIENTS_MAX, Feed, Population, TICKS_MAX, TooLarge, padded_bytes, plain_bytes};
 pub use self::storm::{ForecastError, Seeds, Storm, Storms, scenario, storms};
 pub use self::window::{Objective, Range, Tried, Window, smallest_window};
 pub use self::world::{Dials, Fleet, Limits};

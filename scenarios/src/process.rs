@@ -141,8 +141,6 @@ pub struct Usage {
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-    /// Calls that wrote (`write`, `writev`), to sockets and files; 0 where the kernel does not count them.
-    pub writes: u64,
 }
 
 /// What went wrong with a process.
@@ -317,13 +315,7 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
         rss_bytes_max: field("VmHWM").unwrap_or(0) << 10,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
         threads: field("Threads").ok_or_else(malformed)?,
-        writes: writes(pid).unwrap_or(0),
     })
-}
-
-fn writes(pid: u32) -> Option<u64> {
-    let account = std::fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
-    account.lines().find_map(|line| line.strip_prefix("syscw: "))?.trim().parse().ok()
 }
 
 /// The scheduler's own account, to the nanosecond, of the threads that live; none where the kernel keeps none.

@@ -5,7 +5,7 @@
 //!   axis       a load -> the trial that tests it (pure)
 //!   trial      source, proxy and generator as processes, looked at over a window     generator   what loadgen says of itself
 //!   judge      a trial -> holds, fails, unhealthy, and what gave out (pure)
-//!   search     crate capacity: which load next
+//!   search     one axis: trials in the order in which crate `capacity` asks for them, and where a core is about to be full
 //!   memory     levels and lines       model     laws, queues, limits, fleets from the steps (pure)
 //!   foresee    what the simulator says of it           against    two sets of reports
 //!   prices     the user's price file  machine   where this was                       sentence    the verdict (pure)
@@ -26,6 +26,7 @@ pub mod measure;
 pub mod memory;
 pub mod model;
 pub mod prices;
+mod search;
 pub mod sentence;
 pub mod settings;
 pub mod trial;

@@ -1,6 +1,6 @@
 //! One instance under growing load: how many deliveries a second it hands out within an objective, and how busy it is at loads that are asked for.
 //!
-//! The search is the one over real sockets, [`capacity::search`], and so is the judgement: the share of planned messages that came within the time. The load is
+//! What grows is the rate, with so many clients, or the clients, with so much to each. The search is the one over real sockets, [`capacity::search`], and so is the judgement: the share of planned messages that came within the time. The load is
 //! open: the source sends by the clock, and what a client never gets counts.
 
 use std::collections::BTreeMap;
@@ -23,14 +23,27 @@ use crate::span::Span;
 /// One instance and those who watch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Workload {
-    /// Clients of the instance.
+    /// What the search makes larger.
+    pub grows: Grows,
+    /// Clients of the instance; not read where these grow.
     pub clients: u32,
     /// Simulated clients at most.
     pub simulated_max: u32,
-    /// What each of them gets; its rate is not read.
+    /// What the source sends; its rate is not read where that grows.
     pub feed: Feed,
     /// One way between hosts.
     pub latency: Span,
+}
+
+/// What a load is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grows {
+    /// Ticks of each symbol a second.
+    #[default]
+    Rate,
+    /// Clients.
+    Clients,
 }
 
 /// What a load must keep.
@@ -45,6 +58,10 @@ pub struct Goodput {
 /// What was simulated at one load.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Step {
+    /// Clients of the instance.
+    pub clients: u32,
+    /// Clients that were simulated for them.
+    pub simulated: u32,
     /// Ticks of each symbol a second.
     pub ticks_per_s: f64,
     /// Deliveries a second that were planned, to real clients.
@@ -70,13 +87,11 @@ pub struct Prediction {
     pub workload: Workload,
     /// What a load must keep.
     pub objective: Goodput,
-    /// Who was simulated.
-    pub population: Population,
     /// The greatest load that keeps it. None: none does.
     pub knee: Option<Step>,
     /// How the search ended: `at-most` where the source cannot send more.
     pub end: Option<End>,
-    /// At the loads that were asked for.
+    /// At the loads that were asked for, of what grows.
     pub at: Vec<Step>,
     /// All loads of the search, ascending.
     pub steps: Vec<Step>,
@@ -88,7 +103,38 @@ const TICKS_MIN: f64 = 40.0;
 /// All are there for so long before the window begins.
 const SETTLE_US: u64 = 1_000_000;
 
-/// Searches the knee, and looks at the loads of `at` (ticks of each symbol a second).
+/// The most clients that are tried.
+const CLIENTS_TRIED_MAX: f64 = 1e6;
+
+impl Workload {
+    /// With so much of what grows.
+    fn at(&self, load: f64) -> Self {
+        match self.grows {
+            Grows::Rate => Self { feed: Feed { ticks_per_s: load, ..self.feed }, ..*self },
+            Grows::Clients => Self { clients: load.round() as u32, ..*self },
+        }
+    }
+
+    fn effort(&self) -> Effort {
+        let (start, least, most) = match self.grows {
+            Grows::Rate => (10.0, 0.1, TICKS_MAX),
+            Grows::Clients => (1_000.0, 1.0, CLIENTS_TRIED_MAX),
+        };
+        Effort { start, least, most, confirmations: 2, ..Effort::default() }
+    }
+
+    fn population(&self) -> Population {
+        Population::new(self.clients, 1, self.simulated_max)
+    }
+
+    /// How long is watched: [`WINDOW_US`], and so many instants at which something ticks, and each symbol twice.
+    fn window_us(&self) -> u64 {
+        let ticks = if self.feed.together { self.feed.ticks_per_s } else { self.feed.sent_per_s() };
+        WINDOW_US.max((TICKS_MIN * 1e6 / ticks) as u64).max(2 * self.feed.period().as_micros())
+    }
+}
+
+/// Searches the knee, and looks at the loads of `at`.
 ///
 /// # Errors
 /// [`ForecastError`].
@@ -101,40 +147,28 @@ pub fn predict(
     if workload.clients == 0 || !(0.0..=1.0).contains(&objective.share_min) {
         return Err(ForecastError::Asked("there must be clients, and a share from 0 to 1".to_owned()));
     }
-    let effort = Effort { start: 10.0, least: 0.1, most: TICKS_MAX, confirmations: 2, ..Effort::default() };
-    let mut search = Search::new(effort);
-    let mut steps: Vec<Step> = Vec::new();
+    let mut search = Search::new(workload.effort());
+    let mut steps: Vec<(f64, Step)> = Vec::new();
     let mut seed = 0;
     while let Some(trial) = search.ask() {
         seed += 1;
         let windows = if trial.stage == Stage::Confirm { 2 } else { 1 };
-        let step = step(workload, costs, objective, trial.load, seed, windows)?;
+        let step = step(&workload.at(trial.load), costs, objective, seed, windows)?;
         search.answer(if step.held { Answer::Holds } else { Answer::Fails });
-        steps.push(step);
+        steps.push((trial.load, step));
     }
     // Of equal loads the last: it was watched longest.
     let best = search.best().map(|(load, _)| load);
-    let knee = best.and_then(|best| steps.iter().rev().find(|step| step.ticks_per_s == rate(best)).copied());
-    steps.sort_by(|one, next| one.ticks_per_s.total_cmp(&next.ticks_per_s));
-    let at = at.iter().map(|load| step(workload, costs, objective, *load, 1, 2)).collect::<Result<_, _>>()?;
-    Ok(Prediction {
-        workload: *workload,
-        objective,
-        population: population(workload),
-        knee,
-        end: search.end(),
-        at,
-        steps,
-    })
-}
-
-fn population(workload: &Workload) -> Population {
-    Population::new(workload.clients, 1, workload.simulated_max)
+    let knee = best.and_then(|best| steps.iter().rev().find(|(load, _)| *load == best).map(|(_, step)| *step));
+    steps.sort_by(|one, next| one.0.total_cmp(&next.0));
+    let at = at.iter().map(|load| step(&workload.at(*load), costs, objective, 1, 2)).collect::<Result<_, _>>()?;
+    let steps = steps.into_iter().map(|(_, step)| step).collect();
+    Ok(Prediction { workload: *workload, objective, knee, end: search.end(), at, steps })
 }
 
 /// The rate that a period of whole microseconds comes to.
 fn rate(ticks_per_s: f64) -> f64 {
-    let feed = Feed { symbols: 1, ticks_per_s, message_bytes: None, together: true };
+    let feed = Feed { symbols: 1, each: 1, ticks_per_s, message_bytes: None, together: true };
     feed.per_s()
 }
 
@@ -142,24 +176,24 @@ fn step(
     workload: &Workload,
     costs: ServiceTime,
     objective: Goodput,
-    ticks_per_s: f64,
     seed: u64,
     windows: u64,
 ) -> Result<Step, ForecastError> {
-    let population = population(workload);
-    let feed = Feed { ticks_per_s, ..workload.feed };
-    let window_us = WINDOW_US.max((TICKS_MIN * 1e6 / ticks_per_s) as u64) * windows + objective.within.as_micros();
-    let scenario = scenario(workload, feed, population, costs, window_us)?;
+    let population = workload.population();
+    let window_us = workload.window_us() * windows + objective.within.as_micros();
+    let scenario = scenario(workload, population, costs, window_us)?;
     let plan = Plan::new(&scenario, seed);
     let options = Options { engine: Engine::Sim, mutant: None, order: 0, keep_events: true };
     let run = lives(engine::run(&plan, options)?)?;
     let events = run.events.as_deref().unwrap_or_default();
     let from = u64::try_from(plan.steady_at.as_micros()).unwrap_or(u64::MAX);
-    let found = judged(events, from, from + window_us - objective.within.as_micros(), objective, population.simulated);
+    let found = judged(events, from, from + window_us - objective.within.as_micros(), objective);
     let seconds = (window_us - objective.within.as_micros()) as f64 / 1e6;
     let per_s = |count: u64| count as f64 * population.each / seconds;
     Ok(Step {
-        ticks_per_s: rate(ticks_per_s),
+        clients: population.clients,
+        simulated: population.simulated,
+        ticks_per_s: rate(workload.feed.ticks_per_s),
         planned_per_s: per_s(found.planned),
         delivered_per_s: per_s(found.ages.len() as u64),
         goodput: found.share(),
@@ -173,15 +207,16 @@ fn step(
 /// A world in which all are there before the window begins, and what was planned in it may still come in time.
 fn scenario(
     workload: &Workload,
-    feed: Feed,
     population: Population,
     costs: ServiceTime,
     window_us: u64,
 ) -> Result<Scenario, ForecastError> {
     let asked = |error: &dyn std::fmt::Display| ForecastError::Asked(error.to_string());
+    let feed = workload.feed;
     let costs = population.costs(costs).map_err(|error| asked(&error))?;
     let clients = Clients {
         load: Load::Open(Open { arrival: Arrival::Ramp(Span::from_micros(SETTLE_US)), ..Open::default() }),
+        subscriptions: feed.subscriptions(),
         ..Clients::new("all", population.simulated)
     };
     let mut proxy = Proxy::new(ProxyMode::Fanout);
@@ -217,15 +252,17 @@ impl Judged {
     }
 }
 
-/// What became of the ticks that were sent from `from` to `to`, to so many clients each.
-fn judged(events: &[Timed], from: u64, to: u64, objective: Goodput, clients: u32) -> Judged {
+/// What became of the ticks that were sent from `from` to `to`: each is due to whoever has subscribed to it.
+fn judged(events: &[Timed], from: u64, to: u64, objective: Goodput) -> Judged {
+    let mut subscribed: BTreeMap<Symbol, u64> = BTreeMap::new();
     let mut sent: BTreeMap<(Symbol, u64), u64> = BTreeMap::new();
     let mut found = Judged::default();
     for Timed { at_us, event } in events {
         match event {
+            Event::ClientSubscribe { symbol, .. } => *subscribed.entry(*symbol).or_default() += 1,
             Event::SourceSend { symbol, n, .. } if (from..to).contains(at_us) => {
                 let again = sent.insert((*symbol, *n), *at_us).is_some();
-                found.planned += if again { 0 } else { u64::from(clients) };
+                found.planned += if again { 0 } else { subscribed.get(symbol).copied().unwrap_or(0) };
             }
             Event::ClientDeliver { symbol, n, .. } => {
                 let Some(sent) = sent.get(&(*symbol, *n)) else { continue };
@@ -262,7 +299,13 @@ mod tests {
             let (client, session) = (ClientId(client), SessionId(0));
             Timed { at_us, event: Event::ClientDeliver { client, session, symbol, n, stamp: None, intact: true } }
         };
+        let subscribe = |client| Timed {
+            at_us: 1,
+            event: Event::ClientSubscribe { client: ClientId(client), session: SessionId(0), symbol },
+        };
         let events = [
+            subscribe(0),
+            subscribe(1),
             send(5, 0),
             send(10, 1),
             deliver(12, 0, 1),
@@ -272,7 +315,7 @@ mod tests {
             deliver(30, 0, 2),
             send(50, 3),
         ];
-        let found = judged(&events, 10, 40, Goodput { within: Span::from_micros(10), share_min: 0.9 }, 2);
+        let found = judged(&events, 10, 40, Goodput { within: Span::from_micros(10), share_min: 0.9 });
         assert_eq!((found.planned, found.in_time, found.ages.as_slice()), (4, 2, [2, 10, 18].as_slice()));
         assert_eq!(found.share(), 0.5);
     }

@@ -6,12 +6,12 @@
 //!
 //! What stays the same: how busy a core is, how long it takes to hand one tick to everybody, how long a line of handshakes lasts. What gets coarser: one client's
 //! share of these is 40 times as long, so that nothing is told more finely than that. What is charged too much: what comes in from the source, a segment a
-//! tick, costs 40 times as well; that is one part in as many as an instance has simulated clients.
+//! tick, costs 40 times as well; that is one part in as many as an instance has simulated clients that the tick is for.
 
 use serde::Serialize;
 
 use crate::cost::Cost;
-use crate::model::{Padding, Rates, ServiceTime, Sources};
+use crate::model::{Padding, Rates, ServiceTime, Sources, Subscriptions};
 use crate::span::Span;
 use wire::id::Symbol;
 use wire::tick::{Schedule, Tick};
@@ -80,11 +80,13 @@ impl Population {
 /// Ticks of one symbol a second at most: of more, a tick's number would have more digits than its payload has room for.
 pub const TICKS_MAX: f64 = 750.0;
 
-/// What the source sends, and each client gets all of.
+/// What the source sends, and how much of it each client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Feed {
     /// Symbols, 1 to 1000.
     pub symbols: u32,
+    /// Symbols that each client subscribes to, drawn, 1 to all of them.
+    pub each: u32,
     /// Ticks of each a second, up to [`TICKS_MAX`].
     pub ticks_per_s: f64,
     /// Bytes of a tick; none, and fewer than it has at least: a plain one.
@@ -102,14 +104,20 @@ impl Feed {
 
     /// Ticks of all symbols a second.
     #[must_use]
-    pub fn per_s(&self) -> f64 {
+    pub fn sent_per_s(&self) -> f64 {
         f64::from(self.symbols) * 1e6 / self.period().as_micros() as f64
+    }
+
+    /// Ticks that each client gets a second.
+    #[must_use]
+    pub fn per_s(&self) -> f64 {
+        f64::from(self.each) * 1e6 / self.period().as_micros() as f64
     }
 
     /// Writes that these are to each client of an instance that is not busy: what is due at once is written at once.
     #[must_use]
     pub fn writes_per_s(&self) -> f64 {
-        if self.together { self.per_s() / f64::from(self.symbols.max(1)) } else { self.per_s() }
+        if self.together { self.per_s() / f64::from(self.each.max(1)) } else { self.per_s() }
     }
 
     /// The source in a scenario: one instance.
@@ -120,10 +128,16 @@ impl Feed {
             symbols: self.symbols,
             period: self.period(),
             rates: (!self.together && self.symbols > 1)
-                .then(|| Rates::Zipf(crate::model::Shared { per_s: self.per_s(), exponent: 0.0 })),
+                .then(|| Rates::Zipf(crate::model::Shared { per_s: self.sent_per_s(), exponent: 0.0 })),
             padding: (bytes > 0).then_some(Padding { bytes, bytes_min: None, symbols: Vec::new() }),
             ..Sources::new(1)
         }
+    }
+
+    /// What a client subscribes to.
+    #[must_use]
+    pub(super) fn subscriptions(&self) -> Subscriptions {
+        if self.each == self.symbols { Subscriptions::All } else { Subscriptions::Uniform(self.each) }
     }
 
     /// Bytes of a tick.
@@ -135,6 +149,12 @@ impl Feed {
 
 /// `,"pad":""`.
 const PADDING_KEY: u32 = 9;
+
+/// Bytes of a tick with so many of filler; none: a plain one.
+#[must_use]
+pub fn padded_bytes(filler: u32) -> Option<u32> {
+    (filler > 0).then(|| plain_bytes() + PADDING_KEY + filler)
+}
 
 /// Bytes of a tick without filler.
 #[must_use]

@@ -32,7 +32,7 @@ fn ms(ms: u64) -> Span {
 }
 
 fn feed(ticks_per_s: f64) -> Feed {
-    Feed { symbols: 1, ticks_per_s, message_bytes: None, together: true }
+    Feed { symbols: 1, each: 1, ticks_per_s, message_bytes: None, together: true }
 }
 
 /// Four instances with 25 clients each, whose window is 4 s.
@@ -186,7 +186,13 @@ fn a_core_under_load_writes_more_at_once_and_its_knee_is_where_the_sum_has_it() 
         proxy_per_kib: Cost::from_nanos((20_000.0 * 1_024.0 / plain) as u64),
         ..ServiceTime::per_segment("20us".parse().unwrap())
     };
-    let workload = Workload { clients: 100, simulated_max: 100, feed: feed(1.0), latency: Span::from_micros(50) };
+    let workload = Workload {
+        grows: Grows::Rate,
+        clients: 100,
+        simulated_max: 100,
+        feed: feed(1.0),
+        latency: Span::from_micros(50),
+    };
     let found = predict(&workload, costs, Goodput { within: ms(10), share_min: 0.99 }, &[100.0]).unwrap();
     let knee = found.knee.unwrap();
     assert!((260.0..360.0).contains(&knee.ticks_per_s), "{}", words::knee(&found));
@@ -194,4 +200,28 @@ fn a_core_under_load_writes_more_at_once_and_its_knee_is_where_the_sum_has_it() 
     let asked = found.at[0];
     assert!((asked.utilisation - 0.4).abs() < 0.01, "{asked:?}");
     assert!((asked.delivered_per_s / 10_000.0 - 1.0).abs() < 0.02 && asked.goodput == 1.0, "{asked:?}");
+}
+
+#[test]
+fn clients_grow_until_their_ticks_fill_the_core_and_each_gets_what_it_subscribed_to() {
+    // 10 of 100 symbols, each once a second and at an instant of its own: 10 messages a second and client, at 20 us a write. A second of work at 5,000 clients,
+    // and a little more of them, as what waits for the same client is then written together; a tick is a burst of a tenth of them, 10 ms there, of which five fit
+    // into the 50 ms.
+    let workload = Workload {
+        grows: Grows::Clients,
+        clients: 1,
+        simulated_max: 250,
+        feed: Feed { symbols: 100, each: 10, ticks_per_s: 1.0, message_bytes: None, together: false },
+        latency: Span::from_micros(50),
+    };
+    let objective = Goodput { within: ms(50), share_min: 0.99 };
+    let found = predict(&workload, ServiceTime::per_segment("20us".parse().unwrap()), objective, &[2_500.0]).unwrap();
+    let knee = found.knee.unwrap();
+    assert!((4_800..6_000).contains(&knee.clients), "{}", words::knee(&found));
+    assert!((knee.planned_per_s / f64::from(knee.clients) - 10.0).abs() < 0.2, "{knee:?}");
+    // What comes in costs as much as what goes out to one of the 25 simulated clients of a tick.
+    let (asked, expected) = (found.at[0], 0.5 * 26.0 / 25.0);
+    assert!((asked.utilisation - expected).abs() < 0.01 && asked.goodput == 1.0, "{asked:?}");
+    let none = Workload { feed: Feed { each: 101, ..workload.feed }, ..workload };
+    assert!(predict(&none, free(), objective, &[]).is_err_and(|error| error.to_string().contains("draws 101 symbols")));
 }

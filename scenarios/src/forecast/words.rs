@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::knee::{Prediction, Step};
+use super::knee::{Grows, Prediction, Step};
 use super::over::{Over, Within};
 use super::storm::Storms;
 use super::window::{Tried, Window};
@@ -177,14 +177,26 @@ pub fn knee(prediction: &Prediction) -> String {
     let _ = writeln!(
         text,
         "\n{:<12} {:>13} {:>13} {:>9} {:>7} {:>9} {:>9}",
-        "ticks/s each", "planned/s", "delivered/s", "in time", "CPU", "p50 (ms)", "p99 (ms)"
+        match prediction.workload.grows {
+            Grows::Rate => "ticks/s each",
+            Grows::Clients => "clients",
+        },
+        "planned/s",
+        "delivered/s",
+        "in time",
+        "CPU",
+        "p50 (ms)",
+        "p99 (ms)"
     );
     let mut line = |step: &Step, sign: &str| {
         let figure = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
         let _ = writeln!(
             text,
             "{:<12} {:>13.0} {:>13.0} {:>8.2}% {:>6.1}% {:>9} {:>9}",
-            format!("{:.1}{sign}", step.ticks_per_s),
+            match prediction.workload.grows {
+                Grows::Rate => format!("{:.1}{sign}", step.ticks_per_s),
+                Grows::Clients => format!("{}{sign}", step.clients),
+            },
             step.planned_per_s,
             step.delivered_per_s,
             step.goodput * 100.0,
@@ -197,13 +209,15 @@ pub fn knee(prediction: &Prediction) -> String {
     prediction.at.iter().for_each(|step| line(step, " *"));
     let asked = if prediction.at.is_empty() { "" } else { "; *: asked for" };
     let _ = writeln!(text, "x: the objective does not hold{asked}");
-    let population = prediction.population;
-    if population.each > 1.0 {
+    let most = prediction.steps.iter().max_by_key(|step| step.clients);
+    if let Some(step) = most.filter(|step| step.clients > step.simulated) {
+        let each = f64::from(step.clients) / f64::from(step.simulated);
+        let up_to = if prediction.workload.grows == Grows::Clients { "up to " } else { "" };
         push(
             &mut text,
             &format!(
-                "Simulated: {} clients, each for {:.1} real ones at {:.1} times the cost. Ages are no finer than one of these takes.",
-                population.simulated, population.each, population.each
+                "Simulated: {up_to}{} clients, each for {up_to}{each:.1} real ones at as many times the cost. Ages are no finer than one of these takes.",
+                step.simulated
             ),
         );
     }
@@ -220,13 +234,13 @@ pub fn knee_found(prediction: &Prediction) -> String {
         Some(knee) => {
             let end = match prediction.end {
                 Some(End::Found) => "",
-                Some(End::AtMost) => ", and all that the source can send; the knee is higher: take more symbols",
+                Some(End::AtMost) => ", and all that is tried; the knee is higher: take more symbols",
                 _ => ", though the search did not come to its end",
             };
             format!(
                 "{:.0} deliveries a second to {} clients hold{end}: {of}. The core is then {:.0} % busy, and p99 of the age is {:.1} ms.",
                 knee.planned_per_s,
-                prediction.workload.clients,
+                knee.clients,
                 knee.utilisation * 100.0,
                 knee.p99_ms.unwrap_or(0.0)
             )

@@ -28,7 +28,7 @@ pub struct Fleet {
     pub clients: u32,
     /// Simulated clients at most, up to [`super::CLIENTS_MAX`].
     pub simulated_max: u32,
-    /// What the source sends; each client gets all of it.
+    /// What the source sends, and each client gets of it.
     pub feed: Feed,
     /// The window of the clients' first try: a time drawn evenly from nothing to this. It doubles with each failure.
     pub jitter: Span,
@@ -154,6 +154,7 @@ impl Fleet {
         proxy.guard.handshakes_burst = fewer(self.limits.handshakes_burst);
         let clients = Clients {
             load: Load::Open(Open { arrival: Arrival::Ramp(self.ramp(real)), ..Open::default() }),
+            subscriptions: self.feed.subscriptions(),
             backoff: Some(Backoff { base: self.jitter, cap: self.cap.max(self.jitter) }),
             ..Clients::new("all", population.simulated)
         };

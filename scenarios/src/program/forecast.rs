@@ -53,12 +53,15 @@ struct CommonArgs {
     json: bool,
 }
 
-/// What the source sends; each client gets all of it.
+/// What the source sends, and each client gets of it.
 #[derive(Debug, Args)]
 struct FeedArgs {
-    /// Symbols that each client gets
+    /// Symbols of the source
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     symbols: u32,
+    /// Symbols that each client draws of these [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    symbols_each: Option<u32>,
     /// Bytes of a tick [default: a plain one, about 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     bytes: Option<u32>,
@@ -69,7 +72,13 @@ struct FeedArgs {
 
 impl FeedArgs {
     fn feed(&self, ticks_per_s: f64) -> Feed {
-        Feed { symbols: self.symbols, ticks_per_s, message_bytes: self.bytes, together: !self.apart }
+        Feed {
+            symbols: self.symbols,
+            each: self.symbols_each.unwrap_or(self.symbols),
+            ticks_per_s,
+            message_bytes: self.bytes,
+            together: !self.apart,
+        }
     }
 }
 

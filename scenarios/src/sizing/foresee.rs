@@ -1,10 +1,10 @@
 //! What was measured goes into the simulator, and the simulator says what no load tool can: what becomes of everybody when an instance is lost.
 //!
 //! ```text
-//!   steps of the message rate --> CPU a delivery      \
-//!                                                      > service time --> forecast::predict   the knee, beside the measured one
-//!   steps of connections a second --> CPU a connection /            `---> forecast::storms    1,000 losses
-//!                                                                   `---> forecast::smallest_window
+//!   steps below the knees --> CPU a write and a message   \
+//!                                                          > service time --> forecast::predict   the knees, beside the measured ones
+//!   steps of connections a second --> CPU a connection    /            `---> forecast::storms    1,000 losses
+//!                                                                      `---> forecast::smallest_window
 //! ```
 
 use std::time::Duration;
@@ -15,7 +15,8 @@ use reports::capacity::{CapacityReport, Forecast, Predicted, Step, Storm, StormF
 use super::settings::Settings;
 use crate::cost::Cost;
 use crate::forecast::{
-    self, Dials, Feed, Fleet, ForecastError, Goodput, Limits, Objective, Over, Range, Seeds, Workload, charts, words,
+    self, Dials, Feed, Fleet, ForecastError, Goodput, Grows, Limits, Objective, Over, Range, Seeds, Workload, charts,
+    words,
 };
 use crate::model::{Pick, Queues, Reads, ServiceTime, Spread};
 use crate::span::Span;
@@ -26,8 +27,8 @@ const TARGET: f64 = 0.2;
 const SEGMENTS_A_CONNECTION: f64 = 9.0;
 /// Points that a cost is fitted through, at least.
 const POINTS_MIN: usize = 2;
-/// From here on messages are written together.
-const BUSY: f64 = 0.8;
+/// What costs are fitted to has a core that is less busy than this: what is predicted is what lies beyond.
+const BELOW_THE_KNEE: f64 = 0.9;
 /// From the loss of an instance until the address does not give it out any more.
 const DETECT: Span = Span::from_millis(1_000);
 /// The window of jitter of the storm that is shown.
@@ -41,30 +42,22 @@ const LATENCY: Span = Span::from_micros(500);
 /// One way, over loopback.
 const LOOPBACK: Span = Span::from_micros(50);
 
-/// What network work costs, from the report's own steps. None where there are too few of them.
+/// What network work costs, from the report's own steps below its knees. None where there are too few of them.
 ///
 /// A write costs something, and each message in it, too: the simulator knows nothing of messages, so that part is charged with their bytes.
 #[must_use]
 pub fn costs(report: &CapacityReport, message_bytes: f64) -> Option<ServiceTime> {
-    let held = |axis: &str| -> Vec<&Step> {
+    let healthy = |axis: &str| -> Vec<&Step> {
         let steps = report.axis(axis).map(|axis| axis.steps.as_slice()).unwrap_or_default();
-        // A step that fails has a proxy that works as hard as it can: that, too, says what its work costs.
         steps.iter().filter(|step| step.answer != "unhealthy").collect()
     };
-    let mut points: Vec<Work> = held("rate").into_iter().filter_map(Work::of).collect();
-    // With little to do each message is written by itself. A kernel that has seen fewer writes does not count them all (those by `send` are not), and then only
-    // steps tell in which messages are hardly ever written together.
-    if points.iter().min_by(|a, b| a.cpu.total_cmp(&b.cpu)).is_some_and(|least| least.writes < 0.5 * least.messages) {
-        points.retain(|point| point.cpu < BUSY);
-        for point in &mut points {
-            point.writes = point.messages;
-        }
-    }
+    let works = ["mixed", "rate"].into_iter().flat_map(healthy).filter_map(Work::of);
+    let points: Vec<Work> = works.filter(|work| work.cpu < BELOW_THE_KNEE).collect();
     if points.len() < POINTS_MIN {
         return None;
     }
     let (write_s, message_s) = shares(&points);
-    let comes: Vec<(f64, f64)> = held("connect")
+    let comes: Vec<(f64, f64)> = healthy("connect")
         .into_iter()
         .filter_map(|step| Some((step.delivered as f64 / step.window_s, step.proxy?.cpu)))
         .collect();
@@ -92,8 +85,8 @@ struct Work {
 impl Work {
     fn of(step: &Step) -> Option<Self> {
         let (proxy, messages) = (step.proxy?, step.delivered as f64 / step.window_s);
-        // Without the kernel's count each message is taken to be a write of its own.
-        let writes = proxy.writes_per_s.unwrap_or(messages);
+        // Without the kernel's count each message is taken to be a write of its own; there are never more writes than messages.
+        let writes = proxy.segments_per_s.unwrap_or(messages).min(messages);
         (messages > 0.0).then_some(Self { writes, messages, cpu: proxy.cpu })
     }
 }
@@ -128,11 +121,12 @@ pub fn foresee(
     probe: &impl Seeds,
     all: &impl Seeds,
 ) -> Result<Option<Forecast>, ForecastError> {
-    let message_bytes = f64::from(feed(settings).bytes());
+    let feed = feed(settings);
+    let message_bytes = f64::from(feed.bytes());
     let Some(costs) = costs(report, message_bytes) else { return Ok(None) };
     let us = |cost: Cost| cost.as_duration().as_secs_f64() * 1e6;
     let message = match us(costs.proxy_per_kib) * message_bytes / 1024.0 {
-        0.0 => "what a message in it costs could not be told, so that no knee is predicted".to_owned(),
+        0.0 => "what a message in it costs could not be told".to_owned(),
         us => format!("{us:.2} us a message in it"),
     };
     let calibration = format!(
@@ -151,50 +145,68 @@ pub fn foresee(
     Ok(Some(Forecast { calibration, predicted, storm }))
 }
 
+/// What is measured with: each client draws its symbols.
 fn feed(settings: &Settings) -> Feed {
     let mix = settings.mix;
-    // In the simulated world each client gets all that the source sends: the same number of messages.
-    Feed { symbols: mix.symbols_per_connection, ticks_per_s: mix.ticks_per_s, message_bytes: None, together: false }
+    Feed {
+        symbols: mix.symbols,
+        each: mix.symbols_per_connection,
+        ticks_per_s: mix.ticks_per_s,
+        message_bytes: forecast::padded_bytes(mix.padding),
+        together: false,
+    }
+}
+
+/// The same number of messages for each client, and all of them get all of it: there are too few of a storm's on each instance to be shared out among many symbols.
+fn feed_of_storms(settings: &Settings) -> Feed {
+    Feed { symbols: settings.mix.symbols_per_connection, ..feed(settings) }
 }
 
 fn span(time: Duration) -> Span {
     Span::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// The knees of both axes on which messages are what is varied, and how busy the core is there.
 fn predicted(
     report: &CapacityReport,
     settings: &Settings,
     costs: ServiceTime,
 ) -> Result<Vec<Predicted>, ForecastError> {
-    let Some(axis) = report.axis("rate") else { return Ok(Vec::new()) };
-    let each = f64::from(settings.fixed_connections) * f64::from(settings.mix.symbols_per_connection);
-    // A load that held, where nothing failed, is no knee.
-    let measured = axis.found.filter(|found| found.fails_at.is_some()).map(|found| found.load);
-    let busy = super::model::of_found(axis);
-    let workload = Workload {
-        clients: settings.fixed_connections,
-        simulated_max: forecast::CLIENTS_MAX,
-        feed: feed(settings),
-        latency: LOOPBACK,
-    };
-    let objective = Goodput { within: span(settings.objective), share_min: settings.goodput_min };
-    let at: Vec<f64> = axis.found.iter().map(|found| found.load / each).collect();
-    let prediction = forecast::predict(&workload, costs, objective, &at)?;
     let mut rows = Vec::new();
-    // Beyond the knee messages are written together: without what each of them costs then, the simulated core would look many times as fast as it is.
-    if let Some(knee) = prediction.knee.filter(|_| costs.proxy_per_kib.as_nanos() > 0) {
-        let predicted = knee.delivered_per_s;
-        rows.push(Predicted { what: "deliveries/s at the knee".to_owned(), predicted, measured, target: Some(TARGET) });
-    }
-    if let (Some(step), Some(busy)) = (prediction.at.first(), busy) {
-        let what = format!("utilisation of the core at {:.0} deliveries/s", busy.load);
-        let cpu = busy.proxy.map(|proxy| proxy.cpu);
-        rows.push(Predicted { what, predicted: step.utilisation, measured: cpu, target: Some(TARGET) });
-        if let Some(p99_ms) = step.p99_ms {
-            let what =
-                format!("p99 at {:.0} deliveries/s, in ms (the real one has the scheduler's noise in it)", busy.load);
-            let measured = busy.latency.map(|latency| latency.p99_us as f64 / 1e3);
-            rows.push(Predicted { what, predicted: p99_ms, measured, target: None });
+    for (name, grows, clients) in [("mixed", Grows::Clients, 1), ("rate", Grows::Rate, settings.fixed_connections)] {
+        let Some(axis) = report.axis(name) else { continue };
+        let workload =
+            Workload { grows, clients, simulated_max: forecast::CLIENTS_MAX, feed: feed(settings), latency: LOOPBACK };
+        // A delivery a second, as this axis counts its load, and as the simulated one does.
+        let (per_load, per_tick) = match grows {
+            Grows::Clients => (workload.feed.per_s(), 1.0),
+            Grows::Rate => (1.0, f64::from(clients) * f64::from(workload.feed.each)),
+        };
+        let objective = Goodput { within: span(settings.objective), share_min: settings.goodput_min };
+        let at: Vec<f64> = axis.found.iter().map(|found| found.load / per_tick).collect();
+        let prediction = forecast::predict(&workload, costs, objective, &at)?;
+        let of = match grows {
+            Grows::Clients => "of the mix",
+            Grows::Rate => "of the message rate",
+        };
+        // A client of few messages has seldom two at once; one of many has, and without what each of them costs the simulated core would be many times too fast.
+        let told = grows == Grows::Clients || costs.proxy_per_kib.as_nanos() > 0;
+        if let Some(knee) = prediction.knee.filter(|_| told) {
+            let what = format!("deliveries/s at the knee {of}");
+            // A load that held, where nothing failed, is no knee.
+            let measured = axis.found.filter(|found| found.fails_at.is_some()).map(|found| found.load * per_load);
+            rows.push(Predicted { what, predicted: knee.delivered_per_s, measured, target: Some(TARGET) });
+        }
+        if let (Some(step), Some(busy)) = (prediction.at.first(), super::model::of_found(axis)) {
+            let at = format!("at {:.0} deliveries/s {of}", busy.load * per_load);
+            let what = format!("utilisation of the core {at}");
+            let cpu = busy.proxy.map(|proxy| proxy.cpu);
+            rows.push(Predicted { what, predicted: step.utilisation, measured: cpu, target: Some(TARGET) });
+            if let Some(p99_ms) = step.p99_ms {
+                let what = format!("p99 {at}, in ms (the real one has the scheduler's noise in it)");
+                let measured = busy.latency.map(|latency| latency.p99_us as f64 / 1e3);
+                rows.push(Predicted { what, predicted: p99_ms, measured, target: None });
+            }
         }
     }
     Ok(rows)
@@ -207,7 +219,7 @@ fn fleet(settings: &Settings, instances: u32, clients: f64) -> Fleet {
         // Of a fleet that is larger than what is simulated: as many to each instance.
         clients: (clients * f64::from(few) / f64::from(instances)).round() as u32,
         simulated_max: forecast::CLIENTS_MAX,
-        feed: feed(settings),
+        feed: feed_of_storms(settings),
         jitter: JITTER,
         cap: CAP,
         pick: Pick::RoundRobin,

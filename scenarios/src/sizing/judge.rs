@@ -200,7 +200,7 @@ mod tests {
             kernel_bytes: None,
             descriptors: 2_010,
             threads: 1,
-            writes_per_s: None,
+            segments_per_s: None,
         };
         let heard =
             Heard { window_s: 2.0, delivered: 40_000, checked: 2_000, within_objective: 2_000, ..Heard::healthy() };

@@ -1,6 +1,7 @@
 //! The machine that something is measured on, and who runs where on it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Which core is whose. None: any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Placement {
 pub struct Machine {
     /// Its processor's name.
     pub cpu: String,
-    /// Its memory, in bytes.
+    /// The memory that there is for us, in bytes: the machine's, or less where a control group bounds it.
     pub memory_bytes: u64,
     /// Its kernel.
     pub kernel: String,
@@ -69,10 +70,19 @@ impl Machine {
         let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
         Self {
             cpu: of(&read("/proc/cpuinfo"), "model name").unwrap_or_else(unknown),
-            memory_bytes: kilobytes << 10,
+            memory_bytes: group_memory_max().unwrap_or(u64::MAX).min(kilobytes << 10),
             kernel: if kernel.is_empty() { unknown() } else { format!("Linux {kernel}") },
         }
     }
+}
+
+/// The least that a control group of ours, or one above it, allows (version 2, `memory.max`); none where nothing is bounded.
+fn group_memory_max() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let ours = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let root = Path::new("/sys/fs/cgroup");
+    let folders = Path::new(ours).ancestors().map(|path| root.join(path));
+    folders.filter_map(|folder| std::fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse().ok()).min()
 }
 
 /// The kernel's memory for TCP sockets, of all of this network namespace; none where it does not say.
@@ -88,6 +98,22 @@ fn pages_of(sockstat: &str) -> Option<u64> {
     let mut words = line.split_whitespace();
     words.find(|word| *word == "mem")?;
     words.next()?.parse().ok()
+}
+
+/// TCP segments with data that this network namespace has sent since it began, those that were sent again left out; none where the kernel does not say.
+///
+/// The kernel counts calls of `writev` by process, and none of `send`. Over loopback a call of either is one segment: none is longer than one may be there.
+#[must_use]
+pub fn segments_sent() -> Option<u64> {
+    segments_of(&std::fs::read_to_string("/proc/net/netstat").ok()?)
+}
+
+/// Pairs of lines, names above values: `TcpExt: .. TCPOrigDataSent ..`, `TcpExt: .. 17 ..`.
+fn segments_of(netstat: &str) -> Option<u64> {
+    let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+    pairs.find(|(name, _)| *name == "TCPOrigDataSent")?.1.parse().ok()
 }
 
 /// Descriptors that a process may have.
@@ -107,6 +133,9 @@ mod tests {
         let text = "sockets: used 19\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 235\nUDP: inuse 0 mem 7\n";
         assert_eq!(pages_of(text), Some(235));
         assert_eq!(pages_of("UDP: inuse 0 mem 7\n"), None);
+        let text = "TcpExt: SyncookiesSent TCPOrigDataSent TCPHystart\nTcpExt: 5 617 0\nIpExt: InNoRoutes\nIpExt: 0\n";
+        assert_eq!(segments_of(text), Some(617));
+        assert_eq!(segments_of("TcpExt: SyncookiesSent\nTcpExt: 5\n"), None);
         assert!(descriptors_max(std::process::id()).is_some_and(|most| most > 10));
         assert!(Machine::here().memory_bytes > 1 << 20);
     }

@@ -3,28 +3,23 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use capacity::search::{Answer, Effort, End, Search, Stage};
-use reports::capacity::{Axis as AxisReport, CapacityReport, Conditions, Found, Health, Regression, SCHEMA, Step};
+use reports::capacity::{CapacityReport, Conditions, Regression, SCHEMA, Step};
 use reports::record::Outcome;
 
 use super::against;
-use super::axis::{Axis, STAY};
+use super::axis::Axis;
 use super::budget;
-use super::judge::{Judged, Measured};
 use super::machine::{Machine, Placement};
 use super::memory;
 use super::model::{self, Instance};
 use super::prices::{self, PricesError};
+use super::search::search;
 use super::sentence::{self, Facts, sentence};
 use super::settings::Settings;
 use super::trial::{Bench, TrialError};
 
-/// Longer windows in which a load must hold.
-const CONFIRMATIONS: u32 = 2;
 /// Descriptors that a program needs beside its connections.
 const SPARE_DESCRIPTORS: u64 = 128;
-/// Trials of one axis.
-const TRIALS_MAX: u32 = 40;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +40,6 @@ pub trait Progress {
     fn step(&mut self, axis: Axis, step: &Step);
     /// A word.
     fn word(&mut self, word: &str);
-}
-
-/// One search, and what it leaves for others.
-struct Searched {
-    report: AxisReport,
-    descriptors_max: Option<u64>,
 }
 
 struct Clock {
@@ -212,133 +201,6 @@ fn turns(
         if other { before.push(run) } else { now.push(run) }
     }
     Ok(against::against(&program.display().to_string(), &before, &now))
-}
-
-/// Finds the greatest load of an axis that holds, within its share of the time.
-#[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
-fn search(
-    axis: Axis,
-    time: Duration,
-    settings: &Settings,
-    bench: &Bench<'_>,
-    progress: &mut dyn Progress,
-) -> Result<Searched, SizingError> {
-    let what = axis.what(settings);
-    progress.axis(axis, &what);
-    let (until, window) = (Instant::now() + time, budget::window(time));
-    let (start, least, most) = axis.range(settings);
-    let mut search = Search::new(Effort {
-        start,
-        least,
-        most,
-        factor: 2.0,
-        tolerance: settings.tolerance,
-        confirmations: CONFIRMATIONS,
-        trials_max: TRIALS_MAX,
-    });
-    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::<Step>::new(), None, None, None);
-    // What was in doubt, and is tried again.
-    let mut again = None;
-    let mut out_of_time = false;
-    while let Some(asked) = search.ask() {
-        let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
-        let trial = axis.trial(asked.load, window, settings);
-        if Instant::now() + trial.takes() > until {
-            out_of_time = true;
-            break;
-        }
-        let measured = bench.run(&trial)?;
-        let judged = measured.judge(settings.goodput_min);
-        descriptors_max = descriptors_max.or(measured.descriptors_max);
-        if judged.is_doubtful() && again != Some((asked.load, asked.stage)) {
-            // Until it is answered, the search asks for the same.
-            again = Some((asked.load, asked.stage));
-            let step = step(&measured, &judged, asked.stage);
-            progress.step(axis, &step);
-            progress.word("            in doubt: tried again");
-            steps.push(step);
-            continue;
-        }
-        if judged.answer == Answer::Holds
-            && again == Some((asked.load, asked.stage))
-            && let Some(doubtful) = steps.last_mut()
-        {
-            doubtful.answer = "unhealthy".to_owned();
-            doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
-        }
-        again = None;
-        search.answer(judged.answer);
-        if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
-            fails_at = Some(asked.load);
-            binds.clone_from(&judged.binds);
-        }
-        let step = step(&measured, &judged, asked.stage);
-        progress.step(axis, &step);
-        steps.push(step);
-    }
-    let confirmations = |load: f64| {
-        let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
-        u32::try_from(steps.iter().filter(held).count()).unwrap_or(u32::MAX)
-    };
-    let found =
-        search.best().map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
-    let end = match (search.end(), out_of_time) {
-        (_, true) => "the time was over before the search was",
-        (Some(End::Found), _) => sentence::FOUND,
-        (Some(End::AtMost), _) => "all that may be tried holds",
-        (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
-        (Some(End::GeneratorGaveOut), _) => "the generator gave out",
-        (Some(End::OutOfTrials) | None, _) => "there were no trials left",
-    };
-    let report = AxisReport {
-        name: axis.name().to_owned(),
-        what,
-        unit: axis.unit().to_owned(),
-        steps,
-        found,
-        end: end.to_owned(),
-        binds,
-    };
-    Ok(Searched { report, descriptors_max })
-}
-
-fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
-    let Measured { trial, heard, .. } = measured;
-    let stage = match stage {
-        Stage::Grow => "grow",
-        Stage::Bisect => "bisect",
-        Stage::Confirm => "confirm",
-    };
-    let answer = match judged.answer {
-        Answer::Holds => "holds",
-        Answer::Fails => "fails",
-        Answer::Unhealthy => "unhealthy",
-    };
-    Step {
-        load: trial.load,
-        stage: stage.to_owned(),
-        answer: answer.to_owned(),
-        why: judged.why.clone(),
-        window_s: heard.window_s,
-        connections: heard.opened,
-        planned: measured.planned().round() as u64,
-        delivered: heard.delivered,
-        goodput: judged.goodput,
-        latency: heard.latency,
-        proxy: measured.proxy,
-        generator: Health {
-            healthy: heard.healthy,
-            reasons: heard.reasons.clone(),
-            cpu: heard.cpu,
-            lateness_p99_us: heard.lateness_p99_us,
-        },
-        source_cpu: measured.source_cpu,
-        // Connections that come and go: those that are there are as many as come a second, times how long they stay.
-        little: measured
-            .under_way
-            .filter(|_| judged.answer == Answer::Holds)
-            .map(|counted| model::little(counted, heard.opened as f64 / heard.window_s, STAY.as_secs_f64())),
-    }
 }
 
 fn stalled(settings: &Settings, bench: &Bench<'_>, clock: &Clock) -> Result<reports::capacity::Memory, SizingError> {

@@ -288,12 +288,12 @@ pub fn what_if(of: &Instance<'_>) -> Vec<WhatIf> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use reports::capacity::{Footprint, Found, Health, Line, Quantiles};
 
     use super::*;
 
-    fn step(load: f64, per_s: f64, cpu: f64, mean_us: f64) -> Step {
+    pub(in super::super) fn step(load: f64, per_s: f64, cpu: f64, mean_us: f64) -> Step {
         Step {
             load,
             stage: "grow".into(),
@@ -311,7 +311,7 @@ mod tests {
                 kernel_bytes: None,
                 descriptors: 1,
                 threads: 1,
-                writes_per_s: None,
+                segments_per_s: None,
             }),
             generator: Health { healthy: true, reasons: Vec::new(), cpu: None, lateness_p99_us: None },
             source_cpu: None,

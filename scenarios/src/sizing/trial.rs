@@ -71,6 +71,7 @@ struct Reading {
     source: Option<Usage>,
     clients: Option<Usage>,
     kernel: Option<u64>,
+    segments: Option<u64>,
 }
 
 impl Bench<'_> {
@@ -177,7 +178,7 @@ impl Bench<'_> {
         Ok(Measured {
             trial: *trial,
             heard,
-            proxy: stage.footprint(&before, &after).filter(|_| measured),
+            proxy: stage.footprint(trial, &before, &after).filter(|_| measured),
             descriptors_max,
             under_way,
             source_cpu: share(before.source, after.source, after.at - before.at),
@@ -192,7 +193,14 @@ impl Stage {
         // A process that has ended has no account.
         let of = |process: &Process| process.usage().ok();
         let (proxy, source, clients) = (of(&self.proxy), of(&self.source), of(clients));
-        Reading { at: Instant::now(), proxy, source, clients, kernel: machine::socket_bytes() }
+        Reading {
+            at: Instant::now(),
+            proxy,
+            source,
+            clients,
+            kernel: machine::socket_bytes(),
+            segments: machine::segments_sent(),
+        }
     }
 
     /// What is used, and how many connections the proxy has on average (by its descriptors, less those of `idle`), from when as many go as come to shortly before no
@@ -215,10 +223,11 @@ impl Stage {
         (before, after, whole.then(|| counts.iter().sum::<f64>() / f64::from(LOOKS)))
     }
 
-    fn footprint(&self, before: &Reading, after: &Reading) -> Option<Footprint> {
+    fn footprint(&self, trial: &Trial, before: &Reading, after: &Reading) -> Option<Footprint> {
         let now = after.proxy?;
         let over = (after.at - before.at).as_secs_f64();
-        let writes = before.proxy.map(|before| now.writes.saturating_sub(before.writes) as f64 / over);
+        let segments =
+            after.segments.zip(before.segments).map(|(now, before)| now.saturating_sub(before) as f64 / over);
         let kernel = after.kernel.zip(self.kernel_before).map(|(now, before)| now.saturating_sub(before));
         Some(Footprint {
             cpu: share(before.proxy, after.proxy, after.at - before.at)?,
@@ -226,7 +235,8 @@ impl Stage {
             kernel_bytes: kernel,
             descriptors: now.descriptors,
             threads: now.threads,
-            writes_per_s: writes.filter(|per_s| *per_s > 0.0),
+            // The source's: each tick once. Clients that listen say next to nothing.
+            segments_per_s: segments.map(|per_s| (per_s - f64::from(trial.symbols) * trial.ticks_per_s).max(0.0)),
         })
     }
 }

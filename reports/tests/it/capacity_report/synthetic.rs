@@ -64,7 +64,7 @@ fn step(n: u64, load: f64, full: f64, stage: &str, connections: f64, per_s: f64)
             kernel_bytes: Some((connections * 9_300.0) as u64),
             descriptors: connections as u64 + 21,
             threads: 2,
-            writes_per_s: None,
+            segments_per_s: None,
         }),
         generator: Health {
             healthy: true,

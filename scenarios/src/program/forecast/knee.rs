@@ -1,31 +1,43 @@
 //! `forecast knee`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::super::{Failure, exit};
 use super::{CommonArgs, rate, told};
-use crate::forecast::{self, Goodput, Workload, charts, words};
+use crate::forecast::{self, Goodput, Grows, Workload, charts, words};
 use crate::span::Span;
 
 #[derive(Debug, Args)]
 pub(in super::super) struct KneeArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Clients of the instance
+    /// What grows: ticks of each symbol a second, or clients
+    #[arg(long, value_enum, default_value_t = Grow::Rate)]
+    grow: Grow,
+    /// Clients of the instance, where the rate grows
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
+    /// Ticks of each symbol a second, where the clients grow
+    #[arg(long, value_name = "R", default_value_t = 1.0, value_parser = rate)]
+    rate: f64,
     /// A message must come within this, from the instant for which it was planned
     #[arg(long, value_name = "TIME", default_value = "50ms")]
     within: Span,
     /// This share of planned messages must, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = rate)]
     share: f64,
-    /// Loads to look at besides: ticks of each symbol a second
-    #[arg(long, value_name = "R,R,..", value_delimiter = ',', value_parser = rate)]
+    /// Loads to look at besides, of what grows
+    #[arg(long, value_name = "L,L,..", value_delimiter = ',', value_parser = rate)]
     at: Vec<f64>,
     /// One way between hosts
     #[arg(long, value_name = "TIME", default_value = "50us")]
     latency: Span,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Grow {
+    Rate,
+    Clients,
 }
 
 pub(super) fn knee(args: &KneeArgs) -> Result<u8, Failure> {
@@ -33,7 +45,11 @@ pub(super) fn knee(args: &KneeArgs) -> Result<u8, Failure> {
     let workload = Workload {
         clients: args.clients,
         simulated_max: args.common.simulated,
-        feed: args.common.feed.feed(1.0),
+        grows: match args.grow {
+            Grow::Rate => Grows::Rate,
+            Grow::Clients => Grows::Clients,
+        },
+        feed: args.common.feed.feed(args.rate),
         latency: args.latency,
     };
     let objective = Goodput { within: args.within, share_min: args.share };

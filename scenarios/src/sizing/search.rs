@@ -1,0 +1,195 @@
+//! The search of one axis: trials, in the order in which `capacity::search` asks for them.
+//!
+//! A trial is judged by goodput alone. The CPU that it took only says where to look next: where a core is full, little holds.
+
+use std::time::{Duration, Instant};
+
+use capacity::search::{Answer, Effort, End, Search, Stage};
+use reports::capacity::{Axis as AxisReport, Found, Health, Step};
+
+use super::axis::{Axis, STAY};
+use super::budget;
+use super::judge::{Judged, Measured};
+use super::measure::{Progress, SizingError};
+use super::model;
+use super::sentence;
+use super::settings::Settings;
+use super::trial::Bench;
+
+/// Longer windows in which a load must hold.
+const CONFIRMATIONS: u32 = 2;
+/// Trials of one axis.
+const TRIALS_MAX: u32 = 40;
+/// A core that is as busy as this is about to be full.
+const FULL: f64 = 0.96;
+/// A core that is less busy says nothing of where it is full.
+const IDLE: f64 = 0.02;
+/// A guess is not farther than this from the greatest load that was seen to hold.
+const GUESS_MAX: f64 = 4.0;
+
+/// One search, and what it leaves for others.
+pub(super) struct Searched {
+    pub(super) report: AxisReport,
+    pub(super) descriptors_max: Option<u64>,
+}
+
+/// Finds the greatest load of an axis that holds, within its share of the time.
+#[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+pub(super) fn search(
+    axis: Axis,
+    time: Duration,
+    settings: &Settings,
+    bench: &Bench<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Searched, SizingError> {
+    let what = axis.what(settings);
+    progress.axis(axis, &what);
+    let (until, window) = (Instant::now() + time, budget::window(time));
+    let (start, least, most) = axis.range(settings);
+    let mut search = Search::new(Effort {
+        start,
+        least,
+        most,
+        factor: 2.0,
+        tolerance: settings.tolerance,
+        confirmations: CONFIRMATIONS,
+        trials_max: TRIALS_MAX,
+    });
+    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::<Step>::new(), None, None, None);
+    let (mut in_doubt, mut out_of_time) = (false, false);
+    // Until it is answered, the search asks for the same.
+    while let Some(asked) = search.ask() {
+        let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
+        let trial = axis.trial(asked.load, window, settings);
+        if Instant::now() + trial.takes() > until {
+            out_of_time = true;
+            break;
+        }
+        let measured = bench.run(&trial)?;
+        let judged = measured.judge(settings.goodput_min);
+        descriptors_max = descriptors_max.or(measured.descriptors_max);
+        let step = step(&measured, &judged, asked.stage);
+        progress.step(axis, &step);
+        let tried_before = in_doubt;
+        in_doubt = judged.is_doubtful() && !tried_before;
+        if in_doubt {
+            progress.word("            in doubt: tried again");
+        } else {
+            if tried_before && judged.answer == Answer::Holds {
+                steps.last_mut().into_iter().for_each(clear);
+            }
+            if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
+                fails_at = Some(asked.load);
+                binds.clone_from(&judged.binds);
+            }
+            search.answer(judged.answer);
+        }
+        steps.push(step);
+        full_at(&steps).into_iter().for_each(|load| search.expect(load));
+    }
+    let confirmations = |load: f64| {
+        let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
+        u32::try_from(steps.iter().filter(held).count()).unwrap_or(u32::MAX)
+    };
+    let found =
+        search.best().map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
+    let end = match (search.end(), out_of_time) {
+        (_, true) => "the time was over before the search was",
+        (Some(End::Found), _) => sentence::FOUND,
+        (Some(End::AtMost), _) => "all that may be tried holds",
+        (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
+        (Some(End::GeneratorGaveOut), _) => "the generator gave out",
+        (Some(End::OutOfTrials) | None, _) => "there were no trials left",
+    };
+    let report = AxisReport {
+        name: axis.name().to_owned(),
+        what,
+        unit: axis.unit().to_owned(),
+        steps,
+        found,
+        end: end.to_owned(),
+        binds,
+    };
+    Ok(Searched { report, descriptors_max })
+}
+
+/// A trial in doubt that held when it was run again.
+fn clear(doubtful: &mut Step) {
+    doubtful.answer = "unhealthy".to_owned();
+    doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
+}
+
+/// The load at which the proxy's core is full: on the straight line through the least and the greatest load that held, or in proportion to the one that did.
+fn full_at(steps: &[Step]) -> Option<f64> {
+    let busy = steps.iter().filter(|step| step.answer == "holds").filter_map(|step| Some((step.load, step.proxy?.cpu)));
+    let mut points: Vec<(f64, f64)> = busy.filter(|(_, cpu)| *cpu > IDLE).collect();
+    points.sort_by(|one, next| one.0.total_cmp(&next.0));
+    let (first, last) = (*points.first()?, *points.last()?);
+    let slope = if last.0 > first.0 { (last.1 - first.1) / (last.0 - first.0) } else { last.1 / last.0 };
+    // A line that does not rise leads nowhere.
+    let load = if slope > 0.0 { last.0 + (FULL - last.1) / slope } else { last.0 * GUESS_MAX };
+    Some(load.clamp(last.0, last.0 * GUESS_MAX))
+}
+
+fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
+    let Measured { trial, heard, .. } = measured;
+    let stage = match stage {
+        Stage::Grow => "grow",
+        Stage::Bisect => "bisect",
+        Stage::Confirm => "confirm",
+    };
+    let answer = match judged.answer {
+        Answer::Holds => "holds",
+        Answer::Fails => "fails",
+        Answer::Unhealthy => "unhealthy",
+    };
+    Step {
+        load: trial.load,
+        stage: stage.to_owned(),
+        answer: answer.to_owned(),
+        why: judged.why.clone(),
+        window_s: heard.window_s,
+        connections: heard.opened,
+        planned: measured.planned().round() as u64,
+        delivered: heard.delivered,
+        goodput: judged.goodput,
+        latency: heard.latency,
+        proxy: measured.proxy,
+        generator: Health {
+            healthy: heard.healthy,
+            reasons: heard.reasons.clone(),
+            cpu: heard.cpu,
+            lateness_p99_us: heard.lateness_p99_us,
+        },
+        source_cpu: measured.source_cpu,
+        // Connections that come and go: those that are there are as many as come a second, times how long they stay.
+        little: measured
+            .under_way
+            .filter(|_| judged.answer == Answer::Holds)
+            .map(|counted| model::little(counted, heard.opened as f64 / heard.window_s, STAY.as_secs_f64())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::step;
+    use super::*;
+
+    fn at(points: &[(f64, f64)]) -> Option<f64> {
+        full_at(&points.iter().map(|(load, cpu)| step(*load, 1.0, *cpu, 1.0)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn where_the_core_is_full_is_guessed_from_what_held() {
+        let near = |guess: Option<f64>, load: f64| guess.is_some_and(|guess| (guess / load - 1.0).abs() < 1e-9);
+        assert!(near(at(&[(4_000.0, 0.48)]), 8_000.0));
+        // 0.4 at 4,000 and 0.8 at 9,000: 0.08 a thousand.
+        assert!(near(at(&[(9_000.0, 0.8), (4_000.0, 0.4)]), 11_000.0));
+        assert!(near(at(&[(4_000.0, 0.03)]), 16_000.0), "not too far");
+        assert!(near(at(&[(4_000.0, 0.5), (8_000.0, 0.5)]), 32_000.0), "no line");
+        assert!(near(at(&[(4_000.0, 0.99)]), 4_000.0), "never below what held");
+        assert_eq!((at(&[(4_000.0, 0.01)]), at(&[])), (None, None));
+        let failed = Step { answer: "fails".to_owned(), ..step(4_000.0, 1.0, 0.5, 1.0) };
+        assert_eq!(full_at(&[failed]), None);
+    }
+}
