@@ -100,10 +100,10 @@ impl Storm {
     }
 }
 
-/// What 1,000 of `amount` cost, given what an instance costs in the same time.
+/// What 1,000 of `amount` cost on so many instances, given what an instance costs in the same time.
 #[must_use]
-pub fn cost_per_thousand(fleet: &Fleet, amount: f64, price_of_instance: f64) -> f64 {
-    f64::from(fleet.instances) * price_of_instance / (amount / 1_000.0)
+pub fn cost_per_thousand(instances: u32, amount: f64, price_of_instance: f64) -> f64 {
+    f64::from(instances) * price_of_instance / (amount / 1_000.0)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
         assert!(fleet.utilisation < 0.56 && fleet.utilisation_after_losses <= 0.7, "{fleet:?}");
         // One fewer would not do.
         assert!(demand.amount / (demand.capacity * f64::from(fleet.instances - 2)) > demand.utilisation_max);
-        assert!((cost_per_thousand(&fleet, 100_000.0, 50.0) - 4.5).abs() < 1e-12);
+        assert!((cost_per_thousand(fleet.instances, 100_000.0, 50.0) - 4.5).abs() < 1e-12);
         for bad in [
             Demand { amount: 0.0, ..demand },
             Demand { capacity: 0.0, ..demand },

@@ -73,7 +73,7 @@ pub struct CapacityReport {
 }
 
 /// Where, what and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
     /// When it began, RFC 3339.
     pub began: String,
@@ -499,6 +499,29 @@ pub struct RegressionRow {
 }
 
 impl CapacityReport {
+    /// With nothing measured under these conditions, so that there is no sentence, and inconclusive.
+    #[must_use]
+    pub fn new(conditions: Conditions) -> Self {
+        Self {
+            schema: SCHEMA,
+            sentence: String::new(),
+            outcome: Outcome::Inconclusive,
+            reasons: Vec::new(),
+            conditions,
+            axes: Vec::new(),
+            memory: Vec::new(),
+            limits: Vec::new(),
+            law: None,
+            queues: Vec::new(),
+            fleet: Vec::new(),
+            cost: None,
+            what_if: Vec::new(),
+            forecast: None,
+            regression: None,
+            not_tested: Vec::new(),
+        }
+    }
+
     /// The axis of this name.
     #[must_use]
     pub fn axis(&self, name: &str) -> Option<&Axis> {

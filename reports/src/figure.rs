@@ -72,6 +72,12 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
+/// A number with thousands apart: `1,234,567`, and one digit behind the point where it is a small one that has some: `66.7`.
+#[must_use]
+pub fn number(value: f64) -> String {
+    if value.fract() != 0.0 && value < 100.0 { format!("{value:.1}") } else { count(value.round() as u64) }
+}
+
 /// Seconds: `0.42 s`, `12.3 s`, `640 s`, `16,497 s`.
 pub(crate) fn seconds(s: f64) -> String {
     if s < 10.0 {

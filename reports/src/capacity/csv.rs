@@ -2,7 +2,7 @@
 
 use super::{Axis, CapacityReport, Step, words};
 
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
     "axis",
     "trial",
     "stage",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 33] = [
     "kernel_tcp_bytes",
     "proxy_descriptors",
     "proxy_threads",
+    "proxy_segments_per_s",
     "generator_healthy",
     "generator_cpu_ratio",
     "generator_lateness_p99_us",
@@ -76,6 +77,7 @@ fn row(axis: &Axis, trial: usize, step: &Step) -> [String; COLUMNS.len()] {
         some(step.proxy.and_then(|proxy| proxy.kernel_bytes)),
         proxy(|proxy| proxy.descriptors),
         proxy(|proxy| proxy.threads),
+        number(step.proxy.and_then(|proxy| proxy.segments_per_s)),
         step.generator.healthy.to_string(),
         number(step.generator.cpu),
         some(step.generator.lateness_p99_us),

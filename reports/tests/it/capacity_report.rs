@@ -1,7 +1,6 @@
 //! The report of a measurement of capacity: the page, the table of trials, the terminal, the folder.
 
 use reports::capacity::{self, CapacityReport, Found, Health, Law, LawPoint, Quantiles, Step};
-use reports::record::Outcome;
 
 mod synthetic;
 
@@ -9,20 +8,9 @@ mod synthetic;
 fn nothing() -> CapacityReport {
     let full = synthetic::report();
     CapacityReport {
-        outcome: Outcome::Inconclusive,
+        sentence: full.sentence,
         reasons: vec!["nothing was measured".to_owned()],
-        axes: Vec::new(),
-        memory: Vec::new(),
-        limits: Vec::new(),
-        law: None,
-        queues: Vec::new(),
-        fleet: Vec::new(),
-        cost: None,
-        what_if: Vec::new(),
-        forecast: None,
-        regression: None,
-        not_tested: Vec::new(),
-        ..full
+        ..CapacityReport::new(full.conditions)
     }
 }
 
@@ -126,7 +114,7 @@ fn a_trial_without_figures_has_dashes_and_empty_fields() {
     };
     let csv = capacity::csv(&report);
     let row = csv.lines().nth(1).unwrap();
-    assert_eq!(row, "mixed,1,grow,holds,100,connections,4,100,0,0,,,,,,,,,,,,,,,true,,,,,,,,");
+    assert_eq!(row, "mixed,1,grow,holds,100,connections,4,100,0,0,,,,,,,,,,,,,,,,true,,,,,,,,");
     let page = capacity::page(&report).unwrap();
     assert!(page.contains("<th scope=\"row\" class=\"n\">100</th>"), "{page}");
 }

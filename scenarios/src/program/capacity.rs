@@ -12,8 +12,8 @@ use super::select::Seeds;
 use super::{Failure, exit, print, say};
 use crate::folder;
 use crate::sizing::axis::Axis;
-use crate::sizing::sentence::number;
 use crate::sizing::{self, Mix, Progress, Settings, SizingError};
+use reports::figure::number;
 
 /// Seeds for a first answer, where many confirm it.
 const PROBE: u64 = 20;

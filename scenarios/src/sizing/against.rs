@@ -122,42 +122,8 @@ pub(super) mod tests {
             end: String::new(),
             binds: None,
         };
-        CapacityReport {
-            schema: 1,
-            sentence: String::new(),
-            outcome: Outcome::Pass,
-            reasons: Vec::new(),
-            conditions: Conditions {
-                began: String::new(),
-                took_s: 1.0,
-                command: String::new(),
-                proxy: String::new(),
-                proxy_version: String::new(),
-                version: String::new(),
-                profile: "sim".into(),
-                cpu: "one".into(),
-                cores: 2,
-                memory_bytes: 0,
-                kernel: String::new(),
-                placement: String::new(),
-                objective_us: 50_000,
-                goodput_min: 0.99,
-                mix: String::new(),
-                messages_per_connection_s: 10.0,
-                verified_share: 0.05,
-            },
-            axes: vec![axis],
-            memory: Vec::new(),
-            limits: Vec::new(),
-            law: None,
-            queues: Vec::new(),
-            fleet: Vec::new(),
-            cost: None,
-            what_if: Vec::new(),
-            forecast: None,
-            regression: None,
-            not_tested: Vec::new(),
-        }
+        let conditions = Conditions { profile: "sim".into(), cpu: "one".into(), cores: 2, ..Conditions::default() };
+        CapacityReport { outcome: Outcome::Pass, axes: vec![axis], ..CapacityReport::new(conditions) }
     }
 
     fn reports(holds: &[f64]) -> Vec<CapacityReport> {

@@ -1,9 +1,9 @@
 //! What was measured goes into the simulator, and the simulator says what no load tool can: what becomes of everybody when an instance is lost.
 //!
 //! ```text
-//!   steps below the knees --> CPU a write and a message   \
+//!   trials below the knees --> CPU a write and a message  \
 //!                                                          > service time --> forecast::predict   the knees, beside the measured ones
-//!   steps of connections a second --> CPU a connection    /            `---> forecast::storms    1,000 losses
+//!   trials of connections a second --> CPU a connection   /            `---> forecast::storms    1,000 losses
 //!                                                                      `---> forecast::smallest_window
 //! ```
 
@@ -27,8 +27,8 @@ const TARGET: f64 = 0.2;
 const SEGMENTS_A_CONNECTION: f64 = 9.0;
 /// Points that a cost is fitted through, at least.
 const POINTS_MIN: usize = 2;
-/// What costs are fitted to has a core that is less busy than this: what is predicted is what lies beyond.
-const BELOW_THE_KNEE: f64 = 0.9;
+/// Costs are fitted to loads up to this part of the greatest that held: what is predicted is what lies beyond.
+const BELOW_THE_KNEE: f64 = 0.8;
 /// From the loss of an instance until the address does not give it out any more.
 const DETECT: Span = Span::from_millis(1_000);
 /// The window of jitter of the storm that is shown.
@@ -42,17 +42,19 @@ const LATENCY: Span = Span::from_micros(500);
 /// One way, over loopback.
 const LOOPBACK: Span = Span::from_micros(50);
 
-/// What network work costs, from the report's own steps below its knees. None where there are too few of them.
+/// What network work costs, from the report's own steps of an axis below its knee, and of connections a second. None where there are too few of them.
 ///
-/// A write costs something, and each message in it, too: the simulator knows nothing of messages, so that part is charged with their bytes.
+/// A write costs something, and each message in it, too: the simulator knows nothing of messages, so that part is charged with their bytes. Axes are not mixed: to
+/// write to one of many connections costs more than to one of few (processor's caches), and to a reader who sleeps more than to one who is at it.
 #[must_use]
-pub fn costs(report: &CapacityReport, message_bytes: f64) -> Option<ServiceTime> {
+pub fn costs(report: &CapacityReport, axis: &str, message_bytes: f64) -> Option<ServiceTime> {
     let healthy = |axis: &str| -> Vec<&Step> {
         let steps = report.axis(axis).map(|axis| axis.steps.as_slice()).unwrap_or_default();
-        steps.iter().filter(|step| step.answer != "unhealthy").collect()
+        steps.iter().filter(|step| step.answer == "holds").collect()
     };
-    let works = ["mixed", "rate"].into_iter().flat_map(healthy).filter_map(Work::of);
-    let points: Vec<Work> = works.filter(|work| work.cpu < BELOW_THE_KNEE).collect();
+    let most = report.axis(axis)?.found.map_or(f64::INFINITY, |found| found.load * BELOW_THE_KNEE);
+    let below = healthy(axis).into_iter().filter(|step| step.load <= most);
+    let points: Vec<Work> = below.filter_map(Work::of).collect();
     if points.len() < POINTS_MIN {
         return None;
     }
@@ -121,20 +123,19 @@ pub fn foresee(
     probe: &impl Seeds,
     all: &impl Seeds,
 ) -> Result<Option<Forecast>, ForecastError> {
-    let feed = feed(settings);
-    let message_bytes = f64::from(feed.bytes());
-    let Some(costs) = costs(report, message_bytes) else { return Ok(None) };
+    let message_bytes = f64::from(feed(settings).bytes());
+    let Some(costs) = costs(report, "mixed", message_bytes) else { return Ok(None) };
     let us = |cost: Cost| cost.as_duration().as_secs_f64() * 1e6;
     let message = match us(costs.proxy_per_kib) * message_bytes / 1024.0 {
         0.0 => "what a message in it costs could not be told".to_owned(),
         us => format!("{us:.2} us a message in it"),
     };
     let calibration = format!(
-        "this report: {:.2} us a write, {message}, {:.0} us a connection beyond its segments",
+        "trials of the mix below the knee: {:.2} us a write, {message}, {:.0} us a connection beyond its segments",
         us(costs.proxy_per_segment),
         us(costs.proxy_per_connection)
     );
-    let predicted = predicted(report, settings, costs)?;
+    let predicted = predicted(report, settings, message_bytes)?;
     let storm = match report.fleet.first() {
         Some(row) => {
             let fleet = fleet(settings, row.instances, row.demand);
@@ -170,11 +171,11 @@ fn span(time: Duration) -> Span {
 fn predicted(
     report: &CapacityReport,
     settings: &Settings,
-    costs: ServiceTime,
+    message_bytes: f64,
 ) -> Result<Vec<Predicted>, ForecastError> {
     let mut rows = Vec::new();
     for (name, grows, clients) in [("mixed", Grows::Clients, 1), ("rate", Grows::Rate, settings.fixed_connections)] {
-        let Some(axis) = report.axis(name) else { continue };
+        let Some((axis, costs)) = report.axis(name).zip(costs(report, name, message_bytes)) else { continue };
         let workload =
             Workload { grows, clients, simulated_max: forecast::CLIENTS_MAX, feed: feed(settings), latency: LOOPBACK };
         // A delivery a second, as this axis counts its load, and as the simulated one does.
@@ -257,7 +258,7 @@ fn storm(
         what: format!(
             "one of {} instances is lost, with {} clients in all behind one address; they come back within {}",
             fleet.instances,
-            super::sentence::number(f64::from(fleet.clients)),
+            reports::figure::number(f64::from(fleet.clients)),
             humantime::format_duration(JITTER.as_duration())
         ),
         seeds: storms.back_s.seeds,
@@ -287,6 +288,8 @@ fn figure(name: &str, over: &Over) -> Option<StormFigure> {
 
 #[cfg(test)]
 mod tests {
+    use reports::capacity::Axis;
+
     use super::*;
 
     fn work(writes: f64, messages: f64) -> Work {
@@ -301,5 +304,27 @@ mod tests {
         let never = [work(10_000.0, 10_000.0), work(20_000.0, 20_000.0), work(30_000.0, 30_000.0)];
         let (write, message) = shares(&never);
         assert!((write - 6e-6).abs() < 1e-9 && message == 0.0, "{write} {message}");
+    }
+
+    #[test]
+    fn costs_are_of_one_axis_and_of_loads_below_its_knee() {
+        use super::super::against::tests::report;
+        use super::super::model::tests::step;
+        // 10 us a delivery up to 6,000; what is nearer to the knee, and what another axis costs, would tell otherwise.
+        let mut report = report(8_000.0);
+        let at = |load: f64, us: f64| step(load, load * 10.0, load * us / 1e5, 1.0);
+        report.axes[0].steps = vec![at(3_000.0, 10.0), at(6_000.0, 10.0), at(8_000.0, 7.0)];
+        report.axes.push(Axis {
+            name: "rate".into(),
+            steps: vec![at(1_000.0, 5.0), at(2_000.0, 5.0)],
+            ..report.axes[0].clone()
+        });
+        let us = |axis: &str| {
+            costs(&report, axis, 92.0).map(|costs| costs.proxy_per_segment.as_duration().as_secs_f64() * 1e6)
+        };
+        assert!(us("mixed").is_some_and(|us| (us - 10.0).abs() < 0.01), "{:?}", us("mixed"));
+        assert!(us("rate").is_some_and(|us| (us - 5.0).abs() < 0.01), "{:?}", us("rate"));
+        report.axes[0].steps.remove(0);
+        assert_eq!(costs(&report, "mixed", 92.0), None, "one load is none");
     }
 }

@@ -204,17 +204,12 @@ fn turns(
 }
 
 fn stalled(settings: &Settings, bench: &Bench<'_>, clock: &Clock) -> Result<reports::capacity::Memory, SizingError> {
-    let mut levels = Vec::new();
+    let mut measured = Vec::new();
     for trial in memory::stalled(settings) {
         if clock.left() < trial.takes() {
             break;
         }
-        let measured = bench.run(&trial)?;
-        if let Some(proxy) = measured.proxy
-            && measured.heard.opened == u64::from(trial.clients)
-        {
-            levels.push((measured.heard.opened, proxy.rss_bytes, proxy.kernel_bytes));
-        }
+        measured.push(bench.run(&trial)?);
     }
-    Ok(memory::state("stalled", "clients that read nothing, with full buffers", levels))
+    Ok(memory::stalled_state(&measured))
 }

@@ -6,6 +6,7 @@ use capacity::line;
 use reports::capacity::{Line, Memory, Step};
 
 use super::axis::{Arrivals, Axis, Trial};
+use super::judge::Measured;
 use super::settings::Settings;
 
 /// Levels of the state that has trials of its own.
@@ -15,6 +16,28 @@ const FLOOD: (u32, f64, u32) = (10, 200.0, 1_024);
 
 /// What a stalled client reads a second, in bytes: enough for a handshake, and next to nothing of what it is sent.
 const READ: u64 = 2_000;
+
+/// Buffers that still grow by more than this over the window, as a part of what they are, were not full.
+const FULL_GROWS_MAX: f64 = 0.05;
+
+/// Where clients read next to nothing: the levels at which all were there and nothing grew any more, and what is to be said of the others.
+#[must_use]
+pub fn stalled_state(trials: &[Measured]) -> Memory {
+    let all_there = |one: &&Measured| one.heard.opened == u64::from(one.trial.clients);
+    let there: Vec<&Measured> = trials.iter().filter(all_there).collect();
+    let full = there.iter().filter(|one| one.grew.is_some_and(|grew| grew <= FULL_GROWS_MAX));
+    let levels: Vec<_> =
+        full.filter_map(|one| Some((one.heard.opened, one.proxy?.rss_bytes, one.proxy?.kernel_bytes))).collect();
+    let left_out = trials.len() - levels.len();
+    let what = match left_out {
+        0 => "clients that read next to nothing, when all their buffers were full".to_owned(),
+        n => format!(
+            "clients that read next to nothing, when all their buffers were full; {n} of {} levels are left out: not all clients stayed, or buffers were still filling",
+            trials.len()
+        ),
+    };
+    state("stalled", &what, levels)
+}
 
 /// The trials whose clients read next to nothing, so that all their buffers fill.
 pub fn stalled(settings: &Settings) -> impl Iterator<Item = Trial> + use<> {
@@ -76,5 +99,21 @@ mod tests {
         assert!((line.slope - 5_000.0).abs() < 1e-6 && (line.intercept - 7e6).abs() < 1e-3, "{line:?}");
         assert_eq!((memory.levels[0].0, memory.kernel), (1_000, None));
         assert_eq!(state("idle", "", vec![(1, 2, None), (2, 3, None)]).line, None);
+    }
+
+    #[test]
+    fn levels_whose_buffers_were_still_filling_are_no_levels_of_stalled_clients() {
+        let level = |grew: Option<f64>, opened: u64| {
+            super::super::judge::tests::trial(|one| (one.grew, one.heard.opened) = (grew, opened))
+        };
+        let state = stalled_state(&[
+            level(Some(0.01), 2_000),
+            level(Some(0.3), 2_000),
+            level(None, 2_000),
+            level(Some(0.0), 1_999),
+        ]);
+        assert_eq!(state.levels.len(), 1);
+        assert!(state.what.contains("3 of 4 levels are left out"), "{}", state.what);
+        assert!(!stalled_state(&[level(Some(0.01), 2_000)]).what.contains("left out"));
     }
 }

@@ -225,7 +225,7 @@ pub fn cost(file: &str, prices: &Prices, row: &FleetRow) -> Cost {
         instance: instance.name.clone(),
         currency: prices.currency.clone(),
         price_per_hour: instance.per_hour,
-        per_thousand_hour: f64::from(row.instances) * instance.per_hour / (row.demand / 1_000.0),
+        per_thousand_hour: redundancy::cost_per_thousand(row.instances, row.demand, instance.per_hour),
         demand: row.demand,
         instances: row.instances,
     });

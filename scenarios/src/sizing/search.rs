@@ -1,6 +1,7 @@
 //! The search of one axis: trials, in the order in which `capacity::search` asks for them.
 //!
-//! A trial is judged by goodput alone. The CPU that it took only says where to look next: where a core is full, little holds.
+//! A trial is judged by goodput alone. The CPU that it took only says where to look next: where a core is full, little holds. Time that is left when the search is
+//! over goes into loads below the one that was found: laws, memory lines and costs want more than the knee.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,11 @@ const FULL: f64 = 0.96;
 const IDLE: f64 = 0.02;
 /// A guess is not farther than this from the greatest load that was seen to hold.
 const GUESS_MAX: f64 = 4.0;
+
+/// Loads that are looked at afterwards, as parts of the greatest that holds.
+const SURVEY: [f64; 3] = [0.75, 0.5, 0.25];
+/// Where a load as near as this one was tried, it need not be again.
+const NEAR: f64 = 0.15;
 
 /// One search, and what it leaves for others.
 pub(super) struct Searched {
@@ -68,10 +74,10 @@ pub(super) fn search(
         let measured = bench.run(&trial)?;
         let judged = measured.judge(settings.goodput_min);
         descriptors_max = descriptors_max.or(measured.descriptors_max);
-        let step = step(&measured, &judged, asked.stage);
+        let step = step(&measured, &judged, words(asked.stage));
         progress.step(axis, &step);
         let tried_before = in_doubt;
-        in_doubt = judged.is_doubtful() && !tried_before;
+        in_doubt = measured.is_doubtful(&judged) && !tried_before;
         if in_doubt {
             progress.word("            in doubt: tried again");
         } else {
@@ -85,7 +91,21 @@ pub(super) fn search(
             search.answer(judged.answer);
         }
         steps.push(step);
-        full_at(&steps).into_iter().for_each(|load| search.expect(load));
+        // How many connections a second are let in is a matter of queues rather than of the core.
+        let guess = full_at(&steps).filter(|_| axis != Axis::Connect);
+        guess.into_iter().for_each(|load| search.expect(load));
+    }
+    let best = search.best().map(|(load, _)| load);
+    for load in best.into_iter().flat_map(|best| SURVEY.map(|part| part * best)) {
+        let trial = axis.trial(load, window, settings);
+        let near = |step: &Step| (step.load / load - 1.0).abs() < NEAR;
+        if load < least || steps.iter().any(near) || Instant::now() + trial.takes() > until {
+            continue;
+        }
+        let measured = bench.run(&trial)?;
+        let step = step(&measured, &measured.judge(settings.goodput_min), "survey");
+        progress.step(axis, &step);
+        steps.push(step);
     }
     let confirmations = |load: f64| {
         let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
@@ -131,13 +151,16 @@ fn full_at(steps: &[Step]) -> Option<f64> {
     Some(load.clamp(last.0, last.0 * GUESS_MAX))
 }
 
-fn step(measured: &Measured, judged: &Judged, stage: Stage) -> Step {
-    let Measured { trial, heard, .. } = measured;
-    let stage = match stage {
+fn words(stage: Stage) -> &'static str {
+    match stage {
         Stage::Grow => "grow",
         Stage::Bisect => "bisect",
         Stage::Confirm => "confirm",
-    };
+    }
+}
+
+fn step(measured: &Measured, judged: &Judged, stage: &str) -> Step {
+    let Measured { trial, heard, .. } = measured;
     let answer = match judged.answer {
         Answer::Holds => "holds",
         Answer::Fails => "fails",

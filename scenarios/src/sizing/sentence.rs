@@ -1,6 +1,7 @@
 //! The verdict: one sentence, and whether it may be relied on.
 
 use reports::capacity::{Axis, Limit};
+use reports::figure::number;
 use reports::record::Outcome;
 
 use super::machine::Placement;
@@ -91,23 +92,6 @@ pub fn not_tested(settings: &Settings, placement: &Placement) -> Vec<String> {
 #[must_use]
 pub fn capacity(held: f64, least: Option<&Limit>) -> f64 {
     least.map_or(held, |limit| limit.capacity.min(held))
-}
-
-/// With thousands apart.
-#[must_use]
-pub fn number(value: f64) -> String {
-    if value.fract() != 0.0 && value < 100.0 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -74,6 +74,13 @@ struct Reading {
     segments: Option<u64>,
 }
 
+impl Reading {
+    /// Memory of the proxy and of the kernel's sockets, in bytes.
+    fn held(&self) -> Option<u64> {
+        Some(self.proxy?.rss_bytes + self.kernel?)
+    }
+}
+
 impl Bench<'_> {
     fn launch(&self, role: &str, args: &[String]) -> Result<Launch, ProcessError> {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -182,6 +189,10 @@ impl Bench<'_> {
             descriptors_max,
             under_way,
             source_cpu: share(before.source, after.source, after.at - before.at),
+            grew: after
+                .held()
+                .zip(before.held())
+                .map(|(now, before)| now.saturating_sub(before) as f64 / now.max(1) as f64),
             proxy_ended,
         })
     }

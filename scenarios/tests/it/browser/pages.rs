@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use reports::capacity::CapacityReport;
-use reports::record::{Outcome, Verdict};
+use reports::record::Verdict;
 use reports::summary::{RunSummary, SummaryMeta, write_summary};
 
 use crate::command_line::open::Opened;
@@ -97,19 +97,10 @@ fn capacity(place: &Place) {
     };
     write("full", &full);
     let nothing = CapacityReport {
-        outcome: Outcome::Inconclusive,
+        sentence: full.sentence,
         reasons: vec!["no trial came to an end".to_owned()],
-        axes: Vec::new(),
-        memory: Vec::new(),
-        limits: Vec::new(),
-        law: None,
-        queues: Vec::new(),
-        fleet: Vec::new(),
-        cost: None,
-        what_if: Vec::new(),
-        forecast: None,
-        regression: None,
-        ..full
+        not_tested: full.not_tested,
+        ..CapacityReport::new(full.conditions)
     };
     write("nothing", &nothing);
 }
