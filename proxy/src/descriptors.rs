@@ -9,6 +9,7 @@
 //! ```
 
 use crate::config::{Config, Mode};
+use crate::limits::Limits;
 
 /// For everything that does not grow with clients or instances.
 const RESERVE: u64 = 64;
@@ -29,6 +30,12 @@ pub(crate) struct TooFew {
     refusals_max: u64,
 }
 
+/// Descriptors that are kept for all that is no client, with so many instances upstream.
+#[must_use]
+pub fn descriptors_beside_clients(limits: &Limits, instances: u64) -> u64 {
+    RESERVE.saturating_add(limits.refusals_max).saturating_add(instances.saturating_mul(2))
+}
+
 /// How many clients fit, at most `clients_max`.
 ///
 /// # Errors
@@ -39,8 +46,7 @@ pub(crate) fn clients_that_fit(config: &Config, available: u64) -> Result<u64, T
         Mode::Relay => 2,
     };
     let limits = &config.limits;
-    let instances = u64::try_from(config.upstreams.len()).unwrap_or(u64::MAX);
-    let fixed = RESERVE.saturating_add(limits.refusals_max).saturating_add(instances.saturating_mul(2));
+    let fixed = descriptors_beside_clients(limits, u64::try_from(config.upstreams.len()).unwrap_or(u64::MAX));
     let fit = available.saturating_sub(fixed) / each;
     let least = limits.clients_max.min(CLIENTS_MIN);
     if fit < least {

@@ -73,6 +73,7 @@ pub use self::config::{
     Backoff, Balancing, Changed, Config, ConfigError, Ejection, Frozen, Health, Mode, Pattern, Roots, Sources,
     Upstream, WEIGHT_MAX,
 };
+pub use self::descriptors::descriptors_beside_clients;
 pub use self::fanout::{
     Acknowledge, Answer, AskersOnly, Bounded, Change, ClientKey, Conflating, Delivery, Dropped, Members, Pressure,
     Pushed, Queue, Replaced, Route, Slot, Stamp, Stamps, SubscribersOnly, Subscriptions, Table, UnionFull,

@@ -28,9 +28,11 @@ const FIGURES: [Figure; 5] = [
     Figure { name: "memory a subscribed connection (bytes)", more_is_better: false, of: memory },
 ];
 
-/// What was confirmed: a search that was broken off stands on its own first steps, and those are the same for everybody.
+/// What was confirmed, and above which something failed: a search that was broken off stands on its own first steps, and those are the same for everybody; where
+/// nothing failed, the greatest load that was tried is the generator's, or a limit of ours.
 fn found(report: &CapacityReport, axis: &str) -> Option<f64> {
-    report.axis(axis)?.found.filter(|found| found.confirmed).map(|found| found.load)
+    let found = report.axis(axis)?.found?;
+    (found.confirmed && found.fails_at.is_some()).then_some(found.load)
 }
 
 fn cpu_a_delivery(report: &CapacityReport) -> Option<f64> {
@@ -118,7 +120,7 @@ pub(super) mod tests {
             what: String::new(),
             unit: "connections".into(),
             steps: Vec::new(),
-            found: Some(Found { load: holds, fails_at: None, confirmations: 2, confirmed: true }),
+            found: Some(Found { load: holds, fails_at: Some(holds * 1.05), confirmations: 2, confirmed: true }),
             end: String::new(),
             binds: None,
         };
@@ -145,12 +147,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn searches_that_were_broken_off_are_not_compared() {
-        let mut broken_off = reports(&[8_000.0, 8_000.0, 8_000.0]);
-        for axis in broken_off.iter_mut().flat_map(|one| &mut one.axes) {
-            axis.found = axis.found.map(|found| Found { confirmed: false, ..found });
-        }
-        assert!(against("x", &broken_off, &broken_off).rows.is_empty());
+    fn searches_that_were_broken_off_or_met_no_end_are_not_compared() {
+        let changed = |change: fn(Found) -> Found| {
+            let mut changed = reports(&[8_000.0, 8_000.0, 8_000.0]);
+            changed.iter_mut().flat_map(|one| &mut one.axes).for_each(|axis| axis.found = axis.found.map(change));
+            against("x", &changed, &changed).rows.len()
+        };
+        assert_eq!(changed(|found| Found { confirmed: false, ..found }), 0);
+        assert_eq!(changed(|found| Found { fails_at: None, ..found }), 0);
+        assert_eq!(changed(|found| found), 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use capacity::line;
 use reports::capacity::{CapacityReport, Forecast, Predicted, Step, Storm, StormFigure};
+use reports::figure::number;
 
 use super::settings::Settings;
 use crate::cost::Cost;
@@ -186,27 +187,24 @@ fn predicted(
         let objective = Goodput { within: span(settings.objective), share_min: settings.goodput_min };
         let at: Vec<f64> = axis.found.iter().map(|found| found.load / per_tick).collect();
         let prediction = forecast::predict(&workload, costs, objective, &at)?;
-        let of = match grows {
-            Grows::Clients => "of the mix",
-            Grows::Rate => "of the message rate",
-        };
+        // Short enough for a line of a terminal.
+        let of = if grows == Grows::Clients { "mix" } else { "rate" };
         // A client of few messages has seldom two at once; one of many has, and without what each of them costs the simulated core would be many times too fast.
         let told = grows == Grows::Clients || costs.proxy_per_kib.as_nanos() > 0;
         if let Some(knee) = prediction.knee.filter(|_| told) {
-            let what = format!("deliveries/s at the knee {of}");
             // A load that held, where nothing failed, is no knee.
             let measured = axis.found.filter(|found| found.fails_at.is_some()).map(|found| found.load * per_load);
+            let what = format!("deliveries/s at the {of}'s knee");
             rows.push(Predicted { what, predicted: knee.delivered_per_s, measured, target: Some(TARGET) });
         }
         if let (Some(step), Some(busy)) = (prediction.at.first(), super::model::of_found(axis)) {
-            let at = format!("at {:.0} deliveries/s {of}", busy.load * per_load);
-            let what = format!("utilisation of the core {at}");
+            let at = format!("at {}/s of the {of}", number((busy.load * per_load).round()));
             let cpu = busy.proxy.map(|proxy| proxy.cpu);
+            let what = format!("core busy {at}");
             rows.push(Predicted { what, predicted: step.utilisation, measured: cpu, target: Some(TARGET) });
             if let Some(p99_ms) = step.p99_ms {
-                let what = format!("p99 {at}, in ms (the real one has the scheduler's noise in it)");
                 let measured = busy.latency.map(|latency| latency.p99_us as f64 / 1e3);
-                rows.push(Predicted { what, predicted: p99_ms, measured, target: None });
+                rows.push(Predicted { what: format!("p99 (ms) {at}"), predicted: p99_ms, measured, target: None });
             }
         }
     }
@@ -258,7 +256,7 @@ fn storm(
         what: format!(
             "one of {} instances is lost, with {} clients in all behind one address; they come back within {}",
             fleet.instances,
-            reports::figure::number(f64::from(fleet.clients)),
+            number(f64::from(fleet.clients)),
             humantime::format_duration(JITTER.as_duration())
         ),
         seeds: storms.back_s.seeds,

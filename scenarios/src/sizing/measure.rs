@@ -18,8 +18,8 @@ use super::sentence::{self, Facts, sentence};
 use super::settings::Settings;
 use super::trial::{Bench, TrialError};
 
-/// Descriptors that a program needs beside its connections.
-const SPARE_DESCRIPTORS: u64 = 128;
+/// Descriptors that a program needs beside its connections: the proxy of these keeps most, for those that it refuses.
+const SPARE_DESCRIPTORS: u64 = 400;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

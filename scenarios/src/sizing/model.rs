@@ -174,8 +174,9 @@ pub fn limits(
         }
     }
     if let Some(most) = descriptors_max {
-        let how = format!("{most} descriptors, one a connection, 64 to spare");
-        add("descriptors", most.saturating_sub(64) as f64, Basis::Modelled, how);
+        let spare = proxy::descriptors_beside_clients(&proxy::Limits::default(), 1);
+        let how = format!("{most} descriptors, one a connection, {spare} for all else");
+        add("descriptors", most.saturating_sub(spare) as f64, Basis::Modelled, how);
     }
     let named: Vec<(&str, f64)> = limits.iter().map(|limit| (limit.resource.as_str(), limit.capacity)).collect();
     let binding = redundancy::binding(&named).map(|binding| binding.resource.to_owned());
@@ -369,7 +370,7 @@ pub(super) mod tests {
         assert_eq!((all[0].basis, all[0].capacity), (Basis::Measured, 8_000.0));
         assert!((all[1].capacity - 10_737_418_240.0 * 0.8 / 10_240.0).abs() < 1.0);
         // The search ended before anything gave out: what the CPU would hold is reckoned.
-        let all = limits(&axis(vec![step(8_000.0, 1.0, 0.5, 1.0)], 8_000.0, None), None, 0, Some(10_064));
+        let all = limits(&axis(vec![step(8_000.0, 1.0, 0.5, 1.0)], 8_000.0, None), None, 0, Some(10_322));
         assert_eq!((all[0].capacity, all[0].basis), (16_000.0, Basis::Extrapolated));
         assert!(all[1].binds && all[1].capacity == 10_000.0);
     }

@@ -91,8 +91,13 @@ pub(super) fn search(
             search.answer(judged.answer);
         }
         steps.push(step);
-        // How many connections a second are let in is a matter of queues rather than of the core.
-        let guess = full_at(&steps).filter(|_| axis != Axis::Connect);
+        let guess = match axis {
+            Axis::Mixed | Axis::Rate => full_at(&steps),
+            // How many connections a second are let in is a matter of queues rather than of the core.
+            Axis::Connect => None,
+            // Those that get next to nothing are held to the last descriptor, as a rule.
+            Axis::Held => Some(most),
+        };
         guess.into_iter().for_each(|load| search.expect(load));
     }
     let best = search.best().map(|(load, _)| load);
