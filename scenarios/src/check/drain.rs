@@ -11,11 +11,14 @@
 //!
 //! A drain ends with its process: one that is killed in the middle of it starts again as if nobody had told it. Whom a fault has cut off in its session may not see it end: what the proxy says of it
 //! counts. A proxy that itself was hit since then is not held to its deadline.
+//!
+//! A relay that is told to leave still closes with 1011 whom no source takes: a session whose leg the source refused a moment before was not ended by the drain.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use wire::close;
 use wire::event::{Event, Phase, Side, ends_process};
 use wire::id::{ClientId, SessionId};
 
@@ -56,6 +59,10 @@ pub(super) struct Leaves {
     admitted: FxHashMap<SocketAddr, u64>,
     /// Sessions that the proxy says it has ended, by the client's address. Never walked.
     ended: FxHashSet<SocketAddr>,
+    /// Whom a relay's leg serves, by the leg's address. Never walked, nor is the next.
+    serves: FxHashMap<SocketAddr, SocketAddr>,
+    /// When a source last refused a leg of the client with this address.
+    refused: FxHashMap<SocketAddr, u64>,
     worst_share: f64,
     over: bool,
 }
@@ -107,6 +114,8 @@ impl Leaves {
             health: Health::new(facts),
             admitted: FxHashMap::default(),
             ended: FxHashSet::default(),
+            serves: FxHashMap::default(),
+            refused: FxHashMap::default(),
             worst_share: 0.0,
             over: false,
         }
@@ -209,11 +218,15 @@ impl Leaves {
     fn closed(&mut self, at: At, client: u32, by: Side, code: Option<u16>, findings: &mut Findings) {
         let Some(open) = self.sessions.get_mut(at.client as usize).and_then(Option::take) else { return };
         self.ended.remove(&open.local);
+        let refused_us = self.refused.remove(&open.local);
         let disturbed = self.disturbed(at.us);
         let slow = self.facts.is_slow(client);
         let bound = self.facts.drain;
         let Some(drain) = self.drains.get(open.proxy).and_then(Option::as_ref) else { return };
         if by == Side::Own || self.over || self.facts.is_hostile(client) {
+            return;
+        }
+        if code == Some(close::INTERNAL_ERROR) && refused_us.is_some_and(|us| at.us <= us + self.settle_us) {
             return;
         }
         findings.check();
@@ -389,6 +402,17 @@ impl Checker for Leaves {
             }
             Event::ProxyClientClose { peer, .. } => {
                 self.ended.insert(*peer);
+            }
+            Event::ProxyLegUp { local, client: Some(client), .. } => {
+                self.serves.insert(*local, *client);
+            }
+            Event::ProxyLegDown { local: Some(local), .. } => {
+                self.serves.remove(local);
+            }
+            Event::SourceRefuse { peer, .. } => {
+                if let Some(client) = self.serves.get(peer) {
+                    self.refused.insert(*client, at.us);
+                }
             }
             Event::ClientClose { client, by, code, .. } => self.closed(at, client.0, *by, *code, findings),
             Event::FaultStart { fault, kind, target } => {

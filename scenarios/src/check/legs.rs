@@ -161,7 +161,7 @@ impl Legs {
             let certain = edge.changed < since;
             let middles = if certain { &edge.up } else { &edge.ever };
             legs.extend(middles.iter().filter_map(|middle| self.by_proxy.get(*middle)).flatten());
-            return Candidates { legs, certain };
+            return Candidates { legs, certain, through_edge: true };
         }
         if let Some(own) = self.by_client.get(&local) {
             legs.extend(own);
@@ -173,7 +173,7 @@ impl Legs {
         } else if proxies == 1 && !self.crowded {
             legs.extend(&self.all);
         }
-        Candidates { legs, certain: true }
+        Candidates { legs, certain: true, through_edge: false }
     }
 
     /// What went out of a symbol on a leg.
@@ -187,6 +187,7 @@ impl Legs {
 pub(super) struct Candidates {
     legs: Vec<u32>,
     certain: bool,
+    through_edge: bool,
 }
 
 impl Candidates {
@@ -198,6 +199,27 @@ impl Candidates {
     /// Whether what went out on one of them did come as far as the client's proxy. A leg between an edge and what feeds it may have taken it along.
     pub(super) fn certain(&self) -> bool {
         self.certain
+    }
+
+    /// Whether what one leg after the other brought came to the client's proxy as one stream: it is an edge, and sees no change of the legs of what feeds it.
+    pub(super) fn are_one_stream(&self) -> bool {
+        self.through_edge
+    }
+
+    /// How many of `first..=last` of the symbol went out on any of them.
+    pub(super) fn count_any(&self, legs: &Legs, symbol: u32, first: u64, last: u64) -> u64 {
+        let stretches = self.sent(legs, symbol).flat_map(|leg| leg.0.iter());
+        let mut within: Vec<(u64, u64)> = stretches.map(|(from, to)| (first.max(*from), last.min(*to))).collect();
+        within.retain(|(from, to)| from <= to);
+        within.sort_unstable();
+        let (mut count, mut next) = (0, first);
+        for (from, to) in within {
+            let from = from.max(next);
+            if from <= to {
+                (count, next) = (count + (to - from + 1), to.saturating_add(1));
+            }
+        }
+        count
     }
 
     /// Whether nothing ties the client to any leg.
@@ -250,5 +272,18 @@ mod tests {
         assert_eq!(sent.0, [(3, 5), (9, 10)]);
         assert!(sent.holds(4) && sent.holds(9) && !sent.holds(6) && !sent.holds(11));
         assert_eq!((sent.count(4, 9), sent.count(6, 8), sent.count(0, 100)), (3, 0, 5));
+    }
+
+    #[test]
+    fn what_went_out_on_several_legs_counts_once() {
+        let mut legs = Legs::new(&Facts::default());
+        for (leg, range) in [(0, 1..=5), (1, 4..=8), (2, 12..=12), (3, 2..=3)] {
+            let sent = legs.sent.entry((leg, 7)).or_default();
+            range.for_each(|n| sent.push(n));
+        }
+        let candidates = Candidates { legs: vec![0, 1, 2, 3, 9], ..Candidates::default() };
+        let count = |first, last| candidates.count_any(&legs, 7, first, last);
+        assert_eq!((count(1, 12), count(3, 6), count(9, 11), count(8, 20)), (9, 4, 0, 2));
+        assert_eq!(candidates.count_any(&legs, 6, 1, 12), 0);
     }
 }

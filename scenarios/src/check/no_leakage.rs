@@ -1,6 +1,7 @@
 //! `no-leakage`: a client gets only what it asked for, only while its session is open, and nothing of a symbol that it was told is denied. Of an echo it gets the answers
 //! to what it said, and no piece of what another said.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use wire::event::Event;
@@ -11,8 +12,11 @@ use super::{At, Checker, Facts, Findings};
 /// How long after a symbol was given up, or after a fault ended, what was on the way may still come.
 const ON_THE_WAY_US: u64 = 250_000;
 
-/// How long after a fault ended bytes may still wait for being sent again.
+/// How long after a fault ended bytes may still wait for being sent again; after one that lasted longer, see [`Held`].
 const RESENT_US: u64 = 3_000_000;
+
+/// By how much more than all that it has waited for already what was lost may wait once more: a retransmission time-out, and the way.
+const RESENT_AGAIN_US: u64 = 1_000_000;
 
 /// The checker. A check is a delivery, a gap notice, an answer to a resume or an answer of an echo.
 #[derive(Default)]
@@ -29,8 +33,55 @@ pub(super) struct Private {
     given_up: Vec<Option<(SessionId, u64)>>,
     /// Clients that read slowly: for them it may be on the way for long.
     slow: Vec<Range<u32>>,
-    /// How many faults are in force, and when one ended last: what they hold up may be on the way for long.
+    /// What faults hold up may be on the way for long.
+    held: Held,
+}
+
+/// How long faults hold up what is on the way.
+///
+/// What was lost is sent again at intervals that double, so that the next try may be as far away as the whole outage was long:
+///
+/// ```text
+///   fault        |-------------------|
+///   tries        |.|..|....|........|................|
+///   it may come   ----------------------------------->
+/// ```
+#[derive(Default)]
+struct Held {
+    /// How many are in force, and when one ended last.
     faults: (u32, u64),
+    /// Those in force that are on the way to clients, by their numbers.
+    near: BTreeSet<u16>,
+    /// Since when such faults follow so closely that what the first of them has lost may not have come before the next.
+    since_us: u64,
+    /// Until when, after the last of them, it may not have come.
+    until_us: u64,
+}
+
+impl Held {
+    fn begin(&mut self, us: u64, fault: u16, target: &str) {
+        self.faults.0 += 1;
+        // What a source's link holds up, its proxy has not: it asks nobody whether it may pass it on.
+        if !target.contains("source-") {
+            if self.near.is_empty() && us > self.until_us {
+                self.since_us = us;
+            }
+            self.near.insert(fault);
+        }
+    }
+
+    fn end(&mut self, us: u64, fault: u16) {
+        self.faults = (self.faults.0.saturating_sub(1), us);
+        if self.near.remove(&fault) {
+            self.until_us = us + us.saturating_sub(self.since_us) + RESENT_AGAIN_US;
+        }
+    }
+
+    /// Whether something may be held up.
+    fn is(&self, us: u64) -> bool {
+        let (faults, ended_us) = self.faults;
+        faults > 0 || ended_us > 0 && us < self.until_us.max(ended_us.saturating_add(RESENT_US))
+    }
 }
 
 impl Private {
@@ -54,10 +105,7 @@ impl Private {
 
     /// Whether what was on the way at this time may still come.
     fn may_come(&self, since_us: u64, now_us: u64) -> bool {
-        let (faults, ended_us) = self.faults;
-        // Bytes that were lost are sent again, and again, at ever longer intervals.
-        let held_up = ended_us > 0 && now_us < ended_us.saturating_add(RESENT_US);
-        faults > 0 || held_up || now_us <= since_us.saturating_add(ON_THE_WAY_US)
+        self.held.is(now_us) || now_us <= since_us.saturating_add(ON_THE_WAY_US)
     }
 }
 
@@ -69,8 +117,8 @@ impl Checker for Private {
                 set(&mut self.strong, at.client, strong.then_some(*session));
             }
             Event::ClientClose { .. } => set(&mut self.open, at.client, None),
-            Event::FaultStart { .. } => self.faults.0 += 1,
-            Event::FaultStop { .. } => self.faults = (self.faults.0.saturating_sub(1), at.us),
+            Event::FaultStart { fault, target, .. } => self.held.begin(at.us, *fault, target),
+            Event::FaultStop { fault } => self.held.end(at.us, *fault),
             Event::ClientSubscribe { session, .. } => {
                 set(&mut self.subscribed, at.pair, Some(*session));
                 self.give_up(at.pair, None);
@@ -198,5 +246,23 @@ mod tests {
         let gone = || tape().open(0, 0).subscribe(0, 0).fault(0, "stall", "proxy-0/source-0").unsubscribe(0, 0);
         check(gone().after(2_000_000).deliver(0, 0, 1).heal(0).after(2_000_000).deliver(0, 0, 2), Pass, 2);
         check(gone().after(2_000_000).heal(0).after(4_000_000).deliver(0, 0, 2), Fail, 1);
+    }
+
+    #[test]
+    fn what_an_outage_has_lost_may_take_as_long_again() {
+        // Seed 10877 of `explore`: tries at 0.2, 0.6, 1.4, 3.0 and 6.2 s, and the outage lasted for 4 s.
+        let cut = |target| tape().open(0, 0).subscribe(0, 0).fault(0, "partition", target).after(4_000_000).heal(0);
+        let late = |target, us| cut(target).unsubscribe(0, 0).after(us).deliver(0, 0, 1);
+        check(late("c-0>proxy-0", 4_900_000), Pass, 1);
+        check(late("c-0>proxy-0", 5_100_000), Fail, 1);
+        check(late("proxy-0/source-0", 4_900_000), Fail, 1);
+        // The next outage came before what the first had lost, and goes on with it.
+        let again =
+            |after| cut("c-0>proxy-0").after(after).fault(1, "partition", "c-0/proxy-0").after(1_000_000).heal(1);
+        let late = |after, us| again(after).unsubscribe(0, 0).after(us).deliver(0, 0, 1);
+        check(late(4_000_000, 9_900_000), Pass, 1);
+        check(late(4_000_000, 10_100_000), Fail, 1);
+        check(late(6_000_000, 2_900_000), Pass, 1);
+        check(late(6_000_000, 3_100_000), Fail, 1);
     }
 }

@@ -6,7 +6,8 @@
 //! - No live message is as old as the snapshot, or older.
 //! - After that, a snapshot comes only if a gap was told in between, or the client subscribed again.
 //!
-//! A value goes with the leg that brought it if nobody wants the symbol then: it only lingers on its leg. A proxy that starts again, after a drain too, has nothing of what it had before. What is under way of a subscription that a client gave up may come after it
+//! A value goes with the leg that brought it if nobody wants the symbol then: it only lingers on its leg. It goes later, too, with the last who wanted it, if nothing came since: it may have been on no leg
+//! then. A proxy that starts again, after a drain too, has nothing of what it had before. What is under way of a subscription that a client gave up may come after it
 //! subscribed again, before the snapshot (see [`Border`]).
 //!
 //! A client that reads slowly on purpose may find its snapshot overtaken in its queue: of it only the second and third are asked. A resume that was served in
@@ -36,6 +37,8 @@ pub(super) struct SnapshotFirst {
     facts: Facts,
     /// By proxy and symbol: when a source first sent the newest tick that a client had through that proxy. Only looked up, and emptied, whatever the order.
     values: Vec<FxHashMap<u32, u64>>,
+    /// By proxy: when it lost a leg last.
+    broke_us: Vec<Option<u64>>,
     /// By client: its session, while it is open, by its own account and by its proxy's.
     open: Vec<Option<SessionId>>,
     by_local: FxHashMap<SocketAddr, u32>,
@@ -54,6 +57,8 @@ struct Pair {
     session: SessionId,
     /// It gave the symbol up.
     left: bool,
+    /// It reads slowly: when it says that it has left, its proxy may have known for long.
+    slow: bool,
     stage: Stage,
     /// When a source sent the tick that the proxy had when the client asked.
     value_us: Option<u64>,
@@ -82,6 +87,7 @@ impl SnapshotFirst {
             homes: Homes::new(facts),
             facts: facts.clone(),
             values,
+            broke_us: vec![None; usize::from(facts.proxies)],
             open: Vec::new(),
             by_local: FxHashMap::default(),
             lives: vec![0; usize::from(facts.proxies)],
@@ -95,19 +101,49 @@ impl SnapshotFirst {
         if let Some(open) = self.open.get_mut(client as usize) {
             *open = None;
         }
+        self.left(client);
     }
 
     /// A proxy has lost a leg: it keeps what its clients want.
-    fn leg_down(&mut self, proxy: usize) {
+    fn leg_down(&mut self, us: u64, proxy: usize) {
+        if let Some(broke_us) = self.broke_us.get_mut(proxy) {
+            *broke_us = Some(us);
+        }
+        let wanted = self.wanted(proxy);
+        if let Some(values) = self.values.get_mut(proxy) {
+            values.retain(|symbol, _| wanted.contains(symbol));
+        }
+    }
+
+    /// A client gave a symbol up, or has gone: what came before its proxy lost a leg is kept for those alone who want it still.
+    fn left(&mut self, client: u32) {
+        let Some(proxy) = self.homes.proxy(client) else { return };
+        let Some(Some(broke_us)) = self.broke_us.get(proxy).copied() else { return };
+        if !self.values.get(proxy).is_some_and(|values| values.values().any(|us| *us <= broke_us)) {
+            return;
+        }
+        let wanted = self.wanted(proxy);
         let Some(values) = self.values.get_mut(proxy) else { return };
+        values.retain(|symbol, us| *us > broke_us || wanted.contains(symbol));
+        // Somebody may have asked before the record shows that the last one had left.
+        for pair in self.pairs.iter_mut().flatten().filter(|pair| pair.stage == Stage::Asked) {
+            let old = pair.value_us.is_some_and(|us| us <= broke_us) && !wanted.contains(&pair.symbol);
+            if old && self.homes.proxy(pair.client) == Some(proxy) {
+                pair.value_us = None;
+            }
+        }
+    }
+
+    /// What clients of a proxy surely want: they have had something of it.
+    fn wanted(&self, proxy: usize) -> BTreeSet<u32> {
         let wants = |pair: &&Pair| {
             pair.stage != Stage::Asked
                 && !pair.left
+                && !pair.slow
                 && self.open.get(pair.client as usize) == Some(&Some(pair.session))
                 && self.homes.proxy(pair.client) == Some(proxy)
         };
-        let wanted: BTreeSet<u32> = self.pairs.iter().flatten().filter(wants).map(|pair| pair.symbol).collect();
-        values.retain(|symbol, _| wanted.contains(symbol));
+        self.pairs.iter().flatten().filter(wants).map(|pair| pair.symbol).collect()
     }
 
     /// A proxy starts again.
@@ -195,7 +231,7 @@ impl SnapshotFirst {
 impl Checker for SnapshotFirst {
     fn observe(&mut self, at: At, event: &Event, findings: &mut Findings) {
         match event {
-            Event::ClientSubscribe { session, .. } => {
+            Event::ClientSubscribe { client: id, session, .. } => {
                 let value_us = self.value_us(at);
                 let pair = at.pair as usize;
                 if self.pairs.len() <= pair {
@@ -205,7 +241,9 @@ impl Checker for SnapshotFirst {
                 let mut border = self.pairs[pair].take().map(|pair| pair.border).unwrap_or_default();
                 border.subscribe(session);
                 let (client, symbol, stage) = (at.client, at.symbol, Stage::Asked);
-                let new = Pair { client, symbol, session, left: false, stage, value_us, snapshot: None, border, event };
+                let slow = self.facts.is_slow(id.0);
+                let new =
+                    Pair { client, symbol, session, left: false, slow, stage, value_us, snapshot: None, border, event };
                 self.pairs[pair] = Some(new);
             }
             Event::ClientResumed { session, recovered: true, .. } => {
@@ -235,6 +273,7 @@ impl Checker for SnapshotFirst {
                 if let Some(pair) = self.pair(at, *session) {
                     pair.left = true;
                 }
+                self.left(at.client);
             }
             Event::ClientOpen { session, local, .. } => {
                 self.homes.observe(at, event);
@@ -251,7 +290,7 @@ impl Checker for SnapshotFirst {
                     self.close(client);
                 }
             }
-            Event::ProxyLegDown { proxy, local: Some(_), .. } => self.leg_down(proxy.index()),
+            Event::ProxyLegDown { proxy, local: Some(_), .. } => self.leg_down(at.us, proxy.index()),
             Event::FaultStart { fault, kind, target } => {
                 let Some(proxy) = self.facts.proxy_named(target) else { return };
                 if ends_process(kind) {
@@ -339,6 +378,31 @@ mod tests {
         check(asks(lost().closed_by_proxy(1)), Inconclusive, 0);
         check(asks(lost().unsubscribe(1, 0)), Inconclusive, 0);
         check(lost().close_own(1).open(2, 0).subscribe(2, 0).stamped(2, 0, 6, Live, (2, 1)), Fail, 1);
+    }
+
+    #[test]
+    fn a_value_goes_with_the_last_who_wants_it_while_no_leg_brings_it() {
+        // Seed 8474 of `explore`: the leg was lost, then the last left who wanted the symbol, and another came before the next leg was up.
+        let lost = || {
+            let tape = Tape::new("snapshot-then-live = {}").leg(0, 0).open(1, 0).subscribe(1, 0).send(0, 0, 0, 5);
+            tape.deliver(1, 0, 5).after(1).leg_down(0, 0)
+        };
+        let asks = |tape: Tape| tape.open(2, 0).subscribe(2, 0);
+        let live = |tape: Tape| tape.stamped(2, 0, 6, Live, (2, 1));
+        check(live(asks(lost())), Fail, 1);
+        for left in [Tape::close_own, Tape::closed_by_proxy, |tape: Tape, client| tape.unsubscribe(client, 0)] {
+            check(live(asks(left(lost(), 1))), Inconclusive, 0);
+            // It may have left before this shows.
+            check(live(left(asks(lost()), 1)), Inconclusive, 0);
+            // The next leg has brought something since, or somebody else wants it.
+            let since = lost().leg(1, 1).send(1, 1, 0, 6).deliver(1, 0, 6);
+            check(asks(left(since, 1)).stamped(2, 0, 7, Live, (2, 2)), Fail, 1);
+            // One that reads slowly may have left long ago, and its proxy knows.
+            let slow = lost().open(9, 0).subscribe(9, 0).deliver(9, 0, 5).leg(1, 1).leg_down(1, 1);
+            check(live(asks(left(slow, 1))), Inconclusive, 0);
+            let other = asks(lost()).stamped(2, 0, 5, Snapshot, (1, 1));
+            check(left(other, 1).open(3, 0).subscribe(3, 0).stamped(3, 0, 6, Live, (2, 1)), Fail, 2);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! A proxy that has lost a session without a word (its machine went dark, or forgot the connection) closes it no more, and who only listens does not learn of that: an offence
 //! over such a session has no outcome.
 //!
-//! A source that sends more than the proxy takes ([`OVERSIZED`]) is told so on each of its legs, with 1009.
+//! A source that sends more than the proxy takes ([`OVERSIZED`]) is told so on each of its legs, with 1009. Where another fault hit it, its proxy or a link between them in the meantime, that may have
+//! ended the leg, or kept from the proxy what was sent: then it may end without a Close frame.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use wire::event::{Event, Phase, Side};
 use wire::id::{LegId, SourceId};
 
 use super::facts::Offender;
+use super::health::Health;
 use super::homes::Homes;
 use super::objectives::life::Strictness;
 use super::{At, Checker, Facts, Findings};
@@ -35,6 +37,8 @@ pub(super) struct Strict {
     lost: Vec<bool>,
     /// Open legs: when their source offended over them, and the event.
     legs: BTreeMap<(SourceId, LegId), Option<(u64, u64)>>,
+    /// Who is hit by other faults than such offences.
+    health: Health,
     /// Other faults in force.
     faults: u32,
     /// When one began or ended last.
@@ -53,6 +57,7 @@ impl Strict {
             lost: Vec::new(),
             pending: Vec::new(),
             legs: BTreeMap::new(),
+            health: Health::new(facts),
             faults: 0,
             felt_us: None,
             over: false,
@@ -76,11 +81,22 @@ impl Strict {
             let late =
                 || format!("{source} sent more than is taken of it, and its leg was there for {after_us} us more");
             findings.violation(at, &[event], late);
-        } else if by != Side::Peer || code != Some(close::MESSAGE_TOO_BIG) {
+        } else if (by != Side::Peer || code != Some(close::MESSAGE_TOO_BIG))
+            && !(code.is_none() && self.hit_since(source, at.us, after_us))
+        {
             findings.violation(at, &[event], || {
                 format!("{source} sent more than is taken of it, and its leg ends with {said}, not with 1009")
             });
         }
+    }
+
+    /// Whether another fault hit the source, a link to it, or a proxy, in the last `us`.
+    fn hit_since(&self, source: SourceId, now_us: u64, us: u64) -> bool {
+        let (healthy, back_us) = self.health.source(source.index());
+        let proxies = 0..usize::from(self.facts.proxies);
+        !healthy
+            || back_us.is_some_and(|back_us| back_us.saturating_add(us) >= now_us)
+            || proxies.into_iter().any(|proxy| self.health.proxy_hit(proxy, now_us, us))
     }
 
     fn offends(&mut self, at: At, client: u32) {
@@ -227,9 +243,14 @@ impl Checker for Strict {
                 self.lose(kind, target);
                 if &**kind == OVERSIZED {
                     self.oversized(at, target);
+                } else {
+                    self.health.observe(at.us, event);
                 }
             }
-            Event::FaultStop { .. } => (self.faults, self.felt_us) = (self.faults.saturating_sub(1), Some(at.us)),
+            Event::FaultStop { .. } => {
+                (self.faults, self.felt_us) = (self.faults.saturating_sub(1), Some(at.us));
+                self.health.observe(at.us, event);
+            }
             Event::Phase { phase: Phase::End } => {
                 self.late(at, findings);
                 self.over = true;
@@ -302,6 +323,25 @@ mod tests {
         check(good().after(1_100_000).push(closed(1, Side::Peer, Some(1009))), Fail, 2);
         check(good().after(1_100_000), Fail, 2);
         check(self::tape().fault(0, "oversized", "source-0").after(1_100_000), Inconclusive, 0);
+    }
+
+    #[test]
+    fn what_a_source_sends_too_much_may_not_reach_its_proxy() {
+        // Seed 5853 of `explore`: the link delivered nothing, and its proxy left for the silence.
+        let closed = |by, code| Event::SourceClose { source: SourceId(1), leg: LegId(0), by, code };
+        let open = || tape().push(Event::SourceOpen { source: SourceId(1), leg: LegId(0), peer: leg_addr(0, 1) });
+        let sends = |tape: Tape| tape.fault(0, "oversized", "source-1").after(10_000);
+        for target in ["source-1>proxy-0", "source-1", "proxy-0"] {
+            let lost = || sends(open().fault(1, "timeout", target));
+            check(lost().push(closed(Side::Peer, None)), Pass, 1);
+            check(lost().heal(1).after(500_000).push(closed(Side::Peer, None)), Pass, 1);
+            check(lost().push(closed(Side::Peer, Some(1001))), Fail, 1);
+            check(sends(open()).fault(1, "timeout", target).push(closed(Side::Peer, None)), Pass, 1);
+        }
+        let elsewhere = || sends(open().fault(1, "timeout", "source-0>proxy-0").fault(2, "stall", "c-0/proxy-0"));
+        check(elsewhere().push(closed(Side::Peer, None)), Fail, 1);
+        let before = sends(open().fault(1, "timeout", "source-1>proxy-0").heal(1).after(10_000));
+        check(before.push(closed(Side::Peer, None)), Fail, 1);
     }
 
     #[test]

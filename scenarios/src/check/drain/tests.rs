@@ -1,6 +1,8 @@
 use reports::record::Outcome::{Fail, Inconclusive, Pass};
+use wire::event::{Event, Why};
+use wire::id::SourceId;
 
-use super::super::testing::{Tape, check};
+use super::super::testing::{Tape, check, client_addr, leg_addr};
 
 /// Two clients with a symbol, a leg that sends it, and a drain of four seconds that begins two seconds later.
 fn tape() -> Tape {
@@ -214,4 +216,22 @@ fn who_was_admitted_in_time_may_learn_of_it_late_where_its_link_was_hit() {
     check(open(stalled(admit(hosted())).after(700_000)).close_by_peer(2, Some(1012)), Pass, 1);
     check(open(admit(stalled(hosted()).after(700_000))).close_by_peer(2, Some(1012)), Fail, 1);
     check(open(admit(hosted()).after(700_000)).close_by_peer(2, Some(1012)), Fail, 1);
+}
+
+#[test]
+fn whom_no_source_takes_is_not_sent_away_by_the_drain() {
+    // Seed 9476 of `explore`: a relay with three clients, whose source takes two of its key.
+    let relay = || tape().leg_of(0, 0, 1, Some(client_addr(1, 0))).leg_of(0, 0, 2, Some(client_addr(0, 0)));
+    let refuse = |tape: Tape, leg| {
+        let (source, peer, why) = (SourceId(0), leg_addr(0, leg), Why::KeyLimit);
+        tape.push(Event::SourceRefuse { source, peer, why })
+    };
+    let refused = |leg| refuse(relay(), leg).after(1_000);
+    let stays = |tape: Tape| tape.after(2_000_000).close_by_peer(0, Some(1012));
+    check(stays(refused(1).leg_down(0, 1).close_by_peer(1, Some(1011))), Pass, 1);
+    // Not so with another code, for another's leg, or for one that was refused long ago.
+    check(refused(1).close_by_peer(1, Some(1000)), Fail, 1);
+    check(refused(2).close_by_peer(1, Some(1011)), Fail, 1);
+    check(refused(1).after(200_000).close_by_peer(1, Some(1011)), Fail, 1);
+    check(relay().close_by_peer(1, Some(1011)), Fail, 1);
 }

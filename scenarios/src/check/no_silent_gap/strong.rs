@@ -194,7 +194,8 @@ fn is_open(to: Option<u64>, reason: GapReason) -> bool {
     reason == GapReason::Resume && to.is_none()
 }
 
-/// Holds the distance of two stamps against what the legs sent. What an edge numbers is what it got: less, by what was dropped on its way since the first of the two.
+/// Holds the distance of two stamps against what the legs sent. What an edge numbers is what it got: less, by what was dropped on its way since the first of the two. And its epoch goes on where what
+/// feeds it changes its leg: of the former one came what went out on it, or less, as some of it was lost with that leg.
 fn miscounted(
     epoch: u64,
     seqs: (u64, u64),
@@ -215,6 +216,12 @@ fn miscounted(
     let dropped = routes.edge_drops(at.client, at.symbol).map_or(0, |drops| drops.count - through);
     let mut known = legs.sent(&routes.legs, at.symbol).filter(|leg| leg.holds(ticks.1)).peekable();
     let traced = known.peek().is_some();
-    let honest = known.any(|leg| (told..=told.saturating_add(dropped)).contains(&leg.count(ticks.0 + 1, ticks.1)));
+    let most = told.saturating_add(dropped);
+    let honest = if legs.are_one_stream() {
+        told <= legs.count_any(&routes.legs, at.symbol, ticks.0 + 1, ticks.1)
+            && known.any(|leg| leg.count(ticks.0 + 1, ticks.1) <= most)
+    } else {
+        known.any(|leg| (told..=most).contains(&leg.count(ticks.0 + 1, ticks.1)))
+    };
     (traced && !honest).then_some(Fault::Miscounted { epoch, seqs, ticks })
 }

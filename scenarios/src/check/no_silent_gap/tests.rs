@@ -287,3 +287,15 @@ fn what_was_dropped_on_the_way_to_an_edge_between_two_deliveries_is_no_credit_to
     check(after.clone().strong(0, 0, 5, (1, 4)), Pass, 3);
     check(after.strong(0, 0, 6, (1, 4)), Fail, 3);
 }
+
+#[test]
+fn behind_an_edge_an_epoch_goes_on_when_what_feeds_it_changes_its_leg() {
+    // Seed 4282 of `explore`: the source was away for a second, and its proxy dialled it again. The edge saw no more than a pause.
+    let began = behind_an_edge(1..=4).strong(0, 0, 1, (1, 1)).leg_down(0, 0).leg(0, 2);
+    let began = (7..=9).fold(began, |tape, n| tape.send(0, 2, 0, n));
+    let at = |seq| began.clone().gap(0, 0, 1, 2, Some(seq - 1)).strong(0, 0, 8, (1, seq));
+    // 2, 3, 4 and 7, 8; of the former leg's some may be lost.
+    for (seq, expect) in [(6, Pass), (5, Pass), (3, Pass), (2, Fail), (7, Fail)] {
+        check(at(seq), expect, 2);
+    }
+}
