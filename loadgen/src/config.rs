@@ -42,6 +42,9 @@ pub struct Config {
     pub source_addresses: Vec<IpAddr>,
     /// Whose certificates are good at `wss://` targets. Default None: [`Trust::public`].
     pub trust: Option<Trust>,
+    /// Whether strong clients are picked alike over targets and shards, as those who check are; or by their number alone, which at two targets and half of the clients are all those of one.
+    /// Default false: recorded worlds know who is strong.
+    pub strong_alike: bool,
     /// What to subscribe to (v1 and v2). Default: `S0000` to `S0009`.
     pub symbols: Vec<Symbol>,
     /// Which of them each client wants, drawn by key. Default [`Subscriptions::All`].
@@ -98,6 +101,7 @@ impl Config {
             verify: 1.0,
             objective: None,
             source_addresses: Vec::new(),
+            strong_alike: false,
             trust: None,
             symbols: (0..10).map(Symbol::numbered).collect(),
             subscriptions: Subscriptions::All,

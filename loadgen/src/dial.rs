@@ -105,7 +105,7 @@ impl<N: Network> Dial<'_, N> {
             _ => MaybeTls::Left(stream),
         };
         let mut ask = Ask { url: url.clone(), ..Ask::default() };
-        if config.is_strong(self.client) {
+        if self.crowd.roles[(self.client.0 - config.first.0) as usize].strong {
             ask.subprotocols.push(SUBPROTOCOL.to_owned());
         }
         ask.origin.clone_from(&config.behaviour.origin);

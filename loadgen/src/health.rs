@@ -51,6 +51,11 @@ pub struct Facts {
     pub no_descriptor: u64,
 }
 
+/// The quantile of a lateness that is judged, in microseconds, and its name: of few samples p99 would be the one worst.
+pub(crate) fn judged(lateness: &Quantiles) -> (u64, &'static str) {
+    if lateness.count < samples_needed(0.99) { (lateness.p90_us, "p90") } else { (lateness.p99_us, "p99") }
+}
+
 /// Whether figures may be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,12 +121,7 @@ impl Health {
             ("requests were sent", Some(&facts.sends)),
             ("dials began", Some(&facts.dials).filter(|_| !facts.dials_together)),
         ] {
-            // Of few samples p99 is the one worst.
-            let (late, word) = match lateness {
-                None => (0, "p99"),
-                Some(few) if few.count < samples_needed(0.99) => (few.p90_us, "p90"),
-                Some(many) => (many.p99_us, "p99"),
-            };
+            let (late, word) = lateness.map_or((0, "p99"), judged);
             let why = format!(
                 "the load generator's {what} up to {:.1} ms late ({word}), and more than {:.1} ms is too much: give it a core of its own, or more of them (--threads)",
                 ms(late),

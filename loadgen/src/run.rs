@@ -150,6 +150,8 @@ fn publishers(config: &Config) -> Result<(), RunError> {
 /// What a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
+    /// It offers the strong contract.
+    pub(crate) strong: bool,
     /// It reads and checks all that comes to it; or it only counts.
     pub(crate) checks: bool,
     /// Its place among those who publish.
@@ -162,21 +164,25 @@ fn roles(config: &Config, clients: usize, shards: usize) -> Vec<Role> {
     let place =
         |client: ClientId| (client.index() % config.targets.len(), (client.0 - config.first.0) as usize % shards);
     let publishers = config.publishers.as_ref().map_or(0, |publishers| publishers.count as usize);
-    let mut roles = vec![Role { checks: config.verify >= 1.0, publishes: None }; clients];
-    let publish = pick(&ids().map(place).collect::<Vec<_>>(), publishers);
+    let places: Vec<_> = ids().map(place).collect();
+    let count = |of: usize, share: f64| (of as f64 * share + 1e-9).floor() as usize;
+    let strong = if config.strong_alike {
+        pick(&places, count(clients, config.strong))
+    } else {
+        ids().map(|client| config.is_strong(client)).collect()
+    };
+    let role = |strong| Role { strong, checks: config.verify >= 1.0, publishes: None };
+    let mut roles: Vec<Role> = strong.into_iter().map(role).collect();
+    let publish = pick(&places, publishers);
     for (n, i) in (0..clients).filter(|i| publish[*i]).enumerate() {
-        roles[i] = Role { checks: true, publishes: u32::try_from(n).ok() };
+        (roles[i].checks, roles[i].publishes) = (true, u32::try_from(n).ok());
     }
     if config.verify < 1.0 {
-        let (listen, groups): (Vec<usize>, Vec<_>) = ids()
-            .zip(0..)
-            .filter(|(_, i)| !publish[*i])
-            .map(|(client, i)| (i, (config.is_strong(client), place(client))))
-            .unzip();
+        let listen: Vec<usize> = (0..clients).filter(|i| !publish[*i]).collect();
+        let groups: Vec<_> = listen.iter().map(|i| (roles[*i].strong, places[*i])).collect();
         // One at least, where any are asked for.
-        let count =
-            (listen.len() as f64 * config.verify + 1e-9).floor().max(if config.verify > 0.0 { 1.0 } else { 0.0 });
-        for (i, checks) in listen.into_iter().zip(pick(&groups, count as usize)) {
+        let checking = count(listen.len(), config.verify).max(usize::from(config.verify > 0.0));
+        for (i, checks) in listen.into_iter().zip(pick(&groups, checking)) {
             roles[i].checks = checks;
         }
     }
@@ -306,6 +312,18 @@ pub(crate) async fn run_watched<N: Network>(
 mod tests {
     use super::*;
     use crate::publish::Publishers;
+
+    #[test]
+    fn who_checks_and_who_is_strong_is_at_all_targets_and_on_all_threads() {
+        let mut config = Config::new(vec!["ws://a".to_owned(), "ws://b".to_owned()]);
+        (config.clients, config.verify, config.strong, config.strong_alike) = (400, 0.05, 0.5, true);
+        let roles = roles(&config, 400, 2);
+        let checks = |of: &dyn Fn(usize) -> bool| (0..400).filter(|i| roles[*i].checks && of(*i)).count();
+        let strong = |of: &dyn Fn(usize) -> bool| (0..400).filter(|i| roles[*i].strong && of(*i)).count();
+        assert_eq!((checks(&|i| i % 2 == 0), checks(&|i| i % 2 == 1)), (10, 10));
+        assert_eq!((strong(&|i| i % 2 == 0), strong(&|i| i % 2 == 1)), (100, 100));
+        assert_eq!((checks(&|i| roles[i].strong), checks(&|i| !roles[i].strong)), (10, 10));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_window_begins_after_the_last_arrival_and_the_warm_up_and_lasts_to_the_end() {

@@ -220,7 +220,7 @@ impl Args {
             envelope: self.envelope.clone(),
         });
         config.hello.clone_from(&self.hello);
-        config.strong = self.strong;
+        (config.strong, config.strong_alike) = (self.strong, true);
         config.protocol = match (self.raw || self.publishers.is_some(), self.protocol.as_str()) {
             (true, _) => Protocol::Raw,
             (false, "v2") => Protocol::V2,

@@ -8,7 +8,7 @@ use wire::event::Side;
 use super::verdict::{Finding, Verdict};
 use crate::config::Config;
 use crate::distribution::{Distribution, samples_needed};
-use crate::health::Bounds;
+use crate::health::{Bounds, judged};
 use crate::require::Held;
 use crate::summary::Summary;
 
@@ -99,8 +99,13 @@ pub(super) fn health(summary: &Summary, bounds: Bounds) -> Vec<(String, String, 
     ] {
         if let Some(late) = lateness {
             let ms = |us: u64| us as f64 / 1_000.0;
-            let value = format!("p99 {:.2} ms, greatest {:.2} ms", ms(late.p99_us), ms(late.max_us));
-            rows.push(row(name, value, format!("p99 at most {:.1} ms", bounds.lateness_p99_max.as_secs_f64() * 1e3)));
+            let (us, word) = judged(&late);
+            let value = format!("{word} {:.2} ms, greatest {:.2} ms", ms(us), ms(late.max_us));
+            rows.push(row(
+                name,
+                value,
+                format!("{word} at most {:.1} ms", bounds.lateness_p99_max.as_secs_f64() * 1e3),
+            ));
         }
     }
     rows.push(row("dials never begun", health.dials_dropped.to_string(), "0".to_owned()));
@@ -134,6 +139,10 @@ pub(super) fn load(
     }
     if let Some(objective) = config.objective {
         conditions.push(say("objective", format!("{:.1} ms", objective.as_secs_f64() * 1e3)));
+    }
+    if let Some(publishers) = &config.publishers {
+        conditions.push(say("clients that publish", share(u64::from(publishers.count), summary.clients)));
+        conditions.push(say("time to settle", format!("{:.1} s", publishers.settle.as_secs_f64())));
     }
     if !config.source_addresses.is_empty() {
         let all: Vec<String> = config.source_addresses.iter().map(ToString::to_string).collect();
@@ -234,6 +243,21 @@ pub(super) fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distribution::Quantiles;
+    use crate::health::{Facts, Health};
+
+    #[test]
+    fn the_lateness_that_is_shown_is_the_one_that_is_judged() {
+        let late = |count| Quantiles { count, p90_us: 9_000, p99_us: 11_000, max_us: 12_000, ..Quantiles::default() };
+        let check = |count, expect: &str| {
+            let facts = Facts { timers: late(count), ..Facts::default() };
+            let summary = Summary { health: Some(Health::judge(&facts, Bounds::of(None))), ..Summary::default() };
+            let rows = health(&summary, Bounds::of(None));
+            assert_eq!((rows[0].1.as_str(), summary.health.unwrap().is_healthy()), (expect, count < 1_000));
+        };
+        check(999, "p90 9.00 ms, greatest 12.00 ms");
+        check(1_000, "p99 11.00 ms, greatest 12.00 ms");
+    }
 
     #[test]
     fn only_quantiles_with_samples_enough_are_shown() {

@@ -6,6 +6,7 @@ use wire::event::Side;
 
 use super::page::phases;
 use super::verdict::Finding;
+use crate::health::judged;
 use crate::require::Held;
 use crate::summary::{Counts, Published, Summary};
 
@@ -94,7 +95,8 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
             [("timers", health.timer_lateness), ("sends", health.send_lateness), ("dials", health.dial_lateness)]
         {
             if let Some(late) = lateness {
-                said.push(format!("{name} {:.1} ms late (p99)", ms(late.p99_us)));
+                let (us, word) = judged(&late);
+                said.push(format!("{name} {:.1} ms late ({word})", ms(us)));
             }
         }
         row("generator", said.join(", "));
