@@ -170,7 +170,8 @@ fn write_with(path: &Path, fill: impl FnOnce(&mut fs::File) -> io::Result<()>) -
         fs::create_dir_all(dir).map_err(|source| WriteError::Folder { path: dir.to_owned(), source })?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let passing = dir.join(format!(".{name}.partial"));
+    // Of this process alone: two that write into one folder do not write into one file, and the last to end is there in the end, whole.
+    let passing = dir.join(format!(".{name}.{}.partial", std::process::id()));
     let written = fs::File::create(&passing).and_then(|mut file| fill(&mut file));
     written.and_then(|()| fs::rename(&passing, path)).map_err(|source| {
         // Best effort: what matters is that the final name was not touched.

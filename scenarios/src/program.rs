@@ -32,7 +32,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agenda::Shard;
-use crate::engine::{EngineError, Look, Options};
+use crate::campaign::{self, Job};
+use crate::engine::{EngineError, Look, Options, Run};
 use crate::gate;
 use crate::logs;
 use crate::model::Engine;
@@ -145,6 +146,9 @@ enum Command {
         /// Write its report beside it, with the closer look that only the first failing runs of a campaign have; also of a run that passed
         #[arg(long, conflicts_with_all = ["stop_at", "debugger"])]
         report: bool,
+        /// A run that takes longer than this on the wall is a bug in the harness
+        #[arg(long, value_parser = humantime::parse_duration, default_value = "5m", conflicts_with = "debugger")]
+        watchdog: Duration,
         #[command(flatten)]
         captures: CaptureArgs,
     },
@@ -552,6 +556,9 @@ struct KeepArgs {
     /// Where the bank is
     #[arg(long, value_name = "DIR", default_value = crate::regressions::FOLDER)]
     bank: PathBuf,
+    /// A run that takes longer than this on the wall is a bug in the harness
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m")]
+    watchdog: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -629,7 +636,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explore(args) => explore::explore(&args),
         Command::Forecast { command } => forecast::forecast(command),
         Command::Schema => print(&format!("{:#}", crate::schema::json_schema())),
-        Command::Replay { capsule, report, captures } => replay::replay(&capsule, &captures, report),
+        Command::Replay { capsule, report, watchdog, captures } => {
+            replay::replay(&capsule, &captures, report, watchdog)
+        }
         Command::Pin(args) => pin::pin(&args),
         Command::Twice(args) => twice::twice(args),
         Command::Mutants(args) => mutants::mutants(&args),
@@ -666,6 +675,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Does something that runs worlds, and ends the process where it takes longer than this on the wall.
+fn watched<T: Send + 'static>(watchdog: Duration, what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    campaign::watched(watchdog, work).unwrap_or_else(|| hang(what, ""))
+}
+
+/// Runs a job once, and ends the process where it hangs.
+fn one_watched(job: &Job, watchdog: Duration) -> Result<Run, Failure> {
+    let what = format!("{} seed {}", job.scenario.name, reports::record::label(job.seed, job.options.order));
+    let job = job.clone();
+    watched(watchdog, &what, move || campaign::one(&job)).map_err(|error| Failure::engine(&error))
 }
 
 /// Ends the process because a run hangs: its thread cannot be ended. `advice` is what more there is to say, and may be empty.

@@ -26,6 +26,7 @@ use reports::record::{Outcome, Verdict};
 use serde::Serialize;
 
 use self::search::Search;
+use crate::campaign;
 use crate::engine::{self, EngineError, Options};
 use crate::fingerprint::Fingerprint;
 use crate::model::Scenario;
@@ -146,7 +147,7 @@ pub struct Step {
 pub enum News<'a> {
     /// A candidate was run; so many were by now.
     Tried(&'a Step, u64),
-    /// The run of a candidate hangs: its thread cannot be ended, so the process must be.
+    /// The run of a candidate (what was done to the scenario), or of the original hangs: its thread cannot be ended, so the process must be.
     Hangs(&'a str),
 }
 
@@ -217,6 +218,9 @@ pub enum ShrinkError {
         /// What it does instead.
         became: Became,
     },
+    /// It, or it without its cause, hangs on the wall: a bug in the harness. Its thread cannot be ended, so the process must be.
+    #[error("the run hangs on the wall")]
+    Hangs,
     /// The engine cannot run it, or failed itself.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -251,24 +255,24 @@ pub fn shrink(
     let options = Options { keep_events: false, ..options };
     let plan = Plan::new(scenario, seed);
     engine::able(&plan, options.engine)?;
-    let run = engine::run(&plan, options)?;
+    let Some(run) = campaign::watched(bounds.watchdog, move || engine::run(&plan, options)) else {
+        each(News::Hangs("nothing taken away"));
+        return Err(ShrinkError::Hangs);
+    };
+    let run = run?;
     let seen = Seen::of(&run.verdict, &run.metrics.faults, fingerprint);
     if seen.became != Became::Taken {
         return Err(ShrinkError::DoesNotFail { fingerprint: Box::new(fingerprint.clone()), became: seen.became });
     }
-    let look = |scenario: &Scenario, options: Options| match engine::run(&Plan::new(scenario, seed), options) {
-        Ok(run) => Seen::of(&run.verdict, &run.metrics.faults, fingerprint),
-        Err(error) => Seen::harness(&error),
-    };
-    let holds = |control: Control, scenario: &Scenario| match control {
-        Control::Sound => look(scenario, Options { mutant: None, ..options }).became == Became::Passes,
-        Control::Calm => {
-            let calm = Scenario { faults: Vec::new(), ..scenario.clone() };
-            look(&calm, options).became != Became::Taken
-        }
-    };
+    let look = look(seed, fingerprint.clone());
+    let holds = holds(options, look.clone());
     let control = if options.mutant.is_some() { Control::Sound } else { Control::Calm };
-    let control = Some(control).filter(|control| holds(*control, scenario));
+    let (original, beside) = (scenario.clone(), holds.clone());
+    let Some(held) = campaign::watched(bounds.watchdog, move || beside(control, &original)) else {
+        each(News::Hangs("without the cause"));
+        return Err(ShrinkError::Hangs);
+    };
+    let control = Some(control).filter(|_| held);
     let trial = |scenario: &Scenario| {
         let seen = look(scenario, options);
         match control.filter(|_| seen.became == Became::Taken) {
@@ -279,6 +283,28 @@ pub fn shrink(
     let lawful = |scenario: &Scenario| engine::able(&Plan::new(scenario, seed), options.engine).is_ok();
     let search = Search::new(&trial, &lawful, bounds, fingerprint, each);
     Ok(Shrunk { control, ..search.run(scenario.clone(), seen) })
+}
+
+/// What a run of a scenario shows.
+fn look(seed: u64, fingerprint: Fingerprint) -> impl Fn(&Scenario, Options) -> Seen + Clone + Send + Sync + 'static {
+    move |scenario, options| match engine::run(&Plan::new(scenario, seed), options) {
+        Ok(run) => Seen::of(&run.verdict, &run.metrics.faults, &fingerprint),
+        Err(error) => Seen::harness(&error),
+    }
+}
+
+/// Whether a scenario does not fail in the same way without the cause.
+fn holds(
+    options: Options,
+    look: impl Fn(&Scenario, Options) -> Seen + Clone + Send + Sync + 'static,
+) -> impl Fn(Control, &Scenario) -> bool + Clone + Send + Sync + 'static {
+    move |control, scenario| match control {
+        Control::Sound => look(scenario, Options { mutant: None, ..options }).became == Became::Passes,
+        Control::Calm => {
+            let calm = Scenario { faults: Vec::new(), ..scenario.clone() };
+            look(&calm, options).became != Became::Taken
+        }
+    }
 }
 
 /// What a run showed, as far as it matters here.

@@ -453,5 +453,18 @@ fn a_file_that_cannot_be_written_is_named_and_leaves_nothing_half_done() {
     let error = write_run(dir.path(), &report).unwrap_err();
     assert!(matches!(error, WriteError::File { .. }));
     assert!(error.to_string().contains("verdict.json") && error.to_string().contains("--out"), "{error}");
-    assert!(!dir.path().join(".verdict.json.partial").exists());
+    let mut left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.any(|name| name.to_string_lossy().ends_with(".partial")));
+}
+
+#[test]
+fn what_another_process_has_half_written_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    // It has this name open under which it writes until the file is whole.
+    let other = dir.path().join(".verdict.json.partial");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::create_dir(dir.path().join(".verdict.json.1.partial")).unwrap();
+    let report = RunReport { html: false, ..synthetic::report() };
+    write_run(dir.path(), &report).unwrap();
+    assert!(dir.path().join("verdict.json").is_file() && other.is_dir());
 }

@@ -10,7 +10,7 @@ use clap::Parser;
 use reports::record::Outcome;
 use reports::summary::regressions::Replayed;
 
-use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, print, replay};
+use super::{CaptureArgs, ExpectArg, Failure, KeepArgs, exit, print, replay, watched};
 use crate::campaign::{self, Bounds, Step};
 use crate::regressions::{self, ENTRIES_MAX, Entry, Expect, Judged, Keep, KeepError, Kept, Regression};
 
@@ -60,7 +60,11 @@ pub(super) fn keep(args: &KeepArgs) -> Result<u8, Failure> {
         date: today(),
         why: args.why.clone(),
     };
-    let kept = regressions::keep(&Keep { scenario: &job.scenario, options: job.options, name, regression });
+    let hangs = format!("{} seed {}", capsule.scenario, reports::record::label(job.seed, job.options.order));
+    let (scenario, options, called) = (job.scenario, job.options, name.clone());
+    let kept = watched(args.watchdog, &hangs, move || {
+        regressions::keep(&Keep { scenario: &scenario, options, name: &called, regression })
+    });
     let text = kept.map_err(|error| match error {
         KeepError::DoesNotFail(_) => Failure { code: exit::INCONCLUSIVE, message: error.to_string() },
         KeepError::DoesNotHold(_) | KeepError::NotLawful(_) => Failure::usage(error.to_string()),
@@ -71,7 +75,9 @@ pub(super) fn keep(args: &KeepArgs) -> Result<u8, Failure> {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::usage(format!("it cannot be kept under this name\n{}", lines.join("\n")))
     })?;
-    let (judged, _) = kept.replay().map_err(|error| Failure::engine(&error))?;
+    let again = kept.clone();
+    let (judged, _) =
+        watched(args.watchdog, &hangs, move || again.replay()).map_err(|error| Failure::engine(&error))?;
     if judged.outcome != Outcome::Pass {
         return Err(Failure { code: exit::INCONCLUSIVE, message: format!("it is not kept: {}", judged.message) });
     }

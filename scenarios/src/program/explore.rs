@@ -268,7 +268,7 @@ fn save(
 fn small(job: &Job, fingerprint: &Fingerprint, bounds: shrink::Bounds, dir: &Path) -> Result<Option<Small>, Failure> {
     let shrunk = shrink::shrink(&job.scenario, job.seed, job.options, fingerprint, bounds, &mut |news| {
         if let shrink::News::Hangs(what) = news {
-            hang(&format!("the world of seed {} with {what}", job.seed), "")
+            hang(&format!("the world of seed {}, {what}", job.seed), "")
         }
     });
     match shrunk {
@@ -278,6 +278,7 @@ fn small(job: &Job, fingerprint: &Fingerprint, bounds: shrink::Bounds, dir: &Pat
             Ok(Some(Small { before: shrunk.before, after: shrunk.after, ended: shrunk.ended, file, dir }))
         }
         Err(ShrinkError::DoesNotFail { .. }) => Ok(None),
+        Err(error @ ShrinkError::Hangs) => Err(Failure::harness(error.to_string())),
         Err(ShrinkError::Engine(error)) => Err(Failure::engine(&error)),
     }
 }

@@ -12,7 +12,7 @@ use reports::story::Names;
 use serde::Serialize;
 use wire::event::Timed;
 
-use super::{CaptureArgs, Failure, exit, hang, print, replay, say};
+use super::{CaptureArgs, Failure, exit, hang, one_watched, print, replay, say};
 use crate::campaign::{self, Bounds, Job, Step};
 use crate::engine::{self, EngineError, Look, Options};
 use crate::fingerprint::Fingerprint;
@@ -75,7 +75,7 @@ pub(super) fn pin(args: &PinArgs) -> Result<u8, Failure> {
             capsule.engine
         )));
     }
-    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
+    let run = one_watched(&job, args.watchdog)?;
     let Some(fingerprint) = Fingerprint::first(&run.verdict) else {
         return Err(Failure::usage(format!("the run of {shown} does not fail: there is nothing to pin")));
     };

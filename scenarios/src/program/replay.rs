@@ -1,13 +1,14 @@
 //! `replay`: a capsule's run again, and whether it is the same run; if not, what differs first, and what is not as it was.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reports::figure;
 use reports::record::Outcome;
 use wire::event::Timed;
 
 use super::run::{DEBUGGED, able_to_capture};
-use super::{CaptureArgs, Failure, exit, print, say, stop, twice};
+use super::{CaptureArgs, Failure, exit, one_watched, print, say, stop, twice};
 use crate::campaign::{self, Job};
 use crate::capsule::{Capsule, CapsuleError};
 use crate::engine::Options;
@@ -59,15 +60,19 @@ pub(super) fn job(path: &Path, captures: &CaptureArgs) -> Result<(Capsule, Job),
 }
 
 /// Runs a capsule again and says whether it is the same run.
-pub(super) fn replay(path: &Path, captures: &CaptureArgs, page: bool) -> Result<u8, Failure> {
+pub(super) fn replay(path: &Path, captures: &CaptureArgs, page: bool, watchdog: Duration) -> Result<u8, Failure> {
     let (capsule, job) = job(path, captures)?;
     if captures.closely(true, job.options.engine)? {
         if let (false, Some(at)) = (captures.debugger, captures.stop_at) {
-            return stop::stop(&job, |_| path.with_file_name(format!("stopped-at-{at}")));
+            return stop::stop(&job, watchdog, |_| path.with_file_name(format!("stopped-at-{at}")));
         }
         say(DEBUGGED);
     }
-    let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
+    let run = if captures.debugger {
+        campaign::one(&job).map_err(|error| Failure::engine(&error))?
+    } else {
+        one_watched(&job, watchdog)?
+    };
     let dir = path.parent().unwrap_or(Path::new(""));
     let failed = |error| Failure::io(format!("failed to {error}"));
     let cut = crate::folder::write_captures(dir, &job, &run).map_err(failed)?;

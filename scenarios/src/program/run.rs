@@ -87,7 +87,7 @@ pub(super) fn run(mut args: RunArgs) -> Result<u8, Failure> {
         && let Some(place) = unlocked(&agenda).next(Duration::ZERO).run()
     {
         let dir = folder.path().to_owned();
-        return stop::stop(&job(place), |run| dir.join(&run.verdict.scenario).join(run.verdict.label()));
+        return stop::stop(&job(place), args.watchdog, |run| dir.join(&run.verdict.scenario).join(run.verdict.label()));
     }
     if args.captures.debugger {
         say(DEBUGGED);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Failure, ShrinkArgs, bank, exit, hang, print, replay, say};
+use super::{Failure, ShrinkArgs, bank, exit, hang, one_watched, print, replay, say};
 use crate::agenda::Place;
 use crate::campaign::{self, Job};
 use crate::fingerprint::Fingerprint;
@@ -24,7 +24,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
         (Some(asked), _) => asked.clone(),
         (None, Some(first)) => first.clone(),
         (None, None) => {
-            let run = campaign::one(&job).map_err(|error| Failure::engine(&error))?;
+            let run = one_watched(&job, args.watchdog)?;
             let none =
                 || Failure::usage(format!("{} does not fail: there is nothing to shrink", args.capsule.display()));
             Fingerprint::first(&run.verdict).ok_or_else(none)?
@@ -41,7 +41,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
     };
     let shrunk = shrink::shrink(&job.scenario, job.seed, job.options, &fingerprint, bounds, &mut |news| match news {
         News::Tried(step, tried) => progress.tried(step, tried),
-        News::Hangs(what) => hang(&format!("{name} with {what}"), ""),
+        News::Hangs(what) => hang(&format!("{name}, {what}"), ""),
     });
     progress.finish();
     let shrunk = match shrunk {
@@ -52,6 +52,7 @@ pub(super) fn shrink(args: &ShrinkArgs) -> Result<u8, Failure> {
             print(&text)?;
             return Ok(exit::INCONCLUSIVE);
         }
+        Err(error @ ShrinkError::Hangs) => return Err(Failure::harness(error.to_string())),
         Err(ShrinkError::Engine(error)) => return Err(Failure::engine(&error)),
     };
     let beside = || args.capsule.parent().unwrap_or(Path::new("")).join("shrunk");

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use reports::folder;
 use sim::{Connection, HostState, Standing, Waiting};
 use wire::event::{Event, Timed};
 
-use super::{Failure, exit, print, say};
-use crate::campaign::{self, Job};
+use super::{Failure, exit, one_watched, print, say};
+use crate::campaign::Job;
 use crate::engine::Run;
 use crate::folder::write_captures;
 use crate::plan::{Plan, Planned, Start};
@@ -19,8 +20,12 @@ const SHOWN: usize = 5;
 
 /// Runs the job, which is to stop early; writes what there is into the folder that `place` names for the run, and says what was under way. Exit code 2:
 /// nothing was judged; that of the verdict, if the run was over before.
-pub(super) fn stop(job: &Job, place: impl FnOnce(&Run) -> std::path::PathBuf) -> Result<u8, Failure> {
-    let run = campaign::one(job).map_err(|error| Failure::engine(&error))?;
+pub(super) fn stop(
+    job: &Job,
+    watchdog: Duration,
+    place: impl FnOnce(&Run) -> std::path::PathBuf,
+) -> Result<u8, Failure> {
+    let run = one_watched(job, watchdog)?;
     let dir = place(&run);
     let failed = |error| Failure::io(format!("failed to {error}"));
     let plan = Plan::new(&job.scenario, job.seed);

@@ -78,3 +78,25 @@ fn the_bank_is_listed_and_run_by_name() {
         place.windtunnel(&["explain", entry.name]).exits(0).outputs("it failed with seed");
     }
 }
+
+#[test]
+fn a_run_that_hangs_ends_what_runs_a_capsule_again_with_70() {
+    let place = failed();
+    let mut capsule: serde_json::Value = serde_json::from_str(&place.read(CAPSULE)).expect("JSON");
+    // Half a day of simulated time: whatever the machine, the watchdog comes first.
+    let text = capsule["scenario_toml"].as_str().expect("its scenario");
+    let long = text.replace("\"2s\"", "\"12h\"");
+    assert_ne!(text, long);
+    capsule["scenario_toml"] = long.into();
+    place.write(CAPSULE, &capsule.to_string());
+    let commands: [&[&str]; 4] = [
+        &["replay", CAPSULE],
+        &["keep", CAPSULE, "--bank", "bank", "--name", "twice-told"],
+        &["shrink", CAPSULE],
+        &["pin", CAPSULE],
+    ];
+    for command in commands {
+        place.windtunnel(&[command, &["--watchdog", "1s"]].concat()).exits(70).complains("hangs on the wall");
+    }
+    assert_eq!(std::fs::read_dir(place.path().join("bank")).expect("the bank").count(), 0);
+}
