@@ -145,6 +145,9 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
                 if ended == Ended::Over {
                     break;
                 }
+                if let Some(plan) = plan.as_mut().filter(|_| ended == Ended::Enough) {
+                    plan.rest();
+                }
                 if ended == Ended::Enough && matches!(crowd.config.load, Load::Closed { .. }) {
                     // Another takes the place, and knows nothing of the one before.
                     symbols = symbols_of(&crowd.config, &crowd.net, client, number + 1);
@@ -175,8 +178,10 @@ pub(crate) async fn live<N: Network>(crowd: Arc<Crowd<N>>, client: ClientId, arr
         wire::reached!("client tries the next proxy", if crowd.targets.len() > 1);
         target = (target + 1) % crowd.targets.len();
     }
-    if let Some(plan) = &mut plan {
-        tally.counts.publications_missed += plan.skip(Instant::now());
+    if let (Some(plan), Some(board)) = (&mut plan, &crowd.board) {
+        // Who stays away leaves out all the rest.
+        let until = if over.is_terminated() { Instant::now() } else { board.until };
+        tally.counts.publications_missed += plan.skip(until);
     }
     tally
 }

@@ -13,6 +13,8 @@ const FAR: Duration = Duration::from_secs(86_400 * 365);
 pub(crate) struct Plan {
     pace: Pace,
     until: Instant,
+    /// It has no session because it wants none.
+    rests: bool,
 }
 
 #[derive(Debug)]
@@ -36,13 +38,13 @@ impl Plan {
     /// So many a second, from then on. Each publisher has a phase of its own, or all would speak at once.
     pub(crate) fn open(per_s: f64, from: Instant, until: Instant, mut phase: Draws) -> Self {
         let phase = Duration::try_from_secs_f64(phase.unit() / per_s).unwrap_or(FAR).min(FAR);
-        Self { pace: Pace::Open { per_s, first: from + phase, slot: 0 }, until }
+        Self { pace: Pace::Open { per_s, first: from + phase, slot: 0 }, until, rests: false }
     }
 
     /// Each so long after the last came back as is drawn.
     pub(crate) fn closed(think: Duration, from: Instant, until: Instant, mut draws: Draws) -> Self {
         let due = Some(from + thought(think, &mut draws));
-        Self { pace: Pace::Closed { think, draws, due, waits_for: 0 }, until }
+        Self { pace: Pace::Closed { think, draws, due, waits_for: 0 }, until, rests: false }
     }
 
     /// When the next is due; None: none any more, or the last has not come back.
@@ -87,9 +89,14 @@ impl Plan {
         }
     }
 
-    /// What was planned before now and not sent is left out; says how many. (In a closed loop nothing is planned: who comes again begins again.)
+    /// It left by itself: what is planned until it comes again is not asked of it.
+    pub(crate) fn rest(&mut self) {
+        self.rests = true;
+    }
+
+    /// What was planned before now and not sent is left out; says how many, but for those of a rest. (In a closed loop nothing is planned: who comes again begins again.)
     pub(crate) fn skip(&mut self, now: Instant) -> u64 {
-        let now = now.min(self.until);
+        let (now, rested) = (now.min(self.until), std::mem::take(&mut self.rests));
         match &mut self.pace {
             Pace::Open { per_s, first, slot } => {
                 let before = *slot;
@@ -100,7 +107,7 @@ impl Plan {
                         *slot += 1;
                     }
                 }
-                *slot - before
+                if rested { 0 } else { *slot - before }
             }
             Pace::Closed { think, draws, due, .. } => {
                 if due.is_none_or(|due| due < now) {
@@ -144,7 +151,9 @@ mod tests {
         // Slots 2 and 3 pass without a session; slot 4 is due at that very instant.
         assert_eq!(plan.skip(first + ms(400)), 2);
         assert_eq!(plan.due(), Some(first + ms(400)));
-        assert_eq!((plan.skip(first + ms(400)), plan.skip(now + ms(9_000))), (0, 6));
+        plan.rest();
+        assert_eq!((plan.skip(first + ms(550)), plan.skip(first + ms(650))), (0, 1));
+        assert_eq!(plan.skip(now + ms(9_000)), 3);
         assert_eq!(plan.due(), None);
     }
 
