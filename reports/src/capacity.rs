@@ -42,6 +42,9 @@ pub struct CapacityReport {
     pub schema: u32,
     /// The verdict in one sentence: what one instance holds, under which objective, what binds, where to operate, and what was not tested.
     pub sentence: String,
+    /// Connections of the mix to operate at: the part of what it holds that leaves room for bursts, deploys and a lost instance. None where nothing held.
+    #[serde(default)]
+    pub operate_at: Option<f64>,
     /// Whether the sentence may be relied on: inconclusive where the generator was not healthy, or a search did not end.
     pub outcome: Outcome,
     /// Why it is not a pass, a line each.
@@ -505,6 +508,7 @@ impl CapacityReport {
         Self {
             schema: SCHEMA,
             sentence: String::new(),
+            operate_at: None,
             outcome: Outcome::Inconclusive,
             reasons: Vec::new(),
             conditions,

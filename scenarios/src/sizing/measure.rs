@@ -101,8 +101,8 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
     }
     let accepts = of("connect").and_then(|axis| axis.found).map(|found| found.load);
     let (mut fleet, mut cost, mut what_if) = (Vec::new(), None, Vec::new());
-    if let Some(found) = mixed.found {
-        let holds = sentence::capacity(found.load, limits.iter().find(|limit| limit.binds));
+    let holds = mixed.found.map(|found| sentence::capacity(found.load, limits.iter().find(|limit| limit.binds)));
+    if let Some(holds) = holds {
         let demands = settings.demand.map_or_else(|| [2.0, 5.0, 10.0].map(|n| n * holds).to_vec(), |one| vec![one]);
         fleet = model::fleet(holds, accepts, &demands);
         cost = prices
@@ -121,6 +121,7 @@ pub fn measure(settings: &Settings, progress: &mut dyn Progress) -> Result<Capac
     let report = CapacityReport {
         schema: SCHEMA,
         sentence,
+        operate_at: holds.map(|holds| holds * model::OPERATE),
         outcome,
         reasons,
         conditions: Conditions {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use capacity::search::{Answer, Effort, End, Search, Stage};
 use reports::capacity::{Axis as AxisReport, Found, Health, Step};
 
-use super::axis::{Axis, STAY};
+use super::axis::{Axis, STAY, Trial};
 use super::budget;
 use super::judge::{Judged, Measured};
 use super::measure::{Progress, SizingError};
@@ -39,6 +39,52 @@ pub(super) struct Searched {
     pub(super) descriptors_max: Option<u64>,
 }
 
+/// The trials of an axis, within their time.
+struct Trials<'a, 'b> {
+    axis: Axis,
+    until: Instant,
+    settings: &'a Settings,
+    bench: &'a Bench<'b>,
+    progress: &'a mut dyn Progress,
+    steps: Vec<Step>,
+    descriptors_max: Option<u64>,
+}
+
+impl Trials<'_, '_> {
+    /// Tries a load, and again at once where the machine may have been at fault. None: there was no time for it.
+    fn judged(&mut self, load: f64, window: Duration, stage: &str) -> Result<Option<Judged>, SizingError> {
+        let trial = self.axis.trial(load, window, self.settings);
+        let Some((first, doubtful)) = self.tried(&trial, stage)? else { return Ok(None) };
+        if !doubtful {
+            return Ok(Some(first));
+        }
+        self.progress.word("            in doubt: tried again");
+        let place = self.steps.len() - 1;
+        let second = self.tried(&trial, stage)?.map(|(judged, _)| judged);
+        if second.as_ref().is_some_and(|judged| judged.answer == Answer::Holds) {
+            let doubtful = &mut self.steps[place];
+            doubtful.answer = "unhealthy".to_owned();
+            doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
+        }
+        Ok(second)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+    fn tried(&mut self, trial: &Trial, stage: &str) -> Result<Option<(Judged, bool)>, SizingError> {
+        if Instant::now() + trial.takes() > self.until {
+            return Ok(None);
+        }
+        let measured = self.bench.run(trial)?;
+        let judged = measured.judge(self.settings.goodput_min);
+        self.descriptors_max = self.descriptors_max.or(measured.descriptors_max);
+        let step = step(&measured, &judged, stage);
+        self.progress.step(self.axis, &step);
+        self.steps.push(step);
+        let doubtful = measured.is_doubtful(&judged);
+        Ok(Some((judged, doubtful)))
+    }
+}
+
 /// Finds the greatest load of an axis that holds, within its share of the time.
 #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
 pub(super) fn search(
@@ -61,38 +107,20 @@ pub(super) fn search(
         confirmations: CONFIRMATIONS,
         trials_max: TRIALS_MAX,
     });
-    let (mut steps, mut binds, mut fails_at, mut descriptors_max) = (Vec::<Step>::new(), None, None, None);
-    let (mut in_doubt, mut out_of_time) = (false, false);
-    // Until it is answered, the search asks for the same.
+    let mut trials = Trials { axis, until, settings, bench, progress, steps: Vec::new(), descriptors_max: None };
+    let (mut binds, mut fails_at, mut out_of_time) = (None, None, false);
     while let Some(asked) = search.ask() {
         let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
-        let trial = axis.trial(asked.load, window, settings);
-        if Instant::now() + trial.takes() > until {
+        let Some(judged) = trials.judged(asked.load, window, words(asked.stage))? else {
             out_of_time = true;
             break;
+        };
+        if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
+            (fails_at, binds) = (Some(asked.load), judged.binds);
         }
-        let measured = bench.run(&trial)?;
-        let judged = measured.judge(settings.goodput_min);
-        descriptors_max = descriptors_max.or(measured.descriptors_max);
-        let step = step(&measured, &judged, words(asked.stage));
-        progress.step(axis, &step);
-        let tried_before = in_doubt;
-        in_doubt = measured.is_doubtful(&judged) && !tried_before;
-        if in_doubt {
-            progress.word("            in doubt: tried again");
-        } else {
-            if tried_before && judged.answer == Answer::Holds {
-                steps.last_mut().into_iter().for_each(clear);
-            }
-            if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
-                fails_at = Some(asked.load);
-                binds.clone_from(&judged.binds);
-            }
-            search.answer(judged.answer);
-        }
-        steps.push(step);
+        search.answer(judged.answer);
         let guess = match axis {
-            Axis::Mixed | Axis::Rate => full_at(&steps),
+            Axis::Mixed | Axis::Rate => full_at(&trials.steps),
             // How many connections a second are let in is a matter of queues rather than of the core.
             Axis::Connect => None,
             // Those that get next to nothing are held to the last descriptor, as a rule.
@@ -102,16 +130,12 @@ pub(super) fn search(
     }
     let best = search.best().map(|(load, _)| load);
     for load in best.into_iter().flat_map(|best| SURVEY.map(|part| part * best)) {
-        let trial = axis.trial(load, window, settings);
-        let near = |step: &Step| (step.load / load - 1.0).abs() < NEAR;
-        if load < least || steps.iter().any(near) || Instant::now() + trial.takes() > until {
-            continue;
+        let near = |step: &Step| step.answer == "holds" && (step.load / load - 1.0).abs() < NEAR;
+        if load >= least && !trials.steps.iter().any(near) {
+            trials.judged(load, window, "survey")?;
         }
-        let measured = bench.run(&trial)?;
-        let step = step(&measured, &measured.judge(settings.goodput_min), "survey");
-        progress.step(axis, &step);
-        steps.push(step);
     }
+    let Trials { steps, descriptors_max, .. } = trials;
     let confirmations = |load: f64| {
         let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
         u32::try_from(steps.iter().filter(held).count()).unwrap_or(u32::MAX)
@@ -136,12 +160,6 @@ pub(super) fn search(
         binds,
     };
     Ok(Searched { report, descriptors_max })
-}
-
-/// A trial in doubt that held when it was run again.
-fn clear(doubtful: &mut Step) {
-    doubtful.answer = "unhealthy".to_owned();
-    doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
 }
 
 /// The load at which the proxy's core is full: on the straight line through the least and the greatest load that held, or in proportion to the one that did.

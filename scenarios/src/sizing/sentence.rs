@@ -1,6 +1,6 @@
 //! The verdict: one sentence, and whether it may be relied on.
 
-use reports::capacity::{Axis, Limit};
+use reports::capacity::{Axis, Limit, Step};
 use reports::figure::number;
 use reports::record::Outcome;
 
@@ -53,7 +53,10 @@ pub fn sentence(facts: &Facts<'_>) -> (String, Outcome, Vec<String>) {
     if !found.confirmed {
         reasons.push(format!("it was confirmed {} times only", found.confirmations));
     }
-    let unhealthy = mixed.steps.iter().filter(|step| step.answer == "unhealthy").count();
+    let unhealthy = unresolved(&mixed.steps);
+    if let Some(lower) = mixed.steps.iter().find(|step| step.stage == "survey" && step.answer == "fails") {
+        reasons.push(format!("{} did not hold when it was looked at afterwards", number(lower.load.round())));
+    }
     if mixed.end != FOUND {
         reasons.push(format!("{}: the capacity is this, or more", mixed.end));
     } else if unhealthy > 0 {
@@ -66,6 +69,16 @@ pub fn sentence(facts: &Facts<'_>) -> (String, Outcome, Vec<String>) {
         number(capacity * OPERATE)
     );
     (text, outcome, reasons)
+}
+
+/// Trials in which the generator was not well, and which were not made good by another one of the same load and length. Those of a survey decide nothing.
+fn unresolved(steps: &[Step]) -> usize {
+    let unhealthy = |step: &Step| step.answer == "unhealthy";
+    let open = |(place, step): &(usize, &Step)| {
+        let made_good = |later: &Step| later.load == step.load && later.stage == step.stage && !unhealthy(later);
+        unhealthy(step) && step.stage != "survey" && !steps[place + 1..].iter().any(made_good)
+    };
+    steps.iter().enumerate().filter(open).count()
 }
 
 /// What nobody should conclude from such a measurement.
@@ -137,6 +150,27 @@ mod tests {
         assert!(outcome == Outcome::Inconclusive && reasons[0].contains("2 times only"), "{reasons:?}");
         let (text, outcome, _) = said(&axis(None, None), &[]);
         assert!(text.starts_with("No number of connections held") && outcome == Outcome::Inconclusive, "{text}");
+    }
+
+    #[test]
+    fn a_trial_in_which_the_generator_was_not_well_weighs_unless_it_was_made_good() {
+        use super::super::model::tests::step;
+        let answered = |load: f64, stage: &str, answer: &str| Step {
+            stage: stage.into(),
+            answer: answer.into(),
+            ..step(load, load * 10.0, 0.9, 1.0)
+        };
+        let outcome = |steps: &[Step]| {
+            let axis = Axis { steps: steps.to_vec(), ..axis(Some((12_000.0, true)), Some("CPU")) };
+            said(&axis, &[]).1
+        };
+        let unwell = answered(9_000.0, "grow", "unhealthy");
+        let well = answered(9_000.0, "grow", "holds");
+        assert_eq!(outcome(&[unwell.clone(), well.clone()]), Outcome::Pass);
+        assert_eq!(outcome(&[well, unwell.clone()]), Outcome::Inconclusive);
+        assert_eq!(outcome(&[unwell, answered(9_000.0, "confirm", "holds")]), Outcome::Inconclusive);
+        assert_eq!(outcome(&[answered(3_000.0, "survey", "unhealthy")]), Outcome::Pass);
+        assert_eq!(outcome(&[answered(3_000.0, "survey", "fails")]), Outcome::Inconclusive);
     }
 
     #[test]

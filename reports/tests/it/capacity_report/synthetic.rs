@@ -438,6 +438,7 @@ pub(crate) fn report() -> CapacityReport {
             "One instance on this machine holds 2,000 connections with 10 messages a second each (20,000 deliveries/s), 99.9 % of them within 50 ms of their \
              planned instant; CPU binds; operate at 1,400. Not tested: TLS, compression, networks.",
         ),
+        operate_at: Some(1_400.0),
         outcome: Outcome::Pass,
         reasons: Vec::new(),
         conditions: Conditions {
