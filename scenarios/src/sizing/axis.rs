@@ -148,7 +148,7 @@ pub enum Arrivals {
 const RARE: f64 = 0.1;
 /// Messages that are checked in a trial, where there are so many.
 const SAMPLES: f64 = 4_000.0;
-/// Connections a second of a ramp: well below what a proxy takes. Twice as many where those that are there get next to nothing.
+/// Connections a second of a ramp: well below what a proxy takes.
 pub const RAMP_PER_S: f64 = 2_000.0;
 /// How long a client of the axis of connections a second stays.
 pub const STAY: Duration = Duration::from_millis(500);
@@ -198,10 +198,7 @@ impl Trial {
     #[must_use]
     pub fn ramp(&self) -> Duration {
         match self.arrivals {
-            Arrivals::Ramp => {
-                let per_s = if self.axis == Axis::Held { 2.0 * RAMP_PER_S } else { RAMP_PER_S };
-                Duration::from_secs_f64((f64::from(self.clients) / per_s).max(0.2))
-            }
+            Arrivals::Ramp => Duration::from_secs_f64((f64::from(self.clients) / RAMP_PER_S).max(0.2)),
             Arrivals::Poisson { .. } => Duration::ZERO,
         }
     }

@@ -21,6 +21,8 @@ pub struct Measured {
     pub source_cpu: Option<f64>,
     /// The part of the memory at the end, of the proxy and of the kernel's sockets, that came over the window; none where that is not known.
     pub grew: Option<f64>,
+    /// The part of the proxy's own core that others took; none where it has none, or that is not known.
+    pub taken: Option<f64>,
     /// Connections that were under way on average, where they come and go.
     pub under_way: Option<f64>,
     /// Whether the proxy was still there at the end, and if not, how it ended.
@@ -46,6 +48,10 @@ const LATENESS: &str = "lateness";
 const SHARED_CORE_MAX: f64 = 0.95;
 /// A generator that computes for as much of its time gives out by itself, whenever it is tried.
 const GENERATOR_BUSY: f64 = 0.7;
+/// Others may take so much of the proxy's core; where they take more, what was measured is what they left.
+const TAKEN_MAX: f64 = 0.15;
+/// How the word on that begins.
+pub(super) const TAKEN: &str = "others took";
 /// From here on the proxy's core is what binds.
 const BUSY: f64 = 0.9;
 /// Messages that were planned and did not come, as a share, beyond which loss and not lateness is named.
@@ -162,6 +168,12 @@ impl Measured {
         if !heard.healthy {
             return Some(format!("the generator: {}", heard.reasons.join("; ")));
         }
+        if let Some(taken) = self.taken.filter(|taken| *taken > TAKEN_MAX) {
+            return Some(format!(
+                "{TAKEN} {:.0} % of the proxy's core: this machine has something else to do",
+                taken * 100.0
+            ));
+        }
         if let (Some(generator), Some(source)) = (heard.cpu, self.source_cpu)
             && generator + source > SHARED_CORE_MAX
         {
@@ -222,6 +234,7 @@ pub(super) mod tests {
             descriptors_max: Some(20_000),
             source_cpu: Some(0.1),
             grew: None,
+            taken: Some(0.01),
             under_way: None,
             proxy_ended: None,
         };
@@ -298,6 +311,7 @@ pub(super) mod tests {
     fn a_generator_that_is_not_well_says_nothing_of_the_proxy() {
         for (change, word) in [
             ((|one| one.heard.healthy = false) as fn(&mut Measured), "the generator"),
+            (|one| one.taken = Some(0.4), "others took 40 % of the proxy's core"),
             (|one| one.source_cpu = Some(0.6), "fill their core"),
             (|one| one.heard.checked = 999, "999 samples cannot tell"),
             (|one| one.heard.checked = 0, "0 samples"),

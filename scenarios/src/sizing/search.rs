@@ -10,7 +10,7 @@ use reports::capacity::{Axis as AxisReport, Found, Health, Step};
 
 use super::axis::{Axis, STAY, Trial};
 use super::budget;
-use super::judge::{Judged, Measured};
+use super::judge::{Judged, Measured, TAKEN};
 use super::measure::{Progress, SizingError};
 use super::model;
 use super::sentence;
@@ -147,6 +147,7 @@ pub(super) fn search(
         (Some(End::Found), _) => sentence::FOUND,
         (Some(End::AtMost), _) => "all that may be tried holds",
         (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
+        (Some(End::GeneratorGaveOut), _) if taken(&steps) => "the machine had something else to do",
         (Some(End::GeneratorGaveOut), _) => "the generator gave out",
         (Some(End::OutOfTrials) | None, _) => "there were no trials left",
     };
@@ -172,6 +173,12 @@ fn full_at(steps: &[Step]) -> Option<f64> {
     // A line that does not rise leads nowhere.
     let load = if slope > 0.0 { last.0 + (FULL - last.1) / slope } else { last.0 * GUESS_MAX };
     Some(load.clamp(last.0, last.0 * GUESS_MAX))
+}
+
+/// Whether the lowest load of which nothing is known is one at which others took the proxy's core.
+fn taken(steps: &[Step]) -> bool {
+    let unknown = steps.iter().filter(|step| step.answer == "unhealthy");
+    unknown.min_by(|a, b| a.load.total_cmp(&b.load)).is_some_and(|step| step.why.starts_with(TAKEN))
 }
 
 fn words(stage: Stage) -> &'static str {

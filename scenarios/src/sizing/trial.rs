@@ -58,6 +58,7 @@ pub struct Bench<'a> {
 
 /// The processes of a trial whose clients have not begun.
 struct Stage {
+    placement: Placement,
     source: Process,
     proxy: Process,
     address: String,
@@ -72,6 +73,8 @@ struct Reading {
     clients: Option<Usage>,
     kernel: Option<u64>,
     segments: Option<u64>,
+    /// What the proxy's core did, for whomever.
+    core: Option<Duration>,
 }
 
 impl Reading {
@@ -116,7 +119,7 @@ impl Bench<'_> {
         let mut proxy = self.proxy(&args)?.on(self.placement.proxy).start()?;
         let address = proxy.says("listening on ", PATIENCE)?;
         let address = address.split_whitespace().next().unwrap_or_default().to_owned();
-        Ok(Stage { source, proxy, address, kernel_before: machine::socket_bytes() })
+        Ok(Stage { placement: self.placement, source, proxy, address, kernel_before: machine::socket_bytes() })
     }
 
     fn clients(&self, trial: &Trial, target: &str, summary: &Path) -> Result<Process, TrialError> {
@@ -193,6 +196,7 @@ impl Bench<'_> {
                 .held()
                 .zip(before.held())
                 .map(|(now, before)| now.saturating_sub(before) as f64 / now.max(1) as f64),
+            taken: taken(&before, &after),
             proxy_ended,
         })
     }
@@ -211,6 +215,7 @@ impl Stage {
             clients,
             kernel: machine::socket_bytes(),
             segments: machine::segments_sent(),
+            core: self.placement.proxy.and_then(machine::core_busy),
         }
     }
 
@@ -259,6 +264,12 @@ fn reach(clients: &mut Process, words: &str, patience: Duration) -> Result<bool,
         Err(_) if clients.ended()?.is_some() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The part of the proxy's own core that others took, the hypervisor's other guests among them.
+fn taken(before: &Reading, after: &Reading) -> Option<f64> {
+    let busy = after.core?.saturating_sub(before.core?).as_secs_f64() / (after.at - before.at).as_secs_f64();
+    Some((busy - share(before.proxy, after.proxy, after.at - before.at)?).max(0.0))
 }
 
 /// CPU time over a time, as a share of one core.
