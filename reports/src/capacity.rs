@@ -211,8 +211,8 @@ pub struct Footprint {
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-    /// TCP segments with data that it sent a second, where the kernel counts them (`TCPOrigDataSent`, all of the machine, less what the source sends): of messages
-    /// that are written together there is one.
+    /// TCP segments with data that the machine sent a second, where the kernel counts them (`TCPOrigDataSent`): those of the proxy, one for messages that are written
+    /// together, and the few of the source and of clients that listen. None where clients come and go.
     #[serde(default)]
     pub segments_per_s: Option<f64>,
 }

@@ -133,6 +133,8 @@ pub struct Process {
 pub struct Usage {
     /// CPU time of all threads, user and kernel, those that are gone included.
     pub cpu: Duration,
+    /// The part of it outside of the kernel, as the clock's ticks have it.
+    pub user: Duration,
     /// Resident memory, in bytes.
     pub rss_bytes: u64,
     /// The most that it ever was.
@@ -306,6 +308,7 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     let [user, system] = ticks[..] else { return Err(malformed()) };
     let per_s = rustix::param::clock_ticks_per_second().max(1);
     Ok(Usage {
+        user: Duration::from_secs_f64(user as f64 / per_s as f64),
         // The finer account lacks the threads that are gone.
         cpu: cpu_of_threads(pid)
             .unwrap_or_default()

@@ -48,12 +48,12 @@ const ALL: [(&str, &str); 20] = [
     ),
     (
         "The search",
-        "The load is grown until a trial fails, then the gap is halved until it is within the tolerance, then the greatest load that held is tried again in longer windows; where that fails, \
+        "The load is grown until a trial fails, then the gap is closed until it is within the tolerance (where to look next is guessed from the proxy's CPU), then the greatest load that held is tried again in longer windows; where that fails, \
          the search steps back. “Holds” is the greatest load so confirmed, “fails” the least that did not hold. The knee lies between the two.",
     ),
     (
         "Generator health",
-        "A trial in which the generator's own timers were late, its CPU was full, or it could not send what was planned says nothing of the proxy. It is marked unhealthy, and ends the search \
+        "A trial in which the generator's own timers were late, its CPU was full, it could not send what was planned, or others took the core of the proxy, says nothing of the proxy. It is marked unhealthy, and ends the search \
          below it: a limit of the generator is never told as one of the proxy.",
     ),
     (

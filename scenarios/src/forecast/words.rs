@@ -234,7 +234,10 @@ pub fn knee_found(prediction: &Prediction) -> String {
         Some(knee) => {
             let end = match prediction.end {
                 Some(End::Found) => "",
-                Some(End::AtMost) => ", and all that is tried; the knee is higher: take more symbols",
+                Some(End::AtMost) if prediction.workload.grows == Grows::Rate => {
+                    ", and all that the source can send; the knee is higher: take more symbols"
+                }
+                Some(End::AtMost) => ", and no more are tried; the knee is higher",
                 _ => ", though the search did not come to its end",
             };
             format!(

@@ -31,8 +31,7 @@ const FIGURES: [Figure; 5] = [
 /// What was confirmed, and above which something failed: a search that was broken off stands on its own first steps, and those are the same for everybody; where
 /// nothing failed, the greatest load that was tried is the generator's, or a limit of ours.
 fn found(report: &CapacityReport, axis: &str) -> Option<f64> {
-    let found = report.axis(axis)?.found?;
-    (found.confirmed && found.fails_at.is_some()).then_some(found.load)
+    model::knee(report.axis(axis)?)
 }
 
 fn cpu_a_delivery(report: &CapacityReport) -> Option<f64> {
@@ -112,6 +111,8 @@ pub(super) mod tests {
     use reports::capacity::{Axis, Found};
     use reports::record::Outcome;
 
+    use super::super::sentence::FOUND;
+
     use super::*;
 
     pub(in crate::sizing) fn report(holds: f64) -> CapacityReport {
@@ -121,7 +122,7 @@ pub(super) mod tests {
             unit: "connections".into(),
             steps: Vec::new(),
             found: Some(Found { load: holds, fails_at: Some(holds * 1.05), confirmations: 2, confirmed: true }),
-            end: String::new(),
+            end: FOUND.into(),
             binds: None,
         };
         let conditions = Conditions { profile: "sim".into(), cpu: "one".into(), cores: 2, ..Conditions::default() };
@@ -148,14 +149,15 @@ pub(super) mod tests {
 
     #[test]
     fn searches_that_were_broken_off_or_met_no_end_are_not_compared() {
-        let changed = |change: fn(Found) -> Found| {
+        let changed = |change: fn(&mut Axis)| {
             let mut changed = reports(&[8_000.0, 8_000.0, 8_000.0]);
-            changed.iter_mut().flat_map(|one| &mut one.axes).for_each(|axis| axis.found = axis.found.map(change));
+            changed.iter_mut().flat_map(|one| &mut one.axes).for_each(change);
             against("x", &changed, &changed).rows.len()
         };
-        assert_eq!(changed(|found| Found { confirmed: false, ..found }), 0);
-        assert_eq!(changed(|found| Found { fails_at: None, ..found }), 0);
-        assert_eq!(changed(|found| found), 1);
+        assert_eq!(changed(|axis| axis.found = axis.found.map(|found| Found { confirmed: false, ..found })), 0);
+        assert_eq!(changed(|axis| axis.found = axis.found.map(|found| Found { fails_at: None, ..found })), 0);
+        assert_eq!(changed(|axis| axis.end = "the generator gave out".into()), 0);
+        assert_eq!(changed(|_| {}), 1);
     }
 
     #[test]

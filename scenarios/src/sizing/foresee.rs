@@ -26,8 +26,10 @@ use crate::span::Span;
 const TARGET: f64 = 0.2;
 /// Segments of a connection that comes, upgrades, subscribes and goes: what the bench charges, too (docs/scenarios.md).
 const SEGMENTS_A_CONNECTION: f64 = 9.0;
-/// Points that a cost is fitted through, at least.
-const POINTS_MIN: usize = 2;
+/// Loads that a cost is fitted through, at least.
+const LOADS_MIN: usize = 2;
+/// And two costs.
+const LOADS_TO_SPLIT: usize = 3;
 /// Costs are fitted to loads up to this part of the greatest that held: what is predicted is what lies beyond.
 const BELOW_THE_KNEE: f64 = 0.8;
 /// From the loss of an instance until the address does not give it out any more.
@@ -55,11 +57,14 @@ pub fn costs(report: &CapacityReport, axis: &str, message_bytes: f64) -> Option<
     };
     let most = report.axis(axis)?.found.map_or(f64::INFINITY, |found| found.load * BELOW_THE_KNEE);
     let below = healthy(axis).into_iter().filter(|step| step.load <= most);
+    let mut loads: Vec<f64> = below.clone().map(|step| step.load).collect();
+    loads.sort_by(f64::total_cmp);
+    loads.dedup();
     let points: Vec<Work> = below.filter_map(Work::of).collect();
-    if points.len() < POINTS_MIN {
+    if loads.len() < LOADS_MIN || points.len() < LOADS_MIN {
         return None;
     }
-    let (write_s, message_s) = shares(&points);
+    let (write_s, message_s) = if loads.len() < LOADS_TO_SPLIT { (together(&points), 0.0) } else { shares(&points) };
     let comes: Vec<(f64, f64)> = healthy("connect")
         .into_iter()
         .filter_map(|step| Some((step.delivered as f64 / step.window_s, step.proxy?.cpu)))
@@ -107,11 +112,22 @@ fn shares(points: &[Work]) -> (f64, f64) {
         mc += m;
     }
     let determinant = ww * mm - wm * wm;
+    // Not a number, too, where nothing was written.
+    if !(determinant >= 1e-3 * ww * mm && determinant > 0.0) {
+        return (together(points), 0.0);
+    }
     let (write, message) = ((wc * mm - mc * wm) / determinant, (mc * ww - wc * wm) / determinant);
-    if determinant < 1e-3 * ww * mm || message < 0.0 {
+    if message < 0.0 {
         return (wc / ww, 0.0);
     }
     if write < 0.0 { (0.0, mc / mm) } else { (write, message) }
+}
+
+/// All of the CPU for the writes, by least squares of relative errors.
+fn together(points: &[Work]) -> f64 {
+    let per_cpu = points.iter().map(|point| point.writes / point.cpu);
+    let (ww, w) = per_cpu.fold((0.0, 0.0), |(ww, w), one| (ww + one * one, w + one));
+    if ww > 0.0 { w / ww } else { 0.0 }
 }
 
 /// Predicts what was measured, loses instances once for each of `all`, and looks for the smallest window of jitter, first with the few seeds of `probe`.
@@ -181,7 +197,7 @@ fn predicted(
             Workload { grows, clients, simulated_max: forecast::CLIENTS_MAX, feed: feed(settings), latency: LOOPBACK };
         // A delivery a second, as this axis counts its load, and as the simulated one does.
         let (per_load, per_tick) = match grows {
-            Grows::Clients => (workload.feed.per_s(), 1.0),
+            Grows::Clients => (settings.mix.messages_per_s(), 1.0),
             Grows::Rate => (1.0, f64::from(clients) * f64::from(workload.feed.each)),
         };
         let objective = Goodput { within: span(settings.objective), share_min: settings.goodput_min };
@@ -192,8 +208,7 @@ fn predicted(
         // A client of few messages has seldom two at once; one of many has, and without what each of them costs the simulated core would be many times too fast.
         let told = grows == Grows::Clients || costs.proxy_per_kib.as_nanos() > 0;
         if let Some(knee) = prediction.knee.filter(|_| told) {
-            // A load that held, where nothing failed, is no knee.
-            let measured = axis.found.filter(|found| found.fails_at.is_some()).map(|found| found.load * per_load);
+            let measured = super::model::knee(axis).map(|load| load * per_load);
             let what = format!("deliveries/s at the {of}'s knee");
             rows.push(Predicted { what, predicted: knee.delivered_per_s, measured, target: Some(TARGET) });
         }

@@ -49,7 +49,7 @@ const SHARED_CORE_MAX: f64 = 0.95;
 /// A generator that computes for as much of its time gives out by itself, whenever it is tried.
 const GENERATOR_BUSY: f64 = 0.7;
 /// Others may take so much of the proxy's core; where they take more, what was measured is what they left.
-const TAKEN_MAX: f64 = 0.15;
+const TAKEN_MAX: f64 = 0.1;
 /// How the word on that begins.
 pub(super) const TAKEN: &str = "others took";
 /// From here on the proxy's core is what binds.
@@ -159,8 +159,9 @@ impl Measured {
     }
 
     fn refusal_binds(&self) -> Option<String> {
-        let (proxy, most) = (self.proxy?, self.descriptors_max?);
-        (proxy.descriptors + 64 >= most).then(|| format!("descriptors of the proxy ({} of {most})", proxy.descriptors))
+        let (footprint, most) = (self.proxy?, self.descriptors_max?);
+        (footprint.descriptors + proxy::descriptors_beside_clients(&proxy::Limits::default(), 1) >= most)
+            .then(|| format!("descriptors of the proxy ({} of {most})", footprint.descriptors))
     }
 
     fn unhealthy(&self, goodput_min: f64) -> Option<String> {
@@ -301,9 +302,9 @@ pub(super) mod tests {
         assert!(idle.binds.is_some_and(|binds| binds.starts_with("lateness in bursts")));
         let full = measured(|one| {
             one.heard.refused = 5;
-            one.descriptors_max = Some(2_040);
+            one.descriptors_max = Some(2_330);
         });
-        assert_eq!(full.binds.as_deref(), Some("descriptors of the proxy (2010 of 2040)"));
+        assert_eq!(full.binds.as_deref(), Some("descriptors of the proxy (2010 of 2330)"));
         assert_eq!(full.answer, Answer::Fails);
     }
 

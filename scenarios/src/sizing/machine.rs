@@ -117,20 +117,20 @@ fn segments_of(netstat: &str) -> Option<u64> {
     pairs.find(|(name, _)| *name == "TCPOrigDataSent")?.1.parse().ok()
 }
 
-/// What a core has been doing since the machine began, whoever asked for it, what the hypervisor gave to others included; none where the kernel does not say.
+/// How long a core has been at work since the machine began, outside of the kernel and for whatever process, and for other guests of the hypervisor; none where the
+/// kernel does not say. What it did within the kernel is left out: much of that is network work of whoever sends, though the core's account names nobody.
 #[must_use]
-pub fn core_busy(core: usize) -> Option<Duration> {
-    busy_of(&std::fs::read_to_string("/proc/stat").ok()?, core, rustix::param::clock_ticks_per_second())
+pub fn core_taken(core: usize) -> Option<Duration> {
+    taken_of(&std::fs::read_to_string("/proc/stat").ok()?, core, rustix::param::clock_ticks_per_second())
 }
 
 /// `cpu1 user nice system idle iowait irq softirq steal guest guest_nice`, in ticks; guests are part of user and nice.
-fn busy_of(stat: &str, core: usize, ticks_per_s: u64) -> Option<Duration> {
+fn taken_of(stat: &str, core: usize, ticks_per_s: u64) -> Option<Duration> {
     let name = format!("cpu{core}");
     let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
     let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|word| word.parse().ok()).collect();
-    let [user, nice, system, _, _, irq, softirq, steal] = ticks[..] else { return None };
-    let busy = user + nice + system + irq + softirq + steal;
-    Some(Duration::from_secs_f64(busy as f64 / ticks_per_s.max(1) as f64))
+    let [user, nice, _, _, _, _, _, steal] = ticks[..] else { return None };
+    Some(Duration::from_secs_f64((user + nice + steal) as f64 / ticks_per_s.max(1) as f64))
 }
 
 /// Descriptors that a process may have.
@@ -151,8 +151,8 @@ mod tests {
         assert_eq!(pages_of(text), Some(235));
         assert_eq!(pages_of("UDP: inuse 0 mem 7\n"), None);
         let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 5 0 5 90 0 0 0 0 0 0\ncpu1 100 2 30 500 7 4 3 11 0 0\nintr 1\n";
-        assert_eq!(busy_of(text, 1, 100), Some(Duration::from_millis(1_500)));
-        assert_eq!(busy_of(text, 2, 100), None);
+        assert_eq!(taken_of(text, 1, 100), Some(Duration::from_millis(1_130)));
+        assert_eq!(taken_of(text, 2, 100), None);
         let text = "TcpExt: SyncookiesSent TCPOrigDataSent TCPHystart\nTcpExt: 5 617 0\nIpExt: InNoRoutes\nIpExt: 0\n";
         assert_eq!(segments_of(text), Some(617));
         assert_eq!(segments_of("TcpExt: SyncookiesSent\nTcpExt: 5\n"), None);

@@ -18,7 +18,7 @@ const FLOOD: (u32, f64, u32) = (10, 200.0, 1_024);
 const READ: u64 = 2_000;
 
 /// Buffers that still grow by more than this over the window, as a part of what they are, were not full.
-const FULL_GROWS_MAX: f64 = 0.05;
+const FULL_GROWS_MAX: f64 = 0.02;
 
 /// Where clients read next to nothing: the levels at which all were there and nothing grew any more, and what is to be said of the others.
 #[must_use]
@@ -54,7 +54,7 @@ pub fn stalled(settings: &Settings) -> impl Iterator<Item = Trial> + use<> {
         objective,
         verify: 1.0,
         bytes_per_s: Some(READ),
-        window: Duration::from_millis(500),
+        window: Duration::from_secs(1),
     })
 }
 

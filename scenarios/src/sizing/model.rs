@@ -10,6 +10,7 @@ use reports::capacity::{
 use wire::draw::Draws;
 
 use super::prices::Prices;
+use super::sentence::FOUND;
 use super::settings::Mix;
 
 /// An instance is run at this part of what it holds.
@@ -192,6 +193,13 @@ pub fn of_found(axis: &Axis) -> Option<&Step> {
     let found = axis.found?;
     let at = axis.steps.iter().filter(|step| step.load == found.load && step.answer == "holds");
     at.max_by(|a, b| a.window_s.total_cmp(&b.window_s))
+}
+
+/// The knee of an axis: the greatest load that held, confirmed, beyond which something failed in good health. None where the search was broken off, or met another end.
+#[must_use]
+pub fn knee(axis: &Axis) -> Option<f64> {
+    let found = axis.found.filter(|found| found.confirmed && found.fails_at.is_some())?;
+    (axis.end == FOUND).then_some(found.load)
 }
 
 /// Instances for demands, with one that may be lost. `accepts_per_s`: connections a second that an instance takes that does nothing else.

@@ -51,27 +51,33 @@ struct Trials<'a, 'b> {
 }
 
 impl Trials<'_, '_> {
-    /// Tries a load, and again at once where the machine may have been at fault. None: there was no time for it.
+    /// Tries a load, and again at once where the machine may have been at fault: of a trial that failed only where others follow that are longer. None: there was no
+    /// time for it.
     fn judged(&mut self, load: f64, window: Duration, stage: &str) -> Result<Option<Judged>, SizingError> {
         let trial = self.axis.trial(load, window, self.settings);
         let Some((first, doubtful)) = self.tried(&trial, stage)? else { return Ok(None) };
-        if !doubtful {
+        if !doubtful || first.answer == Answer::Fails && stage == words(Stage::Confirm) {
             return Ok(Some(first));
         }
-        self.progress.word("            in doubt: tried again");
         let place = self.steps.len() - 1;
-        let second = self.tried(&trial, stage)?.map(|(judged, _)| judged);
-        if second.as_ref().is_some_and(|judged| judged.answer == Answer::Holds) {
-            let doubtful = &mut self.steps[place];
-            doubtful.answer = "unhealthy".to_owned();
-            doubtful.why.push_str("; not so when it was tried again at once: the machine's doing");
+        let Some((second, _)) = self.tried(&trial, stage)? else { return Ok(Some(first)) };
+        if second.answer == Answer::Holds {
+            self.steps[place].why.push_str("; not so when it was tried again at once");
         }
-        Ok(second)
+        Ok(Some(second))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+    /// The most that may be tried and leaves time to be confirmed.
+    fn most_with_time(&self, most: f64, window: Duration) -> f64 {
+        let left = self.until.saturating_duration_since(now());
+        let takes = |load: f64, window| self.axis.trial(load, window, self.settings).takes();
+        let fits = |load: &f64| takes(*load, window) + takes(*load, window * budget::CONFIRM) * CONFIRMATIONS <= left;
+        let loads = std::iter::successors(Some(most), |load| Some(load * 0.8));
+        loads.take_while(|load| *load >= 1.0).find(fits).unwrap_or(1.0)
+    }
+
     fn tried(&mut self, trial: &Trial, stage: &str) -> Result<Option<(Judged, bool)>, SizingError> {
-        if Instant::now() + trial.takes() > self.until {
+        if now() + trial.takes() > self.until {
             return Ok(None);
         }
         let measured = self.bench.run(trial)?;
@@ -85,8 +91,12 @@ impl Trials<'_, '_> {
     }
 }
 
-/// Finds the greatest load of an axis that holds, within its share of the time.
 #[expect(clippy::disallowed_methods, reason = "processes over real sockets take real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Finds the greatest load of an axis that holds, within its share of the time.
 pub(super) fn search(
     axis: Axis,
     time: Duration,
@@ -96,7 +106,7 @@ pub(super) fn search(
 ) -> Result<Searched, SizingError> {
     let what = axis.what(settings);
     progress.axis(axis, &what);
-    let (until, window) = (Instant::now() + time, budget::window(time));
+    let (until, window) = (now() + time, budget::window(time));
     let (start, least, most) = axis.range(settings);
     let mut search = Search::new(Effort {
         start,
@@ -109,6 +119,8 @@ pub(super) fn search(
     });
     let mut trials = Trials { axis, until, settings, bench, progress, steps: Vec::new(), descriptors_max: None };
     let (mut binds, mut fails_at, mut out_of_time) = (None, None, false);
+    // The least load of which nothing could be said, and why.
+    let mut unknown: Option<(f64, String)> = None;
     while let Some(asked) = search.ask() {
         let window = if asked.stage == Stage::Confirm { window * budget::CONFIRM } else { window };
         let Some(judged) = trials.judged(asked.load, window, words(asked.stage))? else {
@@ -118,13 +130,16 @@ pub(super) fn search(
         if judged.answer == Answer::Fails && fails_at.is_none_or(|at| asked.load <= at) {
             (fails_at, binds) = (Some(asked.load), judged.binds);
         }
+        if judged.answer == Answer::Unhealthy && unknown.as_ref().is_none_or(|(at, _)| asked.load <= *at) {
+            unknown = Some((asked.load, judged.why));
+        }
         search.answer(judged.answer);
         let guess = match axis {
             Axis::Mixed | Axis::Rate => full_at(&trials.steps),
             // How many connections a second are let in is a matter of queues rather than of the core.
             Axis::Connect => None,
             // Those that get next to nothing are held to the last descriptor, as a rule.
-            Axis::Held => Some(most),
+            Axis::Held => Some(trials.most_with_time(most, window)),
         };
         guess.into_iter().for_each(|load| search.expect(load));
     }
@@ -147,7 +162,9 @@ pub(super) fn search(
         (Some(End::Found), _) => sentence::FOUND,
         (Some(End::AtMost), _) => "all that may be tried holds",
         (Some(End::NothingHolds), _) => "nothing holds, down to the least that is tried",
-        (Some(End::GeneratorGaveOut), _) if taken(&steps) => "the machine had something else to do",
+        (Some(End::GeneratorGaveOut), _) if unknown.is_some_and(|(_, why)| why.starts_with(TAKEN)) => {
+            "the machine had something else to do"
+        }
         (Some(End::GeneratorGaveOut), _) => "the generator gave out",
         (Some(End::OutOfTrials) | None, _) => "there were no trials left",
     };
@@ -173,12 +190,6 @@ fn full_at(steps: &[Step]) -> Option<f64> {
     // A line that does not rise leads nowhere.
     let load = if slope > 0.0 { last.0 + (FULL - last.1) / slope } else { last.0 * GUESS_MAX };
     Some(load.clamp(last.0, last.0 * GUESS_MAX))
-}
-
-/// Whether the lowest load of which nothing is known is one at which others took the proxy's core.
-fn taken(steps: &[Step]) -> bool {
-    let unknown = steps.iter().filter(|step| step.answer == "unhealthy");
-    unknown.min_by(|a, b| a.load.total_cmp(&b.load)).is_some_and(|step| step.why.starts_with(TAKEN))
 }
 
 fn words(stage: Stage) -> &'static str {

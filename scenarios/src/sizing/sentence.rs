@@ -46,37 +46,49 @@ pub fn sentence(facts: &Facts<'_>) -> (String, Outcome, Vec<String>) {
         (Some(binds), _) => format!("{binds} binds"),
         (None, _) => "what binds was not reached".to_owned(),
     };
-    let at_least = if mixed.end == FOUND { "" } else { "at least " };
+    // Broken off between a load that held and one that did not: neither is a bound that was confirmed.
+    let holds = match (mixed.end == FOUND, found.fails_at) {
+        (true, _) => "holds ",
+        (false, None) => "holds at least ",
+        (false, Some(_)) => "holds, not confirmed, ",
+    };
     if let Some(limit) = least.filter(|limit| limit.capacity < found.load) {
         reasons.push(format!("what {} holds is reckoned, and less than what held", limit.resource));
     }
     if !found.confirmed {
         reasons.push(format!("it was confirmed {} times only", found.confirmations));
     }
-    let unhealthy = unresolved(&mixed.steps);
-    if let Some(lower) = mixed.steps.iter().find(|step| step.stage == "survey" && step.answer == "fails") {
+    let unhealthy = unresolved(&mixed.steps, found.fails_at.unwrap_or(f64::INFINITY));
+    let held = |at: &Step| mixed.steps.iter().any(|step| step.load == at.load && step.answer == "holds");
+    let fails = |step: &&Step| step.stage == "survey" && step.answer == "fails" && !held(step);
+    if let Some(lower) = mixed.steps.iter().find(fails) {
         reasons.push(format!("{} did not hold when it was looked at afterwards", number(lower.load.round())));
     }
     if mixed.end != FOUND {
-        reasons.push(format!("{}: the capacity is this, or more", mixed.end));
+        let what = match found.fails_at {
+            None => "the capacity is this, or more".to_owned(),
+            Some(at) => format!("the capacity may lie anywhere below {}", number(at.round())),
+        };
+        reasons.push(format!("{}: {what}", mixed.end));
     } else if unhealthy > 0 {
         reasons.push(format!("the generator was not well in {unhealthy} trials"));
     }
     let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Inconclusive };
     let text = format!(
-        "One instance on this machine holds {at_least}{} connections at {messages} messages/s each with {objective}; {binds}; operate at {}; not tested: {not_tested}.",
+        "One instance on this machine {holds}{} connections at {messages} messages/s each with {objective}; {binds}; operate at {}; not tested: {not_tested}.",
         number(capacity),
         number(capacity * OPERATE)
     );
     (text, outcome, reasons)
 }
 
-/// Trials in which the generator was not well, and which were not made good by another one of the same load and length. Those of a survey decide nothing.
-fn unresolved(steps: &[Step]) -> usize {
+/// Trials below the least load that fails in which the generator was not well, and which were not made good by another one of the same load and length. Those of a
+/// survey decide nothing.
+fn unresolved(steps: &[Step], fails_at: f64) -> usize {
     let unhealthy = |step: &Step| step.answer == "unhealthy";
     let open = |(place, step): &(usize, &Step)| {
         let made_good = |later: &Step| later.load == step.load && later.stage == step.stage && !unhealthy(later);
-        unhealthy(step) && step.stage != "survey" && !steps[place + 1..].iter().any(made_good)
+        unhealthy(step) && step.stage != "survey" && step.load < fails_at && !steps[place + 1..].iter().any(made_good)
     };
     steps.iter().enumerate().filter(open).count()
 }
@@ -161,13 +173,19 @@ mod tests {
             ..step(load, load * 10.0, 0.9, 1.0)
         };
         let outcome = |steps: &[Step]| {
-            let axis = Axis { steps: steps.to_vec(), ..axis(Some((12_000.0, true)), Some("CPU")) };
+            let mut axis = Axis { steps: steps.to_vec(), ..axis(Some((12_000.0, true)), Some("CPU")) };
+            axis.found = axis.found.map(|found| Found { fails_at: Some(12_600.0), ..found });
             said(&axis, &[]).1
         };
         let unwell = answered(9_000.0, "grow", "unhealthy");
         let well = answered(9_000.0, "grow", "holds");
         assert_eq!(outcome(&[unwell.clone(), well.clone()]), Outcome::Pass);
         assert_eq!(outcome(&[well, unwell.clone()]), Outcome::Inconclusive);
+        assert_eq!(
+            outcome(&[answered(16_000.0, "grow", "unhealthy")]),
+            Outcome::Pass,
+            "above what fails in good health"
+        );
         assert_eq!(outcome(&[unwell, answered(9_000.0, "confirm", "holds")]), Outcome::Inconclusive);
         assert_eq!(outcome(&[answered(3_000.0, "survey", "unhealthy")]), Outcome::Pass);
         assert_eq!(outcome(&[answered(3_000.0, "survey", "fails")]), Outcome::Inconclusive);

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Addresses that clients connect from: each has the ports of the range.
 const SOURCE_ADDRESSES: &str = "127.0.0.2..127.0.0.9";
 
+/// Over less than this, ticks of accounts are too coarse to be a share of anything.
+const OVER_MIN: Duration = Duration::from_millis(500);
 /// How often connections under way are counted.
 const LOOKS: u32 = 10;
 
@@ -73,7 +75,7 @@ struct Reading {
     clients: Option<Usage>,
     kernel: Option<u64>,
     segments: Option<u64>,
-    /// What the proxy's core did, for whomever.
+    /// How long the proxy's core was at work, for whomever.
     core: Option<Duration>,
 }
 
@@ -215,7 +217,7 @@ impl Stage {
             clients,
             kernel: machine::socket_bytes(),
             segments: machine::segments_sent(),
-            core: self.placement.proxy.and_then(machine::core_busy),
+            core: self.placement.proxy.and_then(machine::core_taken),
         }
     }
 
@@ -251,8 +253,8 @@ impl Stage {
             kernel_bytes: kernel,
             descriptors: now.descriptors,
             threads: now.threads,
-            // The source's: each tick once. Clients that listen say next to nothing.
-            segments_per_s: segments.map(|per_s| (per_s - f64::from(trial.symbols) * trial.ticks_per_s).max(0.0)),
+            // Clients that come and go say as much as the proxy does.
+            segments_per_s: segments.filter(|_| trial.arrivals == Arrivals::Ramp),
         })
     }
 }
@@ -268,12 +270,13 @@ fn reach(clients: &mut Process, words: &str, patience: Duration) -> Result<bool,
 
 /// The part of the proxy's own core that others took, the hypervisor's other guests among them.
 fn taken(before: &Reading, after: &Reading) -> Option<f64> {
-    let busy = after.core?.saturating_sub(before.core?).as_secs_f64() / (after.at - before.at).as_secs_f64();
-    Some((busy - share(before.proxy, after.proxy, after.at - before.at)?).max(0.0))
+    let own = after.proxy?.user.saturating_sub(before.proxy?.user);
+    let others = after.core?.saturating_sub(before.core?).saturating_sub(own);
+    (after.at - before.at >= OVER_MIN).then(|| others.as_secs_f64() / (after.at - before.at).as_secs_f64())
 }
 
 /// CPU time over a time, as a share of one core.
 fn share(before: Option<Usage>, after: Option<Usage>, over: Duration) -> Option<f64> {
     let used = after?.cpu.saturating_sub(before?.cpu);
-    (!over.is_zero()).then(|| used.as_secs_f64() / over.as_secs_f64())
+    (over >= OVER_MIN).then(|| used.as_secs_f64() / over.as_secs_f64())
 }

@@ -14,12 +14,12 @@ pub(in super::super) struct KneeArgs {
     /// What grows: ticks of each symbol a second, or clients
     #[arg(long, value_enum, default_value_t = Grow::Rate)]
     grow: Grow,
-    /// Clients of the instance, where the rate grows
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
-    clients: u32,
-    /// Ticks of each symbol a second, where the clients grow
-    #[arg(long, value_name = "R", default_value_t = 1.0, value_parser = rate)]
-    rate: f64,
+    /// Clients of the instance, where the rate grows [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    clients: Option<u32>,
+    /// Ticks of each symbol a second, where the clients grow [default: 1]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
     /// A message must come within this, from the instant for which it was planned
     #[arg(long, value_name = "TIME", default_value = "50ms")]
     within: Span,
@@ -41,15 +41,24 @@ enum Grow {
 }
 
 pub(super) fn knee(args: &KneeArgs) -> Result<u8, Failure> {
+    match (args.grow, args.clients, args.rate) {
+        (Grow::Rate, _, Some(_)) => {
+            return Err(Failure::usage("--rate is what grows: leave it out, or say --grow clients".to_owned()));
+        }
+        (Grow::Clients, Some(_), _) => {
+            return Err(Failure::usage("--clients is what grows: leave it out, or say --grow rate".to_owned()));
+        }
+        _ => {}
+    }
     let costs = args.common.costs()?;
     let workload = Workload {
-        clients: args.clients,
+        clients: args.clients.unwrap_or(1_000),
         simulated_max: args.common.simulated,
         grows: match args.grow {
             Grow::Rate => Grows::Rate,
             Grow::Clients => Grows::Clients,
         },
-        feed: args.common.feed.feed(args.rate),
+        feed: args.common.feed.feed(args.rate.unwrap_or(1.0)),
         latency: args.latency,
     };
     let objective = Goodput { within: args.within, share_min: args.share };
