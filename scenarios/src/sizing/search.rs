@@ -28,6 +28,8 @@ const IDLE: f64 = 0.02;
 /// A guess is not farther than this from the greatest load that was seen to hold.
 const GUESS_MAX: f64 = 4.0;
 
+/// How often a trial that says nothing is run again.
+const TRIES_AGAIN: u32 = 2;
 /// Loads that are looked at afterwards, as parts of the greatest that holds.
 const SURVEY: [f64; 3] = [0.75, 0.5, 0.25];
 /// Where a load as near as this one was tried, it need not be again.
@@ -59,12 +61,21 @@ impl Trials<'_, '_> {
         if !doubtful || first.answer == Answer::Fails && stage == words(Stage::Confirm) {
             return Ok(Some(first));
         }
-        let place = self.steps.len() - 1;
-        let Some((second, _)) = self.tried(&trial, stage)? else { return Ok(Some(first)) };
-        if second.answer == Answer::Holds {
-            self.steps[place].why.push_str("; not so when it was tried again at once");
+        let mut judged = first;
+        for _ in 0..TRIES_AGAIN {
+            let place = self.steps.len() - 1;
+            let Some((next, again)) = self.tried(&trial, stage)? else { break };
+            if next.answer == Answer::Holds {
+                self.steps[place].why.push_str("; not so when it was tried again at once");
+            }
+            // Of a failure the second answer counts; of what says nothing, the first that says something.
+            let settled = judged.answer == Answer::Fails || next.answer != Answer::Unhealthy || !again;
+            judged = next;
+            if settled {
+                break;
+            }
         }
-        Ok(Some(second))
+        Ok(Some(judged))
     }
 
     /// The most that may be tried and leaves time to be confirmed.
