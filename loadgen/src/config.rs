@@ -22,6 +22,8 @@ pub struct Config {
     /// How many. Default 1.
     pub clients: u32,
     /// `ws://` or `wss://` URLs, at least one. Client i starts at place i mod len, and moves on to the next when a dial fails or the peer ends its session.
+    /// `wss://` is for real sockets: it draws its keys and reads the time from the operating system, not from its [`Network`](wire::net::Network), so that a simulated world with it
+    /// is not the same twice.
     pub targets: Vec<String>,
     /// Who decides when load comes: a plan, or the answers. Default [`Load::default`].
     pub load: Load,

@@ -50,7 +50,7 @@ pub(crate) enum Failure {
     Closed,
     /// No answer in time.
     TimedOut,
-    /// No TLS could be agreed on.
+    /// No TLS could be agreed on, or the target took it back before the handshake of WebSocket was over.
     Tls(TlsFault),
     /// An HTTP answer that is no upgrade.
     UpgradeRefused,
@@ -140,13 +140,14 @@ fn refused(error: &ConnectError) -> Failed {
             let why = if matches!(status, 429 | 503) { Why::Admission } else { Why::Protocol };
             failed(*status, why, Failure::UpgradeRefused)
         }
-        ConnectError::Broken { source, .. } => below(source),
+        // Over TLS 1.3 our part of its handshake is done before the target looks at what we are: that it wants a certificate comes as the answer to the upgrade.
+        ConnectError::Broken { source, .. } => insecure(source),
         ConnectError::NotWebSocket { .. } => failed(0, Why::Protocol, Failure::NotWebSocket),
         ConnectError::BadRequest { .. } => failed(0, Why::Internal, Failure::NotWebSocket),
     }
 }
 
-/// What an error of the TLS handshake means.
+/// What an error of a connection means that may be one of TLS.
 fn insecure(error: &io::Error) -> Failed {
     let fault = TlsFault::of(error).map(|fault| Failed { status: 0, why: Why::Protocol, failure: Failure::Tls(fault) });
     fault.unwrap_or_else(|| below(error))

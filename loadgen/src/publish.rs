@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use wire::id::ClientId;
 
 pub(crate) use self::audit::{Audit, Received, Took};
-pub(crate) use self::message::{Found, Letter, MARK, read};
+pub(crate) use self::message::{Found, Letter, MARK, REST_MAX, read};
 pub(crate) use self::plan::{Plan, Publication};
 
 /// Stands in an envelope for the message.
@@ -35,7 +35,7 @@ pub struct Publishers {
     /// How long a message may be on its way before it counts as lost, and a client to join: the first is published so long after the last planned arrival (where the window
     /// begins, too, unless the warm-up is longer), a subscriber is owed what is sent so long after it opened, and the run goes on so long after the window. Default 1 s.
     pub settle: Duration,
-    /// What a publisher says, with [`PLACE`] where the message stands. Default None: the message alone.
+    /// What a publisher says, with [`PLACE`] once, where the message stands; together they must fit a message. Default None: the message alone.
     pub envelope: Option<String>,
 }
 
@@ -80,6 +80,11 @@ impl Board {
     /// The number of this publisher's next message, the first is 1. From now on it is owed to who listens.
     pub(crate) fn take(&self, publisher: u32) -> u64 {
         self.sent[publisher as usize].fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether this publisher sent a message of this number. What a target says is not believed: its hash has no key.
+    pub(crate) fn has_sent(&self, publisher: u32, n: u64) -> bool {
+        self.sent.get(publisher as usize).is_some_and(|sent| (1..=sent.load(Ordering::Acquire)).contains(&n))
     }
 
     /// How many messages each has sent.

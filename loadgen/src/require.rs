@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::distribution::{Distribution, samples_needed};
-use crate::summary::{Counts, Summary};
+use crate::summary::{Counts, Summary, Window};
 
 /// A threshold.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,10 +223,7 @@ impl Metric {
 
     /// What was measured, or why nothing can be said.
     fn measured(self, summary: &Summary) -> Result<f64, String> {
-        let share = |part: u64, whole: u64| {
-            if whole == 0 { Err("there was none".to_owned()) } else { Ok(part as f64 / whole as f64) }
-        };
-        let window = || summary.window.as_ref().ok_or_else(|| "the run ended before the measured window".to_owned());
+        let window = || measured_window(summary);
         match self {
             Self::Latency(latency, statistic) => {
                 let distribution = latency.of(summary).ok_or_else(|| "nothing was measured".to_owned())?;
@@ -242,22 +239,30 @@ impl Metric {
             Self::Count(name) => {
                 summary.counts.named(name).map(|count| count as f64).ok_or_else(|| "no such count".to_owned())
             }
-            Self::Share(Share::Objective) => {
-                let checked = &window()?.checked;
-                let within = checked.within_objective.ok_or_else(|| "there is no objective".to_owned())?;
-                share(within, checked.aged)
-            }
-            Self::Share(Share::Opened) => share(summary.dials.opened, summary.dials.attempted),
-            Self::Share(Share::Answered) => {
-                share(summary.echoes, summary.requests + summary.requests_skipped + summary.requests_unsent)
-            }
-            Self::Share(Share::Delivered) => {
-                let published = summary.published.as_ref();
-                published.map_or_else(|| share(0, 0), |it| share(it.delivered, it.owed))
-            }
+            Self::Share(share) => share.of(summary).map(|(part, whole)| part as f64 / whole as f64),
             Self::Rate(Rate::Deliveries) => window().map(|window| window.deliveries as f64 / window.seconds),
             Self::Rate(Rate::Bytes) => window().map(|window| window.bytes as f64 / window.seconds),
         }
+    }
+}
+
+fn measured_window(summary: &Summary) -> Result<&Window, String> {
+    summary.window.as_ref().ok_or_else(|| "the run ended before the measured window".to_owned())
+}
+
+impl Share {
+    /// The part and the whole, which is not 0.
+    fn of(self, summary: &Summary) -> Result<(u64, u64), String> {
+        let (part, whole) = match self {
+            Self::Objective => {
+                let checked = &measured_window(summary)?.checked;
+                (checked.within_objective.ok_or_else(|| "there is no objective".to_owned())?, checked.aged)
+            }
+            Self::Opened => (summary.dials.opened, summary.dials.attempted),
+            Self::Answered => (summary.echoes, summary.requests + summary.requests_skipped + summary.requests_unsent),
+            Self::Delivered => summary.published.as_ref().map_or((0, 0), |it| (it.delivered, it.owed)),
+        };
+        if whole == 0 { Err("there was none".to_owned()) } else { Ok((part, whole)) }
     }
 }
 
@@ -313,21 +318,45 @@ impl Require {
     #[must_use]
     pub fn judge(&self, summary: &Summary) -> Requirement {
         let text = self.text.clone();
-        match self.metric.measured(summary) {
+        let enough = match self.metric {
+            Metric::Share(share) => share.of(summary).and_then(|counted| self.enough(counted)),
+            Metric::Latency(..) | Metric::Count(_) | Metric::Rate(_) => Ok(()),
+        };
+        match enough.and_then(|()| self.metric.measured(summary)) {
             Err(why) => Requirement { text, verdict: Held::Inconclusive, measured: None, said: why },
             Ok(measured) => {
-                let bound = self.bound;
-                let holds = match self.compare {
-                    Compare::Below => measured < bound,
-                    Compare::AtMost => measured <= bound,
-                    Compare::Above => measured > bound,
-                    Compare::AtLeast => measured >= bound,
-                    Compare::Equal => measured == bound,
-                };
-                let verdict = if holds { Held::Held } else { Held::Broken };
+                let verdict = if self.holds(measured) { Held::Held } else { Held::Broken };
                 Requirement { text, verdict, measured: Some(measured), said: self.metric.say(measured) }
             }
         }
+    }
+
+    fn holds(&self, measured: f64) -> bool {
+        let bound = self.bound;
+        match self.compare {
+            Compare::Below => measured < bound,
+            Compare::AtMost => measured <= bound,
+            Compare::Above => measured > bound,
+            Compare::AtLeast => measured >= bound,
+            Compare::Equal => measured == bound,
+        }
+    }
+
+    /// A share needs as many samples as the quantile of its bound: ten that may be otherwise. Where none may, one that is otherwise says it. Fewer are enough where they break it
+    /// already, whatever those that lack had been.
+    fn enough(&self, (part, whole): (u64, u64)) -> Result<(), String> {
+        let at_most = matches!(self.compare, Compare::Below | Compare::AtMost);
+        let quantile = if at_most { 1.0 - self.bound } else { self.bound };
+        if quantile >= 1.0 {
+            return Ok(());
+        }
+        let needed = samples_needed(quantile);
+        let Some(lacking) = needed.checked_sub(whole).filter(|lacking| *lacking > 0) else { return Ok(()) };
+        let best = if at_most { part } else { part + lacking };
+        if self.compare != Compare::Equal && !self.holds(best as f64 / needed as f64) {
+            return Ok(());
+        }
+        Err(format!("{whole} samples, and this share needs {needed}"))
     }
 }
 
@@ -368,7 +397,7 @@ impl fmt::Display for Require {
 mod tests {
     use super::*;
     use crate::measure::histogram;
-    use crate::summary::{Checked, Window};
+    use crate::summary::Checked;
 
     /// A summary with so many ticks, each of 10 ms, half of them within the objective.
     fn summary(ticks: u64) -> Summary {
@@ -403,10 +432,33 @@ mod tests {
         check("duplicates=0", 10, Held::Held, "0");
         check("duplicates=0", 0, Held::Inconclusive, "nothing was checked");
         check("missing=0", 0, Held::Broken, "3");
-        check("objective_share>=50%", 10, Held::Held, "50.000 %");
-        check("objective_share>0.5", 10, Held::Broken, "50.000 %");
+        check("objective_share>=50%", 20, Held::Held, "50.000 %");
+        check("objective_share>0.5", 20, Held::Broken, "50.000 %");
         check("opened_share>=1", 10, Held::Inconclusive, "there was none");
         check("deliveries_per_s>=5", 10, Held::Held, "5.0");
+    }
+
+    #[test]
+    fn a_share_of_few_says_nothing_unless_it_is_broken_whatever_the_others_had_been() {
+        let check = |text: &str, ticks, expect, said: &str| {
+            let judged = text.parse::<Require>().unwrap().judge(&summary(ticks));
+            assert_eq!((judged.verdict, judged.said.as_str()), (expect, said), "{text}");
+        };
+        check("objective_share>=50%", 19, Held::Inconclusive, "19 samples, and this share needs 20");
+        check("objective_share>=0", 3, Held::Inconclusive, "3 samples, and this share needs 10");
+        check("objective_share=50%", 10, Held::Inconclusive, "10 samples, and this share needs 20");
+        // 10 of 10,000 may be late: 10 of 20 say nothing yet, and 11 of 22 say it.
+        check("objective_share>=99.9%", 20, Held::Inconclusive, "20 samples, and this share needs 10000");
+        check("objective_share>=99.9%", 22, Held::Broken, "50.000 %");
+        // None may: one that is says it.
+        check("objective_share>=100%", 2, Held::Broken, "50.000 %");
+        check("objective_share<=1%", 20, Held::Inconclusive, "20 samples, and this share needs 1000");
+        check("objective_share<=1%", 22, Held::Broken, "50.000 %");
+        check("objective_share<=0", 2, Held::Broken, "50.000 %");
+        let mut summary = summary(10);
+        (summary.dials.opened, summary.dials.attempted) = (3, 3);
+        let judged = |text: &str| text.parse::<Require>().unwrap().judge(&summary).verdict;
+        assert_eq!((judged("opened_share>=99%"), judged("opened_share>=100%")), (Held::Inconclusive, Held::Held));
     }
 
     #[test]

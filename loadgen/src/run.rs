@@ -17,7 +17,7 @@ use crate::client::{Crowd, live};
 use crate::config::{Config, Load, RunError};
 use crate::measure::{Meters, Window};
 use crate::pick::pick;
-use crate::publish::{Board, PLACE};
+use crate::publish::{Board, PLACE, REST_MAX};
 use crate::subscriptions::Subscriptions;
 use crate::summary::{Cast, Summary, Tally};
 use crate::tls::Trust;
@@ -141,8 +141,15 @@ fn publishers(config: &Config) -> Result<(), RunError> {
     if publishers.count == config.clients && !publishers.listen {
         return out("publishers", "nobody is left to listen: have more clients, or let publishers listen");
     }
-    if publishers.envelope.as_ref().is_some_and(|envelope| !envelope.contains(PLACE)) {
-        return out("envelope", "it has no {message} in it");
+    if let Some(envelope) = &publishers.envelope {
+        // Twice in it, each message would come twice, and the target be blamed.
+        if envelope.matches(PLACE).count() != 1 {
+            return out("envelope", "it must have {message} in it once, no more and no less");
+        }
+        let said = (envelope.len() - PLACE.len()).saturating_add(config.request_bytes.max(REST_MAX));
+        if said > config.limits.message_max {
+            return out("envelope", "it and the bytes of a publication (--bytes) together must fit a message");
+        }
     }
     Ok(())
 }
@@ -323,6 +330,28 @@ mod tests {
         assert_eq!((checks(&|i| i % 2 == 0), checks(&|i| i % 2 == 1)), (10, 10));
         assert_eq!((strong(&|i| i % 2 == 0), strong(&|i| i % 2 == 1)), (100, 100));
         assert_eq!((checks(&|i| roles[i].strong), checks(&|i| !roles[i].strong)), (10, 10));
+    }
+
+    #[test]
+    fn an_envelope_holds_its_message_once_and_both_fit_a_message() {
+        let check = |envelope: &str, bytes: usize, expect: bool| {
+            let mut config = Config::new(vec!["ws://a".to_owned()]);
+            (config.clients, config.protocol, config.request_bytes) = (2, Protocol::Raw, bytes);
+            config.load = Load::Open { arrival: Arrival::AtOnce, requests_per_s: Some(1.0), stay: None, session: None };
+            config.publishers = Some(Publishers { envelope: Some(envelope.to_owned()), ..Publishers::new(1) });
+            let checked = super::check(&config).map(|_| ());
+            assert_eq!(checked.is_ok(), expect, "{envelope} {bytes}: {checked:?}");
+            assert!(checked.err().is_none_or(|error| error.to_string().starts_with("envelope")));
+        };
+        let max = wire::ws::Limits::default().message_max;
+        check("<{message}>", 64, true);
+        check("<>", 64, false);
+        check("{message} {message}", 64, false);
+        check("<{message}>", max - 2, true);
+        check("<{message}>", max - 1, false);
+        // Few bytes are asked for, and a message has its own length.
+        check(&("{message}".to_owned() + &" ".repeat(max - REST_MAX)), 20, true);
+        check(&("{message}".to_owned() + &" ".repeat(max - REST_MAX + 1)), 20, false);
     }
 
     #[tokio::test(start_paused = true)]

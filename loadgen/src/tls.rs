@@ -1,7 +1,7 @@
 //! TLS to a target: whom to trust, and what a handshake failed of.
 //!
 //! rustls with ring; TLS 1.2 and 1.3; ALPN `http/1.1`. No session is resumed: each client is somebody new, and pays for a whole handshake. Certificates expire by this
-//! host's clock.
+//! host's clock, and keys are drawn by the operating system: it is for real sockets, and not for a simulated world.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -78,7 +78,7 @@ pub(super) struct Args {
     /// How long a publication may be on its way before it counts as lost; the run goes on so long after the last.
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "publishers", value_parser = duration)]
     settle: Duration,
-    /// What publishers say, with {message} where the message stands.
+    /// What publishers say, with {message} once, where the message stands.
     #[arg(long, value_name = "TEXT", requires = "publishers")]
     envelope: Option<String>,
     /// What each client says once its session is open, to join a room, say; may be repeated. With --raw or --publishers.

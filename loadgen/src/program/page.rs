@@ -188,7 +188,7 @@ pub(super) fn load(
             format!("{:.1}", window.deliveries as f64 / window.seconds),
         ));
         if let Some(within) = window.checked.within_objective {
-            counts.push(say("ticks checked within the objective", share(within, window.checked.deliveries)));
+            counts.push(say("ticks checked within the objective", share(within, window.checked.aged)));
         }
     }
     let closes = summary.closes.iter().map(|closes| {

@@ -69,7 +69,8 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
         let rate = window.deliveries as f64 / window.seconds;
         row("window", format!("{:.1} s, {} deliveries, {rate:.1}/s", window.seconds, window.deliveries));
         if let Some(within) = window.checked.within_objective {
-            row("in time", format!("{within} of {} messages checked", window.checked.deliveries));
+            // Those of an age that is known, as in objective_share.
+            row("in time", format!("{within} of {} messages of known age", window.checked.aged));
         }
     }
     for requirement in &summary.requirements {
@@ -153,4 +154,20 @@ fn published_rows(summary: &Summary, published: &Published, row: &mut impl FnMut
 fn wrapped(text: &str, indent: usize) -> String {
     let indent = " ".repeat(indent);
     textwrap::fill(text, textwrap::Options::new(WIDTH).initial_indent(&indent).subsequent_indent(&indent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::verdict::Verdict;
+    use crate::summary::{Checked, Window};
+
+    #[test]
+    fn what_came_in_time_is_told_of_what_has_an_age() {
+        let checked = Checked { deliveries: 10, aged: 8, within_objective: Some(7), ..Checked::default() };
+        let window = Some(Window { seconds: 1.0, deliveries: 10, checked, ..Window::default() });
+        let finding = Finding { verdict: Verdict::Passed, sentence: "Passed.".to_owned() };
+        let text = render(&Summary { window, ..Summary::default() }, &finding);
+        assert!(text.contains(" 7 of 8 messages of known age"), "{text}");
+    }
 }

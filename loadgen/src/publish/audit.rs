@@ -16,10 +16,10 @@ pub(crate) struct Received {
 
 impl Received {
     pub(crate) fn add(&mut self, other: &Self) {
-        self.delivered += other.delivered;
-        self.missing += other.missing;
-        self.duplicates += other.duplicates;
-        self.out_of_order += other.out_of_order;
+        self.delivered = self.delivered.saturating_add(other.delivered);
+        self.missing = self.missing.saturating_add(other.missing);
+        self.duplicates = self.duplicates.saturating_add(other.duplicates);
+        self.out_of_order = self.out_of_order.saturating_add(other.out_of_order);
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) const MARK: &str = "wt1:";
 /// How each ends.
 const END: char = ';';
 /// Longer than any, without its filler.
-const REST_MAX: usize = 160;
+pub(crate) const REST_MAX: usize = 160;
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,20 +57,24 @@ impl Letter {
     }
 }
 
-/// The messages that stand in a text, one after the other.
+/// The messages that stand in a text, one after the other; of those that are damaged, one.
+///
+/// Each byte is looked at a fixed number of times, whatever the text: one that is damaged reaches to the next mark at most, and its end is looked for only up to there.
 pub(crate) fn read(text: &str, run: u64) -> impl Iterator<Item = Found> {
     let mut rest = text;
+    let mut damaged = false;
     std::iter::from_fn(move || {
-        rest = &rest[rest.find(MARK)?..];
-        let Some(end) = rest.find(END) else {
-            rest = "";
-            return Some(Found::Damaged);
-        };
-        // One that lost its end reaches into the next.
-        let next = rest[MARK.len()..].find(MARK).map_or(rest.len(), |at| at + MARK.len());
-        let (one, after) = rest.split_at((end + 1).min(next));
-        rest = after;
-        Some(parse(one, run).unwrap_or(Found::Damaged))
+        loop {
+            rest = &rest[rest.find(MARK)?..];
+            let next = rest[MARK.len()..].find(MARK).map_or(rest.len(), |at| at + MARK.len());
+            let (one, after) = rest.split_at(next);
+            rest = after;
+            match one.find(END).and_then(|end| parse(&one[..=end], run)) {
+                Some(found) => return Some(found),
+                None if std::mem::replace(&mut damaged, true) => {}
+                None => return Some(Found::Damaged),
+            }
+        }
     })
 }
 
@@ -116,7 +120,18 @@ mod tests {
         let text = ONE.write(7, 100);
         assert_eq!(all(&text[..99]), [Found::Damaged]);
         assert_eq!(all(&format!("{}{text}", &text[..50])), [Found::Damaged, Found::Letter(ONE)]);
-        assert_eq!(all("wt1:;wt1:"), [Found::Damaged, Found::Damaged]);
+        assert_eq!(
+            all(&format!("{text}{}{text}", &text[..50])),
+            [Found::Letter(ONE), Found::Damaged, Found::Letter(ONE)]
+        );
+    }
+
+    #[test]
+    fn a_text_of_nothing_but_beginnings_is_damaged_once() {
+        assert_eq!(all("wt1:;wt1:"), [Found::Damaged]);
+        // As long as a message may be, with one end, far from all beginnings but the last.
+        let hostile = MARK.repeat((256 << 10) / MARK.len() - 1) + ";";
+        assert_eq!(all(&hostile), [Found::Damaged]);
     }
 
     proptest! {
@@ -129,6 +144,22 @@ mod tests {
             let found = all(std::str::from_utf8(&bytes).unwrap());
             prop_assert!(!found.contains(&Found::Letter(ONE)), "{found:?}");
             prop_assert!(found.iter().all(|found| *found == Found::Damaged), "{found:?}");
+        }
+
+        #[test]
+        fn damage_is_seen_once_and_panics_nowhere(
+            holes in proptest::collection::vec((0_usize..360, any::<proptest::sample::Index>(), "[wt1:;é]{0,6}"), 0..8),
+        ) {
+            let mut text: Vec<char> = ONE.write(7, 120).repeat(3).chars().collect();
+            for (at, length, with) in holes {
+                let at = at.min(text.len());
+                let end = at + length.index(text.len() - at + 1);
+                text.splice(at..end, with.chars());
+            }
+            let text: String = text.into_iter().collect();
+            let found = all(&text);
+            prop_assert!(found.iter().filter(|found| **found == Found::Damaged).count() <= 1, "{found:?}");
+            prop_assert!(found.iter().all(|found| matches!(found, Found::Letter(ONE) | Found::Damaged)), "{found:?}");
         }
 
         #[test]

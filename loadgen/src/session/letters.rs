@@ -114,8 +114,7 @@ impl<N: Network> Talk<'_, N> {
         let now = self.now;
         let Some(letters) = &mut self.letters else { return };
         let [planned, sent] = [letter.planned_us, letter.sent_us].map(|us| letters.board.instant(us));
-        let ([Some(planned), Some(sent)], true) =
-            ([planned, sent], (letter.publisher as usize) < letters.board.clients.len())
+        let ([Some(planned), Some(sent)], true) = ([planned, sent], letters.board.has_sent(letter.publisher, letter.n))
         else {
             return self.garbled(bytes);
         };

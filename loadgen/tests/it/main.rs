@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod command_line;
+mod memory;
 mod publishers;
 mod secure;
 mod statements;

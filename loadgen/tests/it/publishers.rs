@@ -1,18 +1,22 @@
 //! Publishers and subscribers through a broadcast server of a few lines, which loses, repeats or turns round what it is told to: whatever goes wrong must be seen, and nothing else.
+//!
+//! All but one in memory and by a paused clock: there what comes is exact, and a machine that stalls changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
-use loadgen::{Config, Load, Publishers, Summary};
+use loadgen::{Config, Load, Publishers, Reconnect, Summary};
 use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use wire::event::Observer;
 use wire::feed::Protocol;
-use wire::net::{ListenOptions, Listener, Network, TokioNet, TokioStream};
+use wire::net::{ByteStream, ListenOptions, Listener, Network, TokioNet};
+
+use crate::memory;
 
 const PUBLISHERS: u32 = 1;
 const SUBSCRIBERS: u32 = 3;
@@ -20,16 +24,21 @@ const SUBSCRIBERS: u32 = 3;
 /// What the server makes of the n-th message since all are there, and of what it kept back.
 type Twist = fn(u64, String, &mut Vec<String>) -> Vec<String>;
 
-#[derive(Default)]
-struct Room {
-    members: Vec<(usize, SplitSink<WebSocketStream<TokioStream>, Message>)>,
+struct Room<S> {
+    members: Vec<(usize, SplitSink<WebSocketStream<S>, Message>)>,
     since_full: u64,
     kept: Vec<String>,
 }
 
-/// Says what a member says to all others.
-async fn broadcast<L: Listener<Stream = TokioStream>>(net: TokioNet, listener: L, twist: Twist) {
-    let room: Arc<Mutex<Room>> = Arc::default();
+/// Whom the server tells what a member says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Others,
+    All,
+}
+
+async fn broadcast<N: Network, S: ByteStream>(net: N, listener: impl Listener<Stream = S>, to: To, twist: Twist) {
+    let room = Arc::new(Mutex::new(Room::<S> { members: Vec::new(), since_full: 0, kept: Vec::new() }));
     for member in 0.. {
         let Ok((stream, _)) = listener.accept().await else { return };
         let room = Arc::clone(&room);
@@ -45,7 +54,7 @@ async fn broadcast<L: Listener<Stream = TokioStream>>(net: TokioNet, listener: L
                 let said =
                     if *since_full == 0 { vec![text.to_string()] } else { twist(*since_full, text.to_string(), kept) };
                 for text in said {
-                    for (_, out) in members.iter_mut().filter(|(other, _)| *other != member) {
+                    for (_, out) in members.iter_mut().filter(|(other, _)| to == To::All || *other != member) {
                         let _ = out.send(Message::text(text.clone())).await;
                     }
                 }
@@ -54,19 +63,27 @@ async fn broadcast<L: Listener<Stream = TokioStream>>(net: TokioNet, listener: L
     }
 }
 
-async fn load(twist: Twist, change: impl FnOnce(&mut Config)) -> Summary {
-    let net = TokioNet::current();
-    let listener = net.bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).await.unwrap();
-    let mut config = Config::new(vec![format!("ws://{}/", listener.local_addr().unwrap())]);
-    let _serving = net.spawn("broadcast", broadcast(net.clone(), listener, twist)).guard();
+fn config(target: String) -> Config {
+    let mut config = Config::new(vec![target]);
     config.protocol = Protocol::Raw;
     config.clients = PUBLISHERS + SUBSCRIBERS;
     (config.duration, config.close_timeout) = (Duration::from_secs(2), Duration::from_millis(50));
     config.load =
         Load::Open { arrival: loadgen::Arrival::AtOnce, requests_per_s: Some(20.0), stay: None, session: None };
     config.publishers = Some(Publishers { settle: Duration::from_secs(1), ..Publishers::new(PUBLISHERS) });
+    config
+}
+
+async fn load_room(to: To, twist: Twist, change: impl FnOnce(&mut Config)) -> Summary {
+    let (net, listener) = memory::network();
+    let _serving = net.spawn("broadcast", broadcast(net.clone(), listener, to, twist)).guard();
+    let mut config = config("ws://room/".to_owned());
     change(&mut config);
     loadgen::run(config, net, CancellationToken::new(), Observer::none()).await.unwrap()
+}
+
+async fn load(twist: Twist, change: impl FnOnce(&mut Config)) -> Summary {
+    load_room(To::Others, twist, change).await
 }
 
 /// Faults for each subscriber: missing, doubled, out of order.
@@ -82,7 +99,7 @@ async fn check(twist: Twist, expect: [u64; 3]) {
     assert_eq!((one.sent, summary.publications), (published.sent, published.sent));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_comes_as_it_was_sent_is_no_fault_and_has_its_age_both_ways() {
     let summary = load(
         |_, text, _| vec![text],
@@ -107,17 +124,17 @@ async fn what_comes_as_it_was_sent_is_no_fault_and_has_its_age_both_ways() {
     assert_eq!(summary.window.as_ref().unwrap().deliveries, summary.heard);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_is_lost_is_missing_for_each_subscriber() {
     check(|n, text, _| if n == 5 { vec![] } else { vec![text] }, [1, 0, 0]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_is_said_twice_is_doubled() {
     check(|n, text, _| if n == 5 { vec![text.clone(), text] } else { vec![text] }, [0, 1, 0]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_is_overtaken_is_out_of_order_and_not_missing() {
     let twist: Twist = |n, text, kept| match n {
         5 => {
@@ -130,23 +147,82 @@ async fn a_message_that_is_overtaken_is_out_of_order_and_not_missing() {
     check(twist, [0, 0, 1]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_lost_at_the_end_is_missing_though_nothing_came_after_it() {
     let summary = load(|n, text, _| if n < 5 { vec![text] } else { vec![] }, |_| ()).await;
     let published = summary.published.as_ref().unwrap();
-    assert!(summary.missing >= u64::from(SUBSCRIBERS), "{summary:?}");
-    assert_eq!(summary.missing % u64::from(SUBSCRIBERS), 0, "each misses the same");
+    // Twenty a second for a second.
+    assert_eq!((published.sent, summary.missing), (20, 16 * u64::from(SUBSCRIBERS)), "{summary:?}");
     assert_eq!(published.owed, published.delivered + summary.missing);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_byte_that_changed_on_the_way_is_damage() {
     let twist: Twist = |n, text, _| if n == 5 { vec![text.replacen('.', "!", 1)] } else { vec![text] };
     let summary = load(twist, |config| config.request_bytes = 200).await;
     assert_eq!((summary.garbled, summary.missing), (3, 3), "{summary:?}");
 }
 
+/// A message with another number, and the hash that fits it.
+fn forged(text: &str, n: u64) -> String {
+    let (signed, _) = text.rsplit_once(':').unwrap();
+    let n = n.to_string();
+    let signed = signed.split(':').enumerate().map(|(place, part)| if place == 3 { n.as_str() } else { part });
+    let signed = signed.collect::<Vec<_>>().join(":");
+    format!("{signed}:{:016x};", xxhash_rust::xxh3::xxh3_64(signed.as_bytes()))
+}
+
+/// The hash has no key, and each message says of which run it is: a target can write what it likes.
+#[tokio::test(start_paused = true)]
+async fn a_number_that_nobody_sent_is_damage_and_spoils_no_figure() {
+    let twist: Twist = |n, text, _| match n {
+        5 => vec![forged(&text, u64::MAX), forged(&text, 0), forged(&text, 1_000), text],
+        _ => vec![text],
+    };
+    let summary = load(twist, |_| ()).await;
+    assert_eq!((summary.garbled, summary.clients_lost), (3 * u64::from(SUBSCRIBERS), 0), "{summary:?}");
+    assert_eq!([summary.missing, summary.duplicates, summary.out_of_order], [0; 3], "{summary:?}");
+    let published = summary.published.as_ref().unwrap();
+    assert_eq!(published.delivered, 20 * u64::from(SUBSCRIBERS), "{published:?}");
+}
+
+fn closed(config: &mut Config) {
+    config.load = Load::Closed { ramp: Duration::ZERO, think: Some(Duration::from_millis(20)), session: None };
+    config.reconnect = Some(Reconnect::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_closed_loop_the_next_message_is_sent_when_the_last_came_back() {
+    let summary = load_room(To::All, |_, text, _| vec![text], closed).await;
+    assert!(!summary.is_flawed(), "{summary:?}");
+    let published = summary.published.as_ref().unwrap();
+    // A second of thoughts of 10 to 30 ms, and a millisecond of each for the clock.
+    assert!((32..=100).contains(&published.sent), "{published:?}");
+    assert_eq!((published.delivered, published.owed), (published.sent * 3, published.sent * 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_closed_loop_a_message_that_is_lost_stops_its_publisher() {
+    let summary = load_room(To::All, |n, text, _| if n == 5 { vec![] } else { vec![text] }, closed).await;
+    assert_eq!((summary.publications, summary.publications_missed), (5, 0), "{summary:?}");
+    // Each misses the last.
+    assert_eq!((summary.heard, summary.missing), (4 * 3, 3), "{summary:?}");
+}
+
+/// By the real clock, and so only what is true however late all comes.
 #[tokio::test]
+async fn over_real_sockets_what_is_published_comes_too() {
+    let net = TokioNet::current();
+    let listener = net.bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).await.unwrap();
+    let config = config(format!("ws://{}/", listener.local_addr().unwrap()));
+    let _serving =
+        net.spawn("broadcast", broadcast(net.clone(), listener, To::Others, |_, text, _| vec![text])).guard();
+    let summary = loadgen::run(config, net, CancellationToken::new(), Observer::none()).await.unwrap();
+    assert!(summary.heard > 0, "{summary:?}");
+    assert_eq!([summary.duplicates, summary.out_of_order, summary.garbled], [0; 3], "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn publishers_that_listen_are_owed_what_others_publish_and_not_their_own() {
     let summary = load(
         |_, text, _| vec![text],
