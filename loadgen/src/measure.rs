@@ -178,49 +178,53 @@ impl Shard {
 
     /// A tick was read: its age, if that says something, and the time since the one before.
     pub(crate) fn tick(&self, now: Instant, age: Option<Duration>, gap: Option<Duration>) {
-        let objective = self.0.objective;
-        let within = age.is_some_and(|age| objective.is_some_and(|objective| age <= objective));
-        self.came(now, [(Meter::Tick, age), (Meter::Gap, gap)], age, |counters| {
-            counters.ticks += 1;
-            counters.aged += u64::from(age.is_some());
-            counters.within += u64::from(within);
-        });
+        self.count(now, |counters| counters.ticks += 1);
+        self.aged(now, age);
+        self.took([(Meter::Tick, now, age), (Meter::Gap, now, gap)], age);
     }
 
-    /// An answer came, so long after it was planned and after it was sent.
+    /// An answer came, so long after it was planned and after it was sent. Its latency belongs to the window in which it was planned, as that of a publication; what came a second is
+    /// counted when it comes.
     pub(crate) fn echo(&self, now: Instant, planned: Duration, sent: Duration, gap: Option<Duration>) {
-        let meters = [(Meter::Echo, Some(planned)), (Meter::EchoSent, Some(sent)), (Meter::Gap, gap)];
-        self.came(now, meters, Some(planned), |counters| counters.echoes += 1);
+        let belongs = now.checked_sub(planned).unwrap_or(now);
+        self.count(now, |counters| counters.echoes += 1);
+        let (echo, uncorrected) = ((Meter::Echo, belongs, Some(planned)), (Meter::EchoSent, belongs, Some(sent)));
+        self.took([echo, uncorrected, (Meter::Gap, now, gap)], Some(planned));
     }
 
-    /// A publication reached a subscriber. It belongs to the window in which it was planned: one that was late until the window was over is the one that counts most.
+    /// Requests that had no answer up to now: since when they were planned, and sent, if they were. They took as long at least.
+    pub(crate) fn unanswered(&self, now: Instant, requests: impl Iterator<Item = (Instant, Option<Instant>)>) {
+        for (planned, sent) in requests {
+            let age = |since: Instant| Some(now.saturating_duration_since(since));
+            self.took([(Meter::Echo, planned, age(planned)), (Meter::EchoSent, planned, sent.and_then(age))], None);
+        }
+    }
+
+    /// A publication reached a subscriber. Its age belongs to the window in which it was planned: one that was late until the window was over is the one that counts most.
     pub(crate) fn heard(&self, now: Instant, [planned, sent]: [Instant; 2], gap: Option<Duration>) {
-        let [age, uncorrected] = [planned, sent].map(|since| now.saturating_duration_since(since));
+        let [age, uncorrected] = [planned, sent].map(|since| Some(now.saturating_duration_since(since)));
+        self.count(now, |counters| counters.heard += 1);
+        self.aged(planned, age);
+        let ages = [(Meter::Published, planned, age), (Meter::PublishedSent, planned, uncorrected)];
+        self.took([ages[0], ages[1], (Meter::Gap, planned, gap)], age);
+    }
+
+    /// The age of something, if it is known, that belongs to this instant.
+    fn aged(&self, belongs: Instant, age: Option<Duration>) {
+        let Some(age) = age else { return };
         let within = self.0.objective.is_some_and(|objective| age <= objective);
-        let meters = [(Meter::Published, Some(age)), (Meter::PublishedSent, Some(uncorrected)), (Meter::Gap, gap)];
-        self.came(planned, meters, Some(age), |counters| {
-            counters.heard += 1;
+        self.count(belongs, |counters| {
             counters.aged += 1;
             counters.within += u64::from(within);
         });
     }
 
-    fn came<const N: usize>(
-        &self,
-        belongs: Instant,
-        meters: [(Meter, Option<Duration>); N],
-        shown: Option<Duration>,
-        count: impl Fn(&mut Counters),
-    ) {
+    /// Latencies, each with the instant that says whether it is of the window; and that which is shown while the run goes on.
+    fn took<const N: usize>(&self, meters: [(Meter, Instant, Option<Duration>); N], shown: Option<Duration>) {
         let mut state = self.state();
         let state = &mut *state;
-        count(&mut state.counters);
-        let inside = self.0.window.holds(belongs);
-        if inside {
-            count(&mut state.counters_inside);
-        }
-        let histograms = if inside { &mut state.inside } else { &mut state.outside };
-        for (meter, latency) in meters {
+        for (meter, belongs, latency) in meters {
+            let histograms = if self.0.window.holds(belongs) { &mut state.inside } else { &mut state.outside };
             if let Some(latency) = latency {
                 record(histograms, meter, latency);
             }
@@ -317,6 +321,27 @@ mod tests {
         check(100, 50, 600, Some(500));
         check(100, 950, 1_000, None);
         check(1_100, 50, 1_500, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_is_of_the_window_in_which_it_was_planned_and_what_came_of_that_in_which_it_came() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let meters = Meters::new(1, Window { begins: now, ends: now + ms(1_000) }, Some(ms(500)));
+        let shard = meters.shard(0);
+        // Planned within, and there after 100 ms, and after 900 ms when the window is over.
+        for came in [200, 1_000] {
+            shard.echo(now + ms(came), ms(came - 100), ms(1), None);
+            shard.heard(now + ms(came), [now + ms(100); 2], None);
+        }
+        // Nothing came, though one could be sent.
+        let requests = [(now + ms(300), Some(now + ms(300))), (now + ms(400), None), (now + ms(1_100), None)];
+        shard.unanswered(now + ms(1_200), requests.into_iter());
+        let told = |meter| meters.histogram(meter, true).map(|it| (it.len(), it.max().div_ceil(1_001)));
+        assert_eq!((told(Meter::Echo), told(Meter::EchoSent)), (Some((4, 900)), Some((3, 900))));
+        assert_eq!(told(Meter::Published), Some((2, 900)));
+        let inside = meters.counters(true);
+        assert_eq!((inside.echoes, inside.heard, inside.came()), (1, 1, 2));
+        assert_eq!((inside.aged, inside.within), (2, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The `loadgen` program: command line, progress, a table at the end, exit codes.
 //!
 //! Exit codes: 0 everything that came was right and complete, and what was required held; 1 ticks were missing unannounced, doubled, out of order or garbled,
-//! the peer ended sessions, or a requirement is broken; 2 inconclusive: nothing was received, the generator itself could not keep up ([`crate::health`]), or there
+//! the peer ended sessions, or a requirement is broken; 2 inconclusive: nothing was received (and nothing is known to be lost), the generator itself could not keep up ([`crate::health`]), or there
 //! are too few samples for what is required; 64 usage; 70 a bug of ours (a client that panicked); 74 I/O (unwritable files, too few ports or file descriptors).
 //!
 //! Two lines on standard output, flushed, are for scripts: `loadgen measuring` where the measured window begins, and `loadgen measured` where it ends. With `--json`
@@ -143,11 +143,7 @@ fn start(args: Args) -> Result<u8, Failure> {
             std::fs::write(&path, text).map_err(io(&path.display().to_string()))?;
         }
     }
-    if summary.clients_lost > 0 {
-        let why = format!(
-            "{} of {} clients ended by a bug of ours (their panics stand above): what they saw is missing in all figures",
-            summary.clients_lost, summary.clients
-        );
+    if let Some(why) = verdict::gone(&summary) {
         return Err((BUG, why));
     }
     Ok(finding.verdict.code())

@@ -11,7 +11,9 @@ mod audit;
 mod message;
 mod plan;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -64,6 +66,8 @@ pub(crate) struct Board {
     pub(crate) clients: Vec<ClientId>,
     /// How many messages each has sent.
     sent: Vec<AtomicU64>,
+    /// When each sent the newest of them.
+    recent: Vec<Mutex<VecDeque<Instant>>>,
 }
 
 impl Board {
@@ -74,11 +78,18 @@ impl Board {
         clients: Vec<ClientId>,
     ) -> Self {
         let sent = clients.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { run, origin, from, until, ends, settle, clients, sent }
+        let recent = clients.iter().map(|_| Mutex::default()).collect();
+        Self { run, origin, from, until, ends, settle, clients, sent, recent }
     }
 
     /// The number of this publisher's next message, the first is 1. From now on it is owed to who listens.
-    pub(crate) fn take(&self, publisher: u32) -> u64 {
+    pub(crate) fn take(&self, publisher: u32, now: Instant) -> u64 {
+        let mut recent = lock(&self.recent[publisher as usize]);
+        recent.push_back(now);
+        // Nobody asks when those were sent that are older than `settle`; twice that, as threads look at the clock one after the other.
+        while recent.front().is_some_and(|at| now.saturating_duration_since(*at) / 2 > self.settle) {
+            recent.pop_front();
+        }
         self.sent[publisher as usize].fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -92,6 +103,18 @@ impl Board {
         self.sent.iter().map(|sent| sent.load(Ordering::Acquire)).collect()
     }
 
+    /// How many messages each had sent one `settle` before now: they have had the time to come.
+    pub(crate) fn settled(&self, now: Instant) -> Vec<u64> {
+        let young = |at: &Instant| now.saturating_duration_since(*at) < self.settle;
+        let publishers = self.sent.iter().zip(&self.recent);
+        let settled = publishers.map(|(sent, recent)| {
+            // Held while the count is read: the two belong together.
+            let recent = lock(recent);
+            sent.load(Ordering::Acquire) - recent.iter().rev().take_while(|at| young(at)).count() as u64
+        });
+        settled.collect()
+    }
+
     /// Microseconds since the origin.
     pub(crate) fn micros(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
@@ -100,5 +123,29 @@ impl Board {
     /// The instant so many microseconds after the origin, if it is one.
     pub(crate) fn instant(&self, micros: u64) -> Option<Instant> {
         self.origin.checked_add(Duration::from_micros(micros))
+    }
+}
+
+fn lock(recent: &Mutex<VecDeque<Instant>>) -> MutexGuard<'_, VecDeque<Instant>> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_one_settle_ago_is_known_at_any_time() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let clients = vec![ClientId(0), ClientId(1)];
+        let board = Board::new(7, [now, now, now + ms(9_000), now + ms(10_000)], ms(1_000), clients);
+        // One a tenth of a second; the other is silent.
+        for n in 0..50 {
+            assert_eq!(board.take(0, now + ms(100 * n)), n + 1);
+        }
+        assert_eq!(board.sent(), [50, 0]);
+        let at = now + ms(4_900);
+        assert_eq!((board.settled(at), board.settled(at + ms(99))), (vec![40, 0], vec![40, 0]));
+        assert_eq!((board.settled(at + ms(100)), board.settled(at + ms(5_000))), (vec![41, 0], vec![50, 0]));
     }
 }

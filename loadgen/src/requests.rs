@@ -80,15 +80,30 @@ impl Requests {
         }
     }
 
-    /// How many were planned up to now, and never sent because an answer is missing.
-    pub(crate) fn overdue(&self, now: Instant) -> u64 {
-        match &self.pace {
-            Pace::Open { per_s, began, serial: true, .. } if !self.in_flight.is_empty() => {
-                let passed = (now.saturating_duration_since(*began).as_secs_f64() * per_s).floor() as u64;
-                (passed + 1).saturating_sub(self.next) * u64::from(now >= *began)
-            }
-            Pace::Open { .. } | Pace::Closed { .. } => 0,
+    /// How many were planned up to now, and never sent: an answer is missing, or nothing could be sent for so long or longer. (What is due since just now is no loss.)
+    pub(crate) fn overdue(&self, now: Instant, for_: Duration) -> u64 {
+        let Pace::Open { per_s, began, serial, .. } = &self.pace else { return 0 };
+        let waits = *serial && !self.in_flight.is_empty();
+        let held = now.saturating_duration_since(planned(*per_s, *began, self.next)) >= for_;
+        if now < *began || !(waits || held) {
+            return 0;
         }
+        let passed = (now.duration_since(*began).as_secs_f64() * per_s).floor() as u64;
+        (passed + 1).saturating_sub(self.next)
+    }
+
+    /// When those were planned that are [`Self::overdue`].
+    pub(crate) fn overdue_since(&self, now: Instant, for_: Duration) -> impl Iterator<Item = Instant> {
+        let overdue = self.next..self.next + self.overdue(now, for_);
+        overdue.filter_map(|n| match &self.pace {
+            Pace::Open { per_s, began, .. } => Some(planned(*per_s, *began, n)),
+            Pace::Closed { .. } => None,
+        })
+    }
+
+    /// Since when those have had no answer that were sent: by plan, and from the sending.
+    pub(crate) fn unanswered_since(&self) -> impl Iterator<Item = (Instant, Instant)> {
+        self.in_flight.iter().map(|(_, since, sent)| (*since, *sent))
     }
 
     /// What to do now; what it says to send counts as sent.
@@ -211,7 +226,7 @@ mod tests {
         assert_eq!(requests.next(first), sent(0, 0));
         assert_eq!((requests.due(), requests.next(first + ms(250))), (None, Next::Wait));
         // Those planned 100 and 200 ms after the first.
-        assert_eq!((requests.overdue(first + ms(99)), requests.overdue(first + ms(250))), (0, 2));
+        assert_eq!((requests.overdue(first + ms(99), ms(1_000)), requests.overdue(first + ms(250), ms(1_000))), (0, 2));
         let answered = |latency, uncorrected| {
             Some(Answered { latency: ms(latency), uncorrected: ms(uncorrected), in_order: true })
         };
@@ -220,7 +235,7 @@ mod tests {
         assert_eq!(requests.answered(1, first + ms(251)), answered(151, 1));
         assert_eq!(requests.next(first + ms(251)), sent(2, 51));
         assert_eq!(requests.answered(2, first + ms(252)), answered(52, 1));
-        assert_eq!((requests.due(), requests.overdue(first + ms(252))), (Some(first + ms(300)), 0));
+        assert_eq!((requests.due(), requests.overdue(first + ms(252), ms(1_000))), (Some(first + ms(300)), 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -248,6 +263,20 @@ mod tests {
         assert_eq!((requests.unanswered(), requests.lost(first + ms(120), ms(100))), (2, 1));
         requests.answered(0, first + ms(120));
         assert_eq!(requests.lost(first + ms(120), ms(100)), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_full_socket_held_up_to_the_end_is_told_and_counts_from_its_plan() {
+        let (now, ms) = (Instant::now(), Duration::from_millis);
+        let mut requests = Requests::open(10.0, false, now, draws());
+        let first = requests.due().unwrap();
+        requests.next(first);
+        // The next is due after 100 ms: held up for less than a second, it is only late.
+        let overdue = |at| requests.overdue(first + ms(at), ms(1_000));
+        assert_eq!([overdue(0), overdue(99), overdue(1_099), overdue(1_100), overdue(1_250)], [0, 0, 0, 11, 12]);
+        let unsent: Vec<_> = requests.overdue_since(first + ms(1_100), ms(1_000)).collect();
+        assert_eq!((unsent.len(), unsent[0], unsent[10]), (11, first + ms(100), first + ms(1_100)));
+        assert_eq!(requests.unanswered_since().collect::<Vec<_>>(), [(first, first)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -146,7 +146,7 @@ const RATES: [(&str, Rate); 2] = [("deliveries_per_s", Rate::Deliveries), ("byte
 const CLOSED_BY_PEER: &str = "closed_by_peer";
 
 /// Counts of what can only be wrong with what is checked.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 11] = [
     "missing",
     "unannounced",
     "duplicates",
@@ -157,6 +157,7 @@ const CHECKED: [&str; 10] = [
     "unanswered",
     "requests_lost",
     "publications_missed",
+    "publications_unreturned",
 ];
 
 impl Metric {

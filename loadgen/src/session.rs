@@ -184,11 +184,18 @@ impl<'a, N: Network> Talk<'a, N> {
         if let Some(letters) = self.letters.take() {
             letters.end(ended, ended_at, self.tally);
         }
+        let patience = self.config.close_timeout;
+        // Before we close: an answer that comes then does not send what waited for it.
+        let unsent: Vec<Instant> =
+            self.requests.iter().flat_map(|requests| requests.overdue_since(ended_at, patience)).collect();
         self.farewell(ended).await;
         if let Some(requests) = &self.requests {
             self.tally.counts.unanswered += requests.unanswered() as u64;
-            self.tally.counts.requests_lost += requests.lost(ended_at, self.config.close_timeout);
-            self.tally.counts.requests_unsent += requests.overdue(ended_at);
+            self.tally.counts.requests_lost += requests.lost(ended_at, patience);
+            self.tally.counts.requests_unsent += requests.overdue(ended_at, patience);
+            // What was answered while we closed has its latency.
+            self.shard.unanswered(Instant::now(), requests.unanswered_since().map(|(due, sent)| (due, Some(sent))));
+            self.shard.unanswered(ended_at, unsent.into_iter().map(|due| (due, None)));
         }
         self.tally.closed(by, code);
         let (client, session) = (self.client, self.session_id);

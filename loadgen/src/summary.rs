@@ -97,7 +97,8 @@ counts! {
     pub requests: u64,
     /// Planned requests that were left out, because too many were unanswered already.
     pub requests_skipped: u64,
-    /// Requests that were planned and never sent, because the answer to the one before did not come (one at a time).
+    /// Requests that were planned and never sent: the answer to the one before did not come (one at a time), or the target's side of the connection took nothing for as long as our
+    /// Close waits, up to the end.
     pub requests_unsent: u64,
     /// Requests answered.
     pub echoes: u64,
@@ -109,6 +110,8 @@ counts! {
     pub publications: u64,
     /// Publications that were planned, and left out because their publisher had no session.
     pub publications_missed: u64,
+    /// Publishers of a closed loop whose last message did not come back to them in `settle` before their session ended: from then on they published nothing.
+    pub publications_unreturned: u64,
     /// Publications that reached a subscriber that checks, each counted for each of them.
     pub heard: u64,
     /// Publications of another run that came: a target may keep some. No fault.
@@ -196,7 +199,7 @@ pub struct Phases {
     /// From the loss of a session to the first tick or answer of the same client's next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconnect: Option<Distribution>,
-    /// From a request's planned instant to its answer: corrected for coordinated omission.
+    /// From a request's planned instant to its answer (or, where none came, to the end of its session): corrected for coordinated omission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo: Option<Distribution>,
     /// From when a request was really sent to its answer: what is seen without a plan.
@@ -217,9 +220,11 @@ pub struct Published {
     pub publishers: u64,
     /// Clients that were to arrive, to listen and to check.
     pub subscribers: u64,
+    /// Those that were there for so long that it is known what they were owed, in one session at least: from `settle` after its opening to `settle` before its end.
+    pub settled: u64,
     /// Messages sent.
     pub sent: u64,
-    /// Deliveries that were owed: each subscriber is owed each message from its first on, or from `settle` after its arrival.
+    /// Deliveries that were owed: each subscriber is owed each message from its first on, or from `settle` after its arrival, to `settle` before its session's end.
     pub owed: u64,
     /// Those that came.
     pub delivered: u64,
@@ -252,7 +257,7 @@ pub struct ByPublisher {
 pub struct Window {
     /// How long it was.
     pub seconds: f64,
-    /// Ticks, answers, publications and counted messages. (A publication counts where it was planned within.)
+    /// Ticks, answers, publications and counted messages that came within.
     pub deliveries: u64,
     /// Payload bytes of all messages.
     pub bytes: u64,
@@ -260,10 +265,10 @@ pub struct Window {
     pub checked: Checked,
     /// Of clients that only count.
     pub drained: Drained,
-    /// Answers of an echo; None: there were none.
+    /// Answers of an echo; None: there was no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub echo: Option<Echo>,
-    /// Publications that were planned within; None: there were none.
+    /// Publications; None: there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<Echo>,
     /// Between two ticks, answers or publications of one session.
@@ -276,9 +281,9 @@ pub struct Window {
 pub struct Checked {
     /// How many clients there were to arrive.
     pub clients: u64,
-    /// Ticks and publications.
+    /// Ticks and publications that came within.
     pub deliveries: u64,
-    /// Those whose age is known: what a proxy says again from its memory is as old as it is.
+    /// Ticks that came within and whose age is known (what a proxy says again from its memory is as old as it is), and publications that were planned within.
     pub aged: u64,
     /// Those no older than the objective at their delivery; None without an objective.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,12 +305,12 @@ pub struct Drained {
 /// Answers (or publications) in the window, measured both ways: where the two differ, who measures without a plan is misled (coordinated omission).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Echo {
-    /// Answers, or deliveries of publications.
+    /// Answers, or deliveries of publications, that came within.
     pub answers: u64,
-    /// From the planned instant.
+    /// From the planned instant, of what was planned within, whenever it came. A request that had no answer when its session ended counts with its age then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Distribution>,
-    /// From the instant of sending.
+    /// From the instant of sending, of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncorrected: Option<Distribution>,
 }
@@ -401,11 +406,15 @@ impl Summary {
     }
 
     /// Whether anything came that should not have, or did not come that should have: missing or unannounced ticks, duplicates, disorder, garbled
-    /// messages, sessions ended by the peer (unless their client came again and resumed).
+    /// messages, sessions ended by the peer (unless their client came again and resumed), requests that had no answer or could not be sent, publications that could not be sent or did not
+    /// come back to who waits for them, clients that a bug of ours ended.
     #[must_use]
     pub fn is_flawed(&self) -> bool {
-        let lost = self.closed_by_peer().saturating_sub(self.came_back);
-        self.missing + self.unannounced + self.duplicates + self.out_of_order + self.garbled + lost > 0
+        let ended = self.closed_by_peer().saturating_sub(self.came_back);
+        let wrong = self.missing + self.unannounced + self.duplicates + self.out_of_order + self.garbled;
+        let requests = self.requests_lost + self.requests_unsent;
+        let publications = self.publications_missed + self.publications_unreturned;
+        wrong + ended + requests + publications + self.clients_lost > 0
     }
 
     /// What was read and checked: ticks, answers, and publications.
@@ -462,6 +471,10 @@ pub(crate) struct Tally {
     closed: BTreeMap<(bool, Option<u16>), u64>,
     /// What came of each publisher; empty where there are none.
     received: Vec<Received>,
+    /// A session was there for so long that it is known what it was owed.
+    pub(crate) owed: bool,
+    /// Clients of which that is so.
+    settled: u64,
 }
 
 /// How many clients were to arrive, and when the run was over.
@@ -501,10 +514,11 @@ impl Tally {
             *self.closed.entry(*end).or_default() += count;
         }
         self.received(&other.received);
+        self.settled += u64::from(other.owed);
     }
 
     pub(crate) fn finish(mut self, meters: &Meters, cast: Cast, board: Option<&Board>) -> Summary {
-        let published = board.map(|board| published(&mut self.counts, &self.received, cast, board));
+        let published = board.map(|board| published(&mut self.counts, &self.received, self.settled, cast, board));
         let closes = self.closed.into_iter().map(|((peer, code), count)| {
             let by = if peer { Side::Peer } else { Side::Own };
             Closes { by, code, count }
@@ -547,8 +561,9 @@ impl Tally {
                     tick_latency: inside(Meter::Tick),
                 },
                 drained: Drained { clients: cast.draining, messages: counters.drained },
-                echo: (counters.echoes > 0).then_some(echo),
-                published: (counters.heard > 0).then_some(heard),
+                // What was planned within and came after it has its latency here all the same.
+                echo: (echo.answers > 0 || echo.corrected.is_some()).then_some(echo),
+                published: (heard.answers > 0 || heard.corrected.is_some()).then_some(heard),
                 gap: inside(Meter::Gap),
             }
         });
@@ -576,7 +591,7 @@ impl Tally {
 }
 
 /// What became of the messages of publishers; faults are counted with those of feeds.
-fn published(counts: &mut Counts, received: &[Received], cast: Cast, board: &Board) -> Published {
+fn published(counts: &mut Counts, received: &[Received], settled: u64, cast: Cast, board: &Board) -> Published {
     let sent = board.sent();
     let by_publisher: Vec<ByPublisher> = (0..)
         .zip(board.clients.iter().zip(&sent))
@@ -596,10 +611,33 @@ fn published(counts: &mut Counts, received: &[Received], cast: Cast, board: &Boa
     Published {
         publishers: board.clients.len() as u64,
         subscribers: cast.checking,
+        settled,
         sent: sent.iter().sum(),
         owed,
         delivered,
         delivered_share: (owed > 0).then(|| delivered as f64 / owed as f64),
         by_publisher,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_or_go_is_a_flaw_of_a_run_whatever_it_was() {
+        let check = |change: fn(&mut Counts), expect| {
+            let mut summary = Summary::default();
+            change(&mut summary.counts);
+            assert_eq!(summary.is_flawed(), expect, "{:?}", summary.counts);
+        };
+        check(|_| (), false);
+        check(|counts| counts.unanswered = 1, false);
+        check(|counts| counts.missing = 1, true);
+        check(|counts| counts.requests_lost = 1, true);
+        check(|counts| counts.requests_unsent = 1, true);
+        check(|counts| counts.publications_missed = 1, true);
+        check(|counts| counts.publications_unreturned = 1, true);
+        check(|counts| counts.clients_lost = 1, true);
     }
 }

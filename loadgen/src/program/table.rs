@@ -56,7 +56,7 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
         let Counts { requests, echoes, unanswered, requests_skipped, requests_unsent, .. } = summary.counts;
         let mut said = format!("{requests} sent, {echoes} answered, {unanswered} not, {requests_skipped} skipped");
         if requests_unsent > 0 {
-            said += &format!(", {requests_unsent} never sent: they waited for an answer");
+            said += &format!(", {requests_unsent} never sent: they waited for the target");
         }
         row("requests", said);
     }
@@ -124,14 +124,18 @@ pub(super) fn render(summary: &Summary, finding: &Finding) -> String {
 const WORST: usize = 3;
 
 fn published_rows(summary: &Summary, published: &Published, row: &mut impl FnMut(&str, String)) {
-    let Published { publishers, subscribers, sent, owed, delivered, .. } = published;
+    let Published { publishers, subscribers, settled, sent, owed, delivered, .. } = published;
     let mut said = format!("{sent} messages by {publishers} publishers");
     if summary.publications_missed > 0 {
         said += &format!(", {} more planned and not sent: no session", summary.publications_missed);
     }
     row("published", said);
     let share = published.delivered_share.map_or_else(String::new, |share| format!(" ({:.3} %)", share * 100.0));
-    row("deliveries", format!("{delivered} of {owed} owed to {subscribers} subscribers that check{share}"));
+    let there = if settled < subscribers { format!("{settled} of ") } else { String::new() };
+    row("deliveries", format!("{delivered} of {owed} owed to {there}{subscribers} subscribers that check{share}"));
+    if summary.publications_unreturned > 0 {
+        row("stopped", format!("{} publishers: their messages did not come back", summary.publications_unreturned));
+    }
     let mut worst: Vec<_> = published.by_publisher.iter().collect();
     worst.retain(|it| it.missing + it.duplicates + it.out_of_order > 0);
     worst.sort_by_key(|it| std::cmp::Reverse(it.missing + it.duplicates + it.out_of_order));

@@ -29,8 +29,13 @@ pub(super) fn find(summary: &Summary) -> Finding {
     if let Some(wrong) = wrong(summary) {
         return failed(format!("Failed: {wrong}."));
     }
+    if let Some(gone) = gone(summary) {
+        return inconclusive(format!("Inconclusive: {gone}."));
+    }
     let first = summary.health.as_ref().and_then(|health| health.reasons.first());
-    if summary.is_empty() {
+    let lost = lost(summary);
+    // That all is lost is no less a fault than that one is.
+    if summary.is_empty() && lost.is_none() {
         // Ports and descriptors are the generator's own want, and say more.
         let dials = &summary.dials;
         let own = first.filter(|_| dials.no_port + dials.no_descriptor > 0);
@@ -39,8 +44,10 @@ pub(super) fn find(summary: &Summary) -> Finding {
     if let Some(reason) = first {
         return inconclusive(format!("Inconclusive: {reason}."));
     }
-    if let Some(lost) = lost(summary) {
-        return failed(format!("Failed: {lost}."));
+    if let Some(lost) = lost {
+        // Where no session opened, or all were ended, how that was says more.
+        let how = summary.is_empty() && (summary.dials.opened == 0 || summary.closed_by_peer() > 0);
+        return failed(format!("Failed: {}.", if how { nothing(summary) } else { lost }));
     }
     match &summary.window {
         None => return inconclusive("Inconclusive: the run ended before the measured window.".to_owned()),
@@ -53,6 +60,12 @@ pub(super) fn find(summary: &Summary) -> Finding {
     let judged = |held| summary.requirements.iter().find(|requirement| requirement.verdict == held);
     if let Some(broken) = judged(Held::Broken) {
         return failed(format!("Failed: {} was required, and {} was measured.", broken.text, broken.said));
+    }
+    if let Some(published) = summary.published.as_ref().filter(|it| it.settled < it.subscribers) {
+        let (settled, all) = (published.settled, many(published.subscribers, "subscriber"));
+        return inconclusive(format!(
+            "Inconclusive: of {all} that check {settled} were there for long enough to know what they are owed (--settle twice)."
+        ));
     }
     if let Some(open) = judged(Held::Inconclusive) {
         return inconclusive(format!("Inconclusive: {} cannot be told: {}.", open.text, open.said));
@@ -91,6 +104,16 @@ fn listed(parts: impl IntoIterator<Item = (u64, String)>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// Clients of whom nothing is known.
+pub(super) fn gone(summary: &Summary) -> Option<String> {
+    let (gone, all) = (summary.clients_lost, summary.clients);
+    (gone > 0).then(|| {
+        format!(
+            "{gone} of {all} clients ended by a bug of ours (their panics stand above): what they counted is missing"
+        )
+    })
+}
+
 fn wrong(summary: &Summary) -> Option<String> {
     let counts = &summary.counts;
     listed([
@@ -114,12 +137,16 @@ fn lost(summary: &Summary) -> Option<String> {
         (closed, format!("the target ended {}", many(closed, "session"))),
         (
             summary.requests_unsent,
-            format!("{} waited for an answer to the end", many(summary.requests_unsent, "planned request")),
+            format!("{} never sent, as the target was waited for", many(summary.requests_unsent, "planned request")),
         ),
         (summary.requests_lost, format!("{} had no answer", many(summary.requests_lost, "request"))),
         (
             summary.publications_missed,
             format!("{} not sent, for want of a session", many(summary.publications_missed, "planned message")),
+        ),
+        (
+            summary.publications_unreturned,
+            format!("{} stopped: their messages did not come back", many(summary.publications_unreturned, "publisher")),
         ),
     ])
 }
@@ -214,7 +241,7 @@ mod tests {
     use super::*;
     use crate::health::{Bounds, Facts, Health};
     use crate::require::Requirement;
-    use crate::summary::{Closes, Counts, Window};
+    use crate::summary::{Closes, Counts, Published, Window};
 
     fn check(change: impl FnOnce(&mut Summary), code: u8, word: &str) {
         let counts = Counts { clients: 3, dialled: 3, opened: 3, delivered: 90, ..Counts::default() };
@@ -250,6 +277,13 @@ mod tests {
         // Under way when the run ended.
         check(|summary| summary.counts.unanswered = 2, 0, "Passed");
         check(|summary| summary.counts.duplicates = 2, 1, "2 messages came twice");
+        check(|summary| summary.counts.publications_unreturned = 1, 1, "1 publisher stopped");
+        check(|summary| summary.counts.clients_lost = 1, 2, "1 of 3 clients ended by a bug of ours");
+        check(|summary| (summary.counts.clients_lost = 1, summary.counts.garbled = 1).1, 1, "could not be read");
+        let there = |settled, subscribers| Some(Published { settled, subscribers, ..Published::default() });
+        check(|summary| summary.published = there(40, 40), 0, "Passed");
+        check(|summary| summary.published = there(40, 100), 2, "of 100 subscribers that check 40 were there");
+        check(|summary| (summary.published = there(40, 100), summary.counts.missing = 1).1, 1, "1 message never came");
         check(unwell, 2, "computed 90 %");
         // What came wrong is wrong; what did not come may be the generator's doing.
         check(|summary| (unwell(summary), summary.counts.garbled = 1).1, 1, "1 message could not be read");
@@ -279,7 +313,23 @@ mod tests {
             nothing(Dials { opened: 3, ..none() })(summary);
             summary.closes = vec![Closes { by: Side::Peer, code: Some(1011), count: 3 }];
         };
-        check(closed, 2, "it ended 3 with 1011 (internal error)");
+        check(closed, 1, "it ended 3 with 1011 (internal error)");
+        // All is lost: no less than where one is.
+        let lost = |change: fn(&mut Counts)| {
+            move |summary: &mut Summary| {
+                nothing(Dials { opened: 3, ..none() })(summary);
+                change(&mut summary.counts);
+            }
+        };
+        check(lost(|counts| counts.missing = 90), 1, "90 ticks never came");
+        check(lost(|counts| counts.requests_lost = 90), 1, "90 requests had no answer");
+        check(lost(|counts| counts.requests_unsent = 90), 1, "90 planned requests never sent");
+        check(|summary| (lost(|counts| counts.missing = 90)(summary), unwell(summary)).1, 2, "computed 90 %");
+        let missed = |summary: &mut Summary| {
+            nothing(Dials { refused: 3, ..none() })(summary);
+            summary.counts.publications_missed = 20;
+        };
+        check(missed, 1, "of 3 dials 3 failed so: nobody listens there");
         let ports = |summary: &mut Summary| {
             nothing(Dials { no_port: 3, ..none() })(summary);
             summary.health = Some(Health::judge(&Facts { no_port: 3, ..Facts::default() }, Bounds::of(None)));

@@ -86,8 +86,8 @@ impl Audit {
         Some(Took::New)
     }
 
-    /// The session is over. `sent`: how many each publisher sent in all, where everything that was sent had the time to come.
-    pub(crate) fn end(mut self, sent: Option<&[u64]>, skip: Option<u32>) -> Vec<Received> {
+    /// The session is over. `sent`: how many each publisher had sent that had the time to come, in all or up to some time before.
+    pub(crate) fn end(mut self, sent: &[u64], skip: Option<u32>) -> Vec<Received> {
         if let Some(own) = skip
             && let Some(row) = self.rows.get_mut(own as usize)
         {
@@ -97,7 +97,8 @@ impl Audit {
         let settled = self.settled;
         let rows = self.rows.iter_mut().enumerate();
         rows.map(|(place, row)| {
-            if let Some(sent) = sent.filter(|_| settled && skip != u32::try_from(place).ok())
+            if settled
+                && skip != u32::try_from(place).ok()
                 && let Some(newest) = row.numbers.newest()
             {
                 row.received.missing += sent[place].saturating_sub(newest);
@@ -122,7 +123,7 @@ mod tests {
         before.iter().for_each(|n| _ = audit.take(0, *n));
         audit.settle(&[sent]);
         after.iter().for_each(|n| _ = audit.take(0, *n));
-        assert_eq!(audit.end(Some(&[all]), None), [expect], "{before:?} {sent} {after:?} {all}");
+        assert_eq!(audit.end(&[all], None), [expect], "{before:?} {sent} {after:?} {all}");
     }
 
     #[test]
@@ -142,13 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_owed_before_the_time_to_join_is_over_nor_where_the_end_is_not_known() {
+    fn nothing_is_owed_before_the_time_to_join_is_over_nor_what_had_no_time_to_come() {
         let mut audit = Audit::new(2);
         audit.take(0, 1);
-        assert_eq!(audit.clone().end(Some(&[9, 9]), None), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
+        assert_eq!(audit.clone().end(&[9, 9], None), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
         audit.settle(&[1, 0]);
-        assert_eq!(audit.clone().end(None, None), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
-        assert_eq!(audit.clone().end(Some(&[1, 9]), Some(1)), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
+        assert_eq!(audit.clone().end(&[0, 0], None), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
+        assert_eq!(audit.clone().end(&[1, 3], None), [received(1, 0, 0, 0), received(0, 3, 0, 0)]);
+        assert_eq!(audit.clone().end(&[1, 9], Some(1)), [received(1, 0, 0, 0), received(0, 0, 0, 0)]);
         assert_eq!(audit.take(2, 1), None);
     }
 }

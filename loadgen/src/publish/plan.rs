@@ -22,7 +22,7 @@ enum Pace {
     /// Number `slot` is due at `first + slot / per_s`.
     Open { per_s: f64, first: Instant, slot: u64 },
     /// The next is due then; None: the last has not come back.
-    Closed { think: Duration, draws: Draws, due: Option<Instant>, waits_for: u64 },
+    Closed { think: Duration, draws: Draws, due: Option<Instant>, waits_for: u64, since: Option<Instant> },
 }
 
 /// One that is due.
@@ -44,7 +44,7 @@ impl Plan {
     /// Each so long after the last came back as is drawn.
     pub(crate) fn closed(think: Duration, from: Instant, until: Instant, mut draws: Draws) -> Self {
         let due = Some(from + thought(think, &mut draws));
-        Self { pace: Pace::Closed { think, draws, due, waits_for: 0 }, until, rests: false }
+        Self { pace: Pace::Closed { think, draws, due, waits_for: 0, since: None }, until, rests: false }
     }
 
     /// When the next is due; None: none any more, or the last has not come back.
@@ -73,15 +73,20 @@ impl Plan {
     }
 
     /// The message of this number is the last that was sent.
-    pub(crate) fn sent(&mut self, n: u64) {
-        if let Pace::Closed { waits_for, .. } = &mut self.pace {
-            *waits_for = n;
+    pub(crate) fn sent(&mut self, n: u64, now: Instant) {
+        if let Pace::Closed { waits_for, since, .. } = &mut self.pace {
+            (*waits_for, *since) = (n, Some(now));
         }
+    }
+
+    /// Whether it waits for its last message to come back for so long, or longer. It sends no other.
+    pub(crate) fn stopped(&self, now: Instant, for_: Duration) -> bool {
+        matches!(self.pace, Pace::Closed { due: None, since: Some(since), .. } if now.saturating_duration_since(since) >= for_)
     }
 
     /// The message of this number came back to its publisher.
     pub(crate) fn returned(&mut self, n: u64, now: Instant) {
-        if let Pace::Closed { think, draws, due, waits_for } = &mut self.pace
+        if let Pace::Closed { think, draws, due, waits_for, .. } = &mut self.pace
             && *waits_for == n
             && due.is_none()
         {
@@ -164,10 +169,12 @@ mod tests {
         let due = plan.due().unwrap();
         assert!((ms(50)..ms(150)).contains(&(due - now)));
         assert_eq!(plan.next(due), Some(Publication { planned: due, late: ms(0) }));
-        plan.sent(1);
+        plan.sent(1, due);
         plan.returned(9, due);
         assert_eq!(plan.due(), None);
+        assert!(!plan.stopped(due + ms(499), ms(500)) && plan.stopped(due + ms(500), ms(500)));
         plan.returned(1, due + ms(5));
+        assert!(!plan.stopped(due + ms(500), ms(500)));
         assert!((ms(55)..ms(155)).contains(&(plan.due().unwrap() - due)));
         // Its session is lost, and with it what was under way.
         plan.next(due + ms(200)).unwrap();

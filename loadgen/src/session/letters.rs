@@ -48,12 +48,17 @@ impl<'a> Letters<'a> {
 
     /// The session is over.
     pub(super) fn end(self, ended: Ended, now: Instant, tally: &mut Tally) {
+        let board = self.board;
         tally.counts.publications_missed += self.skipped;
+        let stopped = self.plan.is_some_and(|plan| plan.stopped(now, board.settle));
+        tally.counts.publications_unreturned += u64::from(stopped);
         let Some(audit) = self.audit else { return };
-        // Else what was sent last may be on its way.
-        let whole = ended == Ended::Over && now >= self.board.ends;
-        let sent = whole.then(|| self.board.sent());
-        tally.received(&audit.end(sent.as_deref(), self.own));
+        // Before the end of the run what was sent last may be on its way.
+        let whole = ended == Ended::Over && now >= board.ends;
+        let sent = if whole { board.sent() } else { board.settled(now) };
+        let known = if whole { Some(board.until) } else { now.checked_sub(board.settle) };
+        tally.owed |= self.settled && known.is_some_and(|known| self.settles.max(board.from) < known);
+        tally.received(&audit.end(&sent, self.own));
     }
 }
 
@@ -81,8 +86,8 @@ impl<N: Network> Talk<'_, N> {
         for _ in 0..MESSAGES_A_TURN {
             let Some(Publication { planned, late }) = plan.next(now) else { break };
             self.shard.record(Meter::SendLate, self.way.own(late, now), now);
-            let n = board.take(*publisher);
-            plan.sent(n);
+            let n = board.take(*publisher, now);
+            plan.sent(n, now);
             let (planned_us, sent_us) = (board.micros(planned), board.micros(now));
             let letter = Letter { publisher: *publisher, n, planned_us, sent_us };
             let letter = letter.write(board.run, self.config.request_bytes);

@@ -120,8 +120,11 @@ async fn what_comes_as_it_was_sent_is_no_fault_and_has_its_age_both_ways() {
         .map(|phase| phase.as_ref().unwrap().quantiles);
     assert_eq!((planned.count, sent.count), (summary.heard, summary.heard));
     assert!(planned.mean_us >= sent.mean_us, "sent is after planned");
-    // All were planned within the window, whenever they came.
-    assert_eq!(summary.window.as_ref().unwrap().deliveries, summary.heard);
+    // All were planned within the window, and have their age in it whenever they came; its deliveries are those that came within.
+    let window = summary.window.as_ref().unwrap();
+    let ages = window.published.as_ref().unwrap().corrected.as_ref().unwrap().quantiles;
+    assert_eq!((ages.count, window.checked.aged), (summary.heard, summary.heard));
+    assert!(window.deliveries <= summary.heard && window.deliveries == window.checked.deliveries, "{window:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +157,42 @@ async fn what_is_lost_at_the_end_is_missing_though_nothing_came_after_it() {
     // Twenty a second for a second.
     assert_eq!((published.sent, summary.missing), (20, 16 * u64::from(SUBSCRIBERS)), "{summary:?}");
     assert_eq!(published.owed, published.delivered + summary.missing);
+}
+
+/// The run would last for 4 s; each client leaves before.
+async fn leave_after(stay: Duration) -> Summary {
+    let nothing: Twist = |_, _, _| vec![];
+    let leave = |config: &mut Config| {
+        config.duration = Duration::from_secs(3);
+        let arrival = loadgen::Arrival::AtOnce;
+        config.load = Load::Open { arrival, requests_per_s: Some(20.0), stay: Some(stay), session: None };
+    };
+    load(nothing, leave).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_came_is_missing_for_who_left_before_the_end_of_the_run() {
+    let summary = leave_after(Duration::from_millis(3_500)).await;
+    let published = summary.published.as_ref().unwrap();
+    // Twenty a second for a second and a half, up to a second before they left.
+    assert!(summary.missing >= 25 * u64::from(SUBSCRIBERS) && published.delivered == 0, "{summary:?}");
+    assert_eq!(published.settled, u64::from(SUBSCRIBERS), "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_there_too_shortly_to_be_owed_anything_is_no_evidence() {
+    // They settle after a second, and of what was sent in the second before they left nothing is known.
+    let summary = leave_after(Duration::from_millis(1_100)).await;
+    let published = summary.published.as_ref().unwrap();
+    assert_eq!((published.subscribers, published.settled, summary.missing), (3, 0, 0), "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_waits_for_its_message_to_come_back_in_vain_is_told() {
+    // The room says what a member says to all others, and not to that member.
+    let summary = load(|_, text, _| vec![text], closed).await;
+    assert_eq!((summary.publications, summary.publications_unreturned), (1, 1), "{summary:?}");
+    assert!(summary.is_flawed() && summary.missing == 0, "{summary:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,7 +130,7 @@ async fn a_target_that_is_silent() {
     check((code, summary), 2, "opened 3 sessions and said nothing that counts");
 }
 
-/// A client that a bug of ours ended is told of: what it saw is in no figure.
+/// A client that a bug of ours ended is told of: what it counted is missing.
 #[tokio::test]
 async fn a_client_that_panicked_is_counted_as_lost() {
     struct Panics;
@@ -147,4 +147,5 @@ async fn a_client_that_panicked_is_counted_as_lost() {
     let stop = tokio_util::sync::CancellationToken::new();
     let summary = loadgen::run(config, TokioNet::current(), stop, observer).await.unwrap();
     assert_eq!((summary.clients, summary.clients_lost, summary.refused), (3, 1, 2));
+    assert!(summary.is_flawed());
 }

@@ -290,6 +290,46 @@ fn one_stall_is_seen_by_the_plan_and_hidden_from_who_measures_from_the_sending()
 }
 
 #[test]
+fn an_echo_that_freezes_at_the_end_cannot_hide_it_either() {
+    let steps = [(9_100, Action::Stall { for_: Duration::from_secs(5) })];
+    for one_at_a_time in [false, true] {
+        let Met { summary, .. } = meet(
+            |source| (source.mode, source.script) = (Mode::Echo, script(&steps)),
+            |load| {
+                (load.clients, load.load) = (10, open(Arrival::AtOnce, Some(20.0)));
+                (load.one_at_a_time, load.request_bytes) = (one_at_a_time, 20);
+                (load.duration, load.close_timeout) = (Duration::from_secs(10), Duration::from_millis(50));
+            },
+        );
+        let echo = summary.window.as_ref().unwrap().echo.as_ref().unwrap();
+        let corrected = echo.corrected.as_ref().unwrap().quantiles;
+        // 200 of each, a tenth of them planned while nothing came: a hundredth within the first 100 ms of that.
+        assert!((1_980..=2_000).contains(&corrected.count), "{summary:?}");
+        assert!((780_000..1_000_000).contains(&corrected.p99_us), "{corrected:?}");
+        assert!((1_800..1_840).contains(&echo.answers), "{echo:?}");
+    }
+}
+
+#[test]
+fn requests_that_a_full_socket_held_up_to_the_end_are_told() {
+    let steps = [(100, Action::Stall { for_: Duration::from_secs(5) })];
+    let Met { summary, .. } = meet(
+        |source| {
+            (source.mode, source.script) = (Mode::Echo, script(&steps));
+            source.socket.recv_buffer = Some(16 << 10);
+        },
+        |load| {
+            (load.load, load.request_bytes) = (open(Arrival::AtOnce, Some(100.0)), 8 << 10);
+            load.socket.send_buffer = Some(16 << 10);
+            (load.duration, load.close_timeout) = (Duration::from_millis(1_500), Duration::from_millis(100));
+        },
+    );
+    assert!(summary.requests_unsent > 100 && summary.requests_skipped == 0, "{summary:?}");
+    assert!((148..=150).contains(&(summary.requests + summary.requests_unsent)), "{summary:?}");
+    assert!(summary.is_flawed());
+}
+
+#[test]
 fn clients_that_only_count_count_what_others_check() {
     for (mode, protocol, strong) in
         [(Mode::V1, Protocol::V1, 0.0), (Mode::V2, Protocol::V2, 0.0), (Mode::Raw, Protocol::Raw, 0.0)]
