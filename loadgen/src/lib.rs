@@ -3,7 +3,7 @@
 //! ```text
 //!   config      who arrives, when, wants what, reads how fast, and what happens when a session ends
 //!   arrival     the schedule of arrivals (pure)          requests    when a client sends its next request (pure)
-//!   subscriptions   which symbols a client wants (pure)
+//!   subscriptions   which symbols a client wants (pure)     pace        when the next request or publication is due (pure)
 //!   order       exact checks of order, gaps and duplicates, O(1) a message (pure)
 //!   backoff     when to try again (pure)
 //!   publish     clients whose messages others get: their plan, their text, and what each subscriber is owed (pure)
@@ -36,6 +36,7 @@ pub mod health;
 mod measure;
 mod mouth;
 mod order;
+mod pace;
 mod pick;
 mod ports;
 pub mod program;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::draw::Draws;
 
+use crate::pace::{phase, planned, thought};
+
 /// Requests of one session that may be unanswered; further ones are skipped and counted.
 const IN_FLIGHT_MAX: usize = 1_024;
-
-/// Longer than any run.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 /// The requests of one session.
 #[derive(Debug)]
@@ -59,9 +58,8 @@ pub(crate) struct Answered {
 
 impl Requests {
     /// By plan. Each client's loop has a phase of its own, or all would send at once.
-    pub(crate) fn open(per_s: f64, serial: bool, now: Instant, mut phase: Draws) -> Self {
-        let phase = Duration::try_from_secs_f64(phase.unit() / per_s).unwrap_or(FAR).min(FAR);
-        let pace = Pace::Open { per_s, began: now + phase, serial, free: now };
+    pub(crate) fn open(per_s: f64, serial: bool, now: Instant, mut draws: Draws) -> Self {
+        let pace = Pace::Open { per_s, began: now + phase(per_s, &mut draws), serial, free: now };
         Self { pace, next: 0, in_flight: VecDeque::new() }
     }
 
@@ -174,19 +172,6 @@ impl Way {
     pub(crate) fn own(&self, late: Duration, now: Instant) -> Duration {
         self.free.map_or(late, |free| late.min(now.saturating_duration_since(free)))
     }
-}
-
-/// When request n is due by plan.
-fn planned(per_s: f64, began: Instant, n: u64) -> Instant {
-    // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
-    let offset = Duration::try_from_secs_f64(n as f64 / per_s).unwrap_or(FAR);
-    began.checked_add(offset.min(FAR)).unwrap_or(began)
-}
-
-/// Half to one and a half times the mean.
-fn thought(mean: Duration, draws: &mut Draws) -> Duration {
-    let mean = mean.min(FAR);
-    mean / 2 + draws.jitter(mean)
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::draw::Draws;
 
-/// Longer than any run.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
+use crate::pace::{phase, planned, thought};
 
 /// The publications of one client, over all its sessions.
 #[derive(Debug)]
@@ -36,9 +35,8 @@ pub(crate) struct Publication {
 
 impl Plan {
     /// So many a second, from then on. Each publisher has a phase of its own, or all would speak at once.
-    pub(crate) fn open(per_s: f64, from: Instant, until: Instant, mut phase: Draws) -> Self {
-        let phase = Duration::try_from_secs_f64(phase.unit() / per_s).unwrap_or(FAR).min(FAR);
-        Self { pace: Pace::Open { per_s, first: from + phase, slot: 0 }, until, rests: false }
+    pub(crate) fn open(per_s: f64, from: Instant, until: Instant, mut draws: Draws) -> Self {
+        Self { pace: Pace::Open { per_s, first: from + phase(per_s, &mut draws), slot: 0 }, until, rests: false }
     }
 
     /// Each so long after the last came back as is drawn.
@@ -122,18 +120,6 @@ impl Plan {
             }
         }
     }
-}
-
-fn planned(per_s: f64, first: Instant, slot: u64) -> Instant {
-    // A rate that is no number, or so low that the instant cannot be told, plans nothing within the run.
-    let offset = Duration::try_from_secs_f64(slot as f64 / per_s).unwrap_or(FAR);
-    first.checked_add(offset.min(FAR)).unwrap_or(first)
-}
-
-/// Half to one and a half times the mean.
-fn thought(mean: Duration, draws: &mut Draws) -> Duration {
-    let mean = mean.min(FAR);
-    mean / 2 + draws.jitter(mean)
 }
 
 #[cfg(test)]

@@ -166,12 +166,6 @@ pub fn predict(
     Ok(Prediction { workload: *workload, objective, knee, end: search.end(), at, steps })
 }
 
-/// The rate that a period of whole microseconds comes to.
-fn rate(ticks_per_s: f64) -> f64 {
-    let feed = Feed { symbols: 1, each: 1, ticks_per_s, message_bytes: None, together: true };
-    feed.per_s()
-}
-
 fn step(
     workload: &Workload,
     costs: ServiceTime,
@@ -193,7 +187,8 @@ fn step(
     Ok(Step {
         clients: population.clients,
         simulated: population.simulated,
-        ticks_per_s: rate(workload.feed.ticks_per_s),
+        // What a period of whole microseconds comes to.
+        ticks_per_s: 1e6 / workload.feed.period().as_micros() as f64,
         planned_per_s: per_s(found.planned),
         delivered_per_s: per_s(found.ages.len() as u64),
         goodput: found.share(),

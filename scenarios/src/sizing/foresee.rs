@@ -118,7 +118,7 @@ fn shares(points: &[Work]) -> (f64, f64) {
     }
     let (write, message) = ((wc * mm - mc * wm) / determinant, (mc * ww - wc * wm) / determinant);
     if message < 0.0 {
-        return (wc / ww, 0.0);
+        return (together(points), 0.0);
     }
     if write < 0.0 { (0.0, mc / mm) } else { (write, message) }
 }

@@ -1,10 +1,12 @@
 //! Whether a trial holds: by goodput, the share of planned messages that came within the objective, so that what never came counts as late.
 
 use capacity::search::Answer;
+use loadgen::health::Bounds;
 use reports::capacity::Footprint;
 
 use super::axis::{Axis, Trial};
 use super::generator::Heard;
+use super::machine;
 
 /// A trial, measured.
 #[derive(Clone, Debug)]
@@ -46,8 +48,6 @@ pub struct Judged {
 const LATENESS: &str = "lateness";
 /// Above this the core of the generator and the source says nothing of the proxy any more.
 const SHARED_CORE_MAX: f64 = 0.95;
-/// A generator that computes for as much of its time gives out by itself, whenever it is tried.
-const GENERATOR_BUSY: f64 = 0.7;
 /// Others may take so much of the proxy's core; where they take more, what was measured is what they left.
 const TAKEN_MAX: f64 = 0.1;
 /// How the word on that begins.
@@ -75,7 +75,8 @@ impl Measured {
         match judged.answer {
             Answer::Holds => false,
             Answer::Fails => judged.binds.as_ref().is_some_and(|binds| binds.starts_with(LATENESS)),
-            Answer::Unhealthy => self.heard.cpu.is_none_or(|cpu| cpu < GENERATOR_BUSY),
+            // A generator that computes for as much of its time gives out by itself, whenever it is tried.
+            Answer::Unhealthy => self.heard.cpu.is_none_or(|cpu| cpu < Bounds::of(None).cpu_share_max),
         }
     }
 
@@ -159,9 +160,9 @@ impl Measured {
     }
 
     fn refusal_binds(&self) -> Option<String> {
-        let (footprint, most) = (self.proxy?, self.descriptors_max?);
-        (footprint.descriptors + proxy::descriptors_beside_clients(&proxy::Limits::default(), 1) >= most)
-            .then(|| format!("descriptors of the proxy ({} of {most})", footprint.descriptors))
+        let (proxy, most) = (self.proxy?, self.descriptors_max?);
+        (proxy.descriptors + machine::descriptors_beside_clients() >= most)
+            .then(|| format!("descriptors of the proxy ({} of {most})", proxy.descriptors))
     }
 
     fn unhealthy(&self, goodput_min: f64) -> Option<String> {

@@ -133,6 +133,12 @@ fn taken_of(stat: &str, core: usize, ticks_per_s: u64) -> Option<Duration> {
     Some(Duration::from_secs_f64((user + nice + steal) as f64 / ticks_per_s.max(1) as f64))
 }
 
+/// Descriptors that the proxy keeps for all that is no client, with the limits and the one source that it has here.
+#[must_use]
+pub fn descriptors_beside_clients() -> u64 {
+    proxy::descriptors_beside_clients(&proxy::Limits::default(), 1)
+}
+
 /// Descriptors that a process may have.
 #[must_use]
 pub fn descriptors_max(pid: u32) -> Option<u64> {

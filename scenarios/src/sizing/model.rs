@@ -9,6 +9,7 @@ use reports::capacity::{
 };
 use wire::draw::Draws;
 
+use super::machine;
 use super::prices::Prices;
 use super::sentence::FOUND;
 use super::settings::Mix;
@@ -175,7 +176,7 @@ pub fn limits(
         }
     }
     if let Some(most) = descriptors_max {
-        let spare = proxy::descriptors_beside_clients(&proxy::Limits::default(), 1);
+        let spare = machine::descriptors_beside_clients();
         let how = format!("{most} descriptors, one a connection, {spare} for all else");
         add("descriptors", most.saturating_sub(spare) as f64, Basis::Modelled, how);
     }

@@ -154,8 +154,8 @@ pub(super) fn search(
         };
         guess.into_iter().for_each(|load| search.expect(load));
     }
-    let best = search.best().map(|(load, _)| load);
-    for load in best.into_iter().flat_map(|best| SURVEY.map(|part| part * best)) {
+    let best = search.best();
+    for load in best.into_iter().flat_map(|(best, _)| SURVEY.map(|part| part * best)) {
         let near = |step: &Step| step.answer == "holds" && (step.load / load - 1.0).abs() < NEAR;
         if load >= least && !trials.steps.iter().any(near) {
             trials.judged(load, window, "survey")?;
@@ -166,8 +166,7 @@ pub(super) fn search(
         let held = |step: &&Step| step.load == load && step.stage == "confirm" && step.answer == "holds";
         u32::try_from(steps.iter().filter(held).count()).unwrap_or(u32::MAX)
     };
-    let found =
-        search.best().map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
+    let found = best.map(|(load, confirmed)| Found { load, fails_at, confirmations: confirmations(load), confirmed });
     let end = match (search.end(), out_of_time) {
         (_, true) => "the time was over before the search was",
         (Some(End::Found), _) => sentence::FOUND,
